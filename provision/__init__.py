@@ -1,0 +1,3 @@
+"""Muster: machines, HDFS, Spark and a deep-learning stack from one config file."""
+
+from __future__ import annotations

@@ -1,0 +1,112 @@
+"""The errors of Muster: one small tree, keyword-only fields, one line each.
+
+`str(error)` always says what happened, which machine or key it is about and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def one_line(text: str) -> str:
+    """Return `text` with every run of white space (line breaks included) as one space."""
+    return " ".join(text.split())
+
+
+class MusterError(Exception):
+    """Base of every error that a user may see.
+
+    Fields: `what` happened, `where` (a machine, file or key; may be empty), `remedy` (what to do; may be empty).
+    """
+
+    exit_status = 1
+
+    def __init__(self, *, what: str, where: str = "", remedy: str = "") -> None:
+        self.what = one_line(what)
+        self.where = one_line(where)
+        self.remedy = one_line(remedy)
+        super().__init__(self.what)
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        if not self.remedy:
+            return head
+        return f"{head.rstrip('.')}. {self.remedy}"
+
+
+class ConfigError(MusterError):
+    """A config file (or an `-e` value that overrides it) is wrong.
+
+    Fields: `file`, `key` (a path such as `groups.worker.cores`; empty when the whole file is meant).
+    """
+
+    def __init__(self, *, file: Path | str, what: str, key: str = "", remedy: str = "") -> None:
+        self.file = Path(file)
+        self.key = key
+        super().__init__(what=what, where=f"{file}: {key}" if key else str(file), remedy=remedy)
+
+
+class NotReady(MusterError):
+    """A provider cannot do what the plan asks (rights, memory, disk, subnet, quota); nothing was changed."""
+
+
+class PlanRefused(MusterError):
+    """The plan would do something that the user has not asked for; nothing was changed."""
+
+
+class StateError(MusterError):
+    """The state folder of a cluster is missing, of another format or damaged."""
+
+
+class LeaseHeld(MusterError):
+    """Another living command works on the same cluster. Field: `owner_pid`."""
+
+    def __init__(self, *, what: str, where: str, remedy: str, owner_pid: int) -> None:
+        self.owner_pid = owner_pid
+        super().__init__(what=what, where=where, remedy=remedy)
+
+
+class OwnerGone(MusterError):
+    """The command that this process works for has ended; nothing more may be ordered or deleted."""
+
+
+class ProviderError(MusterError):
+    """A provider's call failed. Field: `provider`."""
+
+    def __init__(self, *, provider: str, what: str, where: str = "", remedy: str = "") -> None:
+        self.provider = provider
+        super().__init__(what=what, where=where, remedy=remedy)
+
+
+class Unreachable(MusterError):
+    """Machines did not become reachable in time. Field: `machines` (their names)."""
+
+    def __init__(self, *, machines: Sequence[str], what: str, where: str = "", remedy: str = "") -> None:
+        self.machines = tuple(machines)
+        super().__init__(what=what, where=where or ", ".join(machines), remedy=remedy)
+
+
+class HostKeyMismatch(MusterError):
+    """A machine shows a host key that is not the pinned one. Field: `machine`."""
+
+    def __init__(self, *, machine: str, what: str, remedy: str) -> None:
+        self.machine = machine
+        super().__init__(what=what, where=machine, remedy=remedy)
+
+
+class CommandFailed(MusterError):
+    """A program on this computer or on a node ended with an error. Fields: `status`, `output` (its last lines)."""
+
+    def __init__(self, *, what: str, where: str = "", remedy: str = "", status: int = 1, output: str = "") -> None:
+        self.status = status
+        self.output = output
+        super().__init__(what=what, where=where, remedy=remedy)
+
+
+class TimedOut(MusterError):
+    """A condition did not come true before its deadline. Field: `seconds`."""
+
+    def __init__(self, *, what: str, seconds: float, where: str = "", remedy: str = "") -> None:
+        self.seconds = seconds
+        super().__init__(what=what, where=where, remedy=remedy)

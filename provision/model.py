@@ -1,0 +1,186 @@
+"""The types that everything else speaks in. All are frozen; none of them does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class NodeState(StrEnum):
+    """What a provider says about a machine."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    DELETING = "deleting"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class NodeGroup:
+    """One group of equal machines. `count` is None where `nodes` decides (the group `worker`).
+
+    Units: `memory_gb` GiB, `data_disk_gb` GB (0 = no data disk), `cores` processors.
+    `options` are the keys that only a provider knows (instance_type, spot, flavor …).
+    """
+
+    name: str
+    provider: str
+    count: int | None
+    cores: int
+    memory_gb: float
+    data_disk_gb: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    packages: Packages = field(default_factory=lambda: Packages())
+    setup: str = ""
+
+
+@dataclass(frozen=True)
+class Packages:
+    """Additional packages: Debian's (`apt`) and Python's (`pip`)."""
+
+    apt: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ObjectStoreSpec:
+    """Where the data lives that outlives clusters. `kind`: local, swift, s3 or folder."""
+
+    kind: str = "local"
+    name: str = "default"
+    container: str = "muster"
+    endpoint: str = ""
+    region: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What is analysed. `source`: `digits` or a folder of images; `labels`: its CSV file (relative to `source`)."""
+
+    source: str = "digits"
+    name: str = "digits"
+    labels: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClusterSpec:
+    """A validated config file.
+
+    `nodes` counts master + workers, the wished size of this run when `-e NUM_NODES` is given (`nodes_given`).
+    `options` are the provider blocks (`local`, `ec2`, `softlayer`) and the keys that only some pieces read.
+    """
+
+    name: str
+    provider: str
+    nodes: int
+    groups: tuple[NodeGroup, ...]
+    object_store: ObjectStoreSpec
+    dataset: DatasetSpec
+    packages: Packages
+    setup: str
+    access: Mapping[str, str]
+    path: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    nodes_given: bool = False
+
+    def group(self, name: str) -> NodeGroup:
+        """Return the group `name`. Raises KeyError when there is none."""
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class ClusterIdentity:
+    """A cluster's name and its random id (8 hex digits), made once and kept in the state folder."""
+
+    name: str
+    id: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine as its provider reports it.
+
+    `address` is the private address ('' when not known yet), `created` seconds since the epoch, `token` the client
+    token of the create call, `image` the key of the recipe it was booted from ('' = base image).
+    """
+
+    provider_id: str
+    name: str
+    group: str
+    state: NodeState
+    address: str
+    ssh_address: str
+    created: float
+    token: str
+    image: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of a cluster together with the group it belongs to."""
+
+    machine: Machine
+    group: NodeGroup
+
+    @property
+    def name(self) -> str:
+        """The machine's name."""
+        return self.machine.name
+
+    @property
+    def address(self) -> str:
+        """The machine's private address."""
+        return self.machine.address
+
+
+@dataclass(frozen=True)
+class CreateRequest:
+    """One create call: machines of one group, all with the same user-data. Same token twice = same machines."""
+
+    cluster: ClusterIdentity
+    group: NodeGroup
+    names: tuple[str, ...]
+    token: str
+    user_data: str
+    image: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do so that the machines are as wished. A plan with `refuse` must not be carried out."""
+
+    create: tuple[tuple[NodeGroup, tuple[str, ...]], ...] = ()
+    start: tuple[Machine, ...] = ()
+    delete: tuple[Machine, ...] = ()
+    keep: tuple[Machine, ...] = ()
+    refuse: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """True when nothing is to be created, started or deleted."""
+        return not (self.create or self.start or self.delete)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a verb did: names of machines."""
+
+    created: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """True when anything was created, started or deleted."""
+        return bool(self.created or self.started or self.deleted)
