@@ -1,3 +1,1 @@
-"""Muster: machines, HDFS, Spark and a deep-learning stack from one config file."""
-
-from __future__ import annotations
+"""Muster: gathers a training cluster from one config file."""
