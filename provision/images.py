@@ -1,0 +1,198 @@
+"""Images: a base system plus a baked layer that holds what the `install` parts of the roles put there.
+
+A layer is known by its recipe key: the digest of everything that decides its content. The same `install` parts
+run on a node that was booted from anything else, so there is one code path.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from provision import artifacts
+from provision.errors import CommandFailed
+from provision.model import ClusterSpec, NodeGroup, Packages
+from provision.providers.local import images as local_images
+from provision.timeline import Reporter
+
+ROOT = Path(__file__).resolve().parent.parent
+SUITE = "trixie"
+NODE_ROLES = ("base", "java", "hdfs", "spark", "deep_learning", "dataset", "jobs", "verify")
+STORE_ROLES = ("base", "object_store")
+# What a builder needs while packages are unpacked and class-data archives are made.
+BUILDER_CORES, BUILDER_MEMORY_GB = 2, 3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is baked into a layer. `setup` is the text of the user's script ('' = none)."""
+
+    roles: tuple[str, ...]
+    packages: Packages = Packages()
+    setup: str = ""
+
+    @property
+    def key(self) -> str:
+        """Sixteen hex digits that change whenever the layer's content would."""
+        digest = hashlib.sha256(SUITE.encode())
+        for path in self._files():
+            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(json.dumps([self.roles, self.packages.apt, self.packages.pip, self.setup]).encode())
+        return digest.hexdigest()[:16]
+
+    def _files(self) -> Iterator[Path]:
+        """The files of the project that the install parts read."""
+        for name in ("versions.yml", "artifacts.lock"):
+            yield ROOT / "group_vars" / "all" / name
+        yield ROOT / "provision" / "artifacts.py"
+        yield ROOT / "playbooks" / "bake.yml"
+        for role in self.roles:
+            folder = ROOT / "roles" / role
+            for part in ("defaults", "files", "tasks/install.yml", "tasks/custom.yml", "templates/install", "vars"):
+                path = folder / part
+                found = [path] if path.is_file() else sorted(path.rglob("*"))
+                yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+
+
+def node_recipe(spec: ClusterSpec, group: NodeGroup) -> Recipe:
+    """The recipe of a group's machines. Raises CommandFailed when the group's set-up script cannot be read."""
+    packages = Packages(apt=spec.packages.apt + group.packages.apt, pip=spec.packages.pip + group.packages.pip)
+    scripts = [_read_setup(spec, name) for name in (spec.setup, group.setup) if name]
+    return Recipe(roles=NODE_ROLES, packages=packages, setup="\n".join(scripts))
+
+
+def store_recipe() -> Recipe:
+    """The recipe of the machine of an object store: the same for every cluster."""
+    return Recipe(roles=STORE_ROLES)
+
+
+def ensure(recipe: Recipe, reporter: Reporter) -> str:
+    """Make the layer of `recipe` unless it is there already; return its key.
+
+    Raises MusterError subclasses: no network, no room, or a package or set-up script that failed.
+    """
+    if recipe.key in local_images.layers():
+        return recipe.key
+    with _one_baker(recipe.key):
+        if recipe.key not in local_images.layers():
+            _bake(recipe, reporter)
+    return recipe.key
+
+
+def _bake(recipe: Recipe, reporter: Reporter) -> None:
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        fetching = pool.submit(_fetch_artifacts, recipe, reporter)
+        with reporter.phase("base image", "a Debian system, once for all clusters"):
+            local_images.ensure_base(reporter)
+        fetching.result()
+    from provision.cluster import Cluster  # the builder is a cluster of one: a circle only in time, not in data
+    from provision.config import load
+
+    builder = f"image-{recipe.key[:8]}"
+    folder = Cluster.state_folder(builder)
+    file = _builder_file(folder.parent / f"{builder}.yml", builder)
+    cluster = Cluster(load(file), reporter=reporter, bake=lambda *_: "")
+    cluster.destroy()
+    try:
+        cluster.ensure(wish=1)
+        with reporter.phase("bake", ", ".join(recipe.roles)):
+            _run_playbook(recipe, file, reporter)
+        local_images.commit(cluster.identity, recipe.key, {"roles": list(recipe.roles)})
+    finally:
+        cluster.destroy()
+        file.unlink(missing_ok=True)
+
+
+def _fetch_artifacts(recipe: Recipe, reporter: Reporter) -> None:
+    if "hdfs" in recipe.roles:
+        with reporter.phase("artifacts", "Hadoop and Spark"):
+            artifacts.fetch_all(reporter)
+
+
+def _builder_file(path: Path, name: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config = {
+        "plugin": "cluster",
+        "cluster": name,
+        "provider": "local",
+        "nodes": 1,
+        "groups": {"master": {"cores": BUILDER_CORES, "memory_gb": BUILDER_MEMORY_GB, "data_disk_gb": 0}},
+        "object_store": {"kind": "none"},
+    }
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def _run_playbook(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
+    """Run playbooks/bake.yml; its output goes to a log, its task names become progress lines."""
+    log = inventory.with_suffix(".log")
+    extra = {
+        "bake_roles": list(recipe.roles),
+        "base_apt_packages": list(recipe.packages.apt),
+        "base_pip_packages": list(recipe.packages.pip),
+        "base_setup": recipe.setup,
+    }
+    command = [
+        str(Path(sys.executable).with_name("ansible-playbook")),
+        "-i", str(inventory), "playbooks/bake.yml", "-e", json.dumps(extra),
+    ]  # fmt: skip
+    environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    with (
+        log.open("w") as sink,
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        assert process.stdout is not None  # noqa: S101  PIPE was asked for
+        for line in process.stdout:
+            sink.write(line)
+            if line.startswith("TASK ["):
+                reporter.say(f"image: {line[6:].split(']')[0]}")
+    if process.returncode != 0:
+        tail = [line for line in log.read_text().splitlines() if line.strip()][-12:]
+        raise CommandFailed(
+            what="an install step failed while the image was made: " + _reason(tail),
+            where=str(log),
+            remedy="Mend the package list or the set-up script and run the same command again.",
+            status=process.returncode,
+            output="\n".join(tail),
+        )
+
+
+def _reason(lines: list[str]) -> str:
+    """The line of a playbook's last lines that says why it failed."""
+    told = [line for line in lines if "msg" in line or "fatal" in line or "ERROR" in line]
+    return (told or lines or ["no output"])[0].strip()[:400]
+
+
+def _read_setup(spec: ClusterSpec, name: str) -> str:
+    path = (spec.path.parent / name).resolve()
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise CommandFailed(
+            what=f"the set-up script cannot be read ({error.strerror})",
+            where=f"{spec.path}: setup: {path}",
+            remedy="Give its path relative to the config file.",
+        ) from error
+
+
+@contextmanager
+def _one_baker(key: str) -> Iterator[None]:
+    """One process at a time makes a layer; the others wait for it and then find it."""
+    locks = artifacts.cache_folder()
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / f".bake-{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
