@@ -1,0 +1,225 @@
+"""What `./muster` runs before anything is installed: Debian packages and `.venv`. Standard library only.
+
+Safe to run twice at once (the second waits for the first) and to interrupt (the next run starts over): a set-up counts
+only with its stamp, which is written last and removed first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+UV = "uv==0.13.9"
+STAMPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "base": ("muster-stamp", ("requirements.txt", "pyproject.toml")),
+    "dev": ("muster-stamp-dev", ("requirements.txt", "requirements-dev.txt", "pyproject.toml")),
+}
+PIP_TO_UV = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+    "trusted-host": "UV_INSECURE_HOST",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+    "timeout": "UV_HTTP_TIMEOUT",
+    "no-index": "UV_NO_INDEX",
+    "proxy": "ALL_PROXY",
+}
+
+
+class SetupFailed(Exception):
+    """Set-up cannot go on; the text says why and what to do, in one line."""
+
+
+def say(text: str) -> None:
+    """Print one line about the set-up on standard error (standard output belongs to the command)."""
+    print(f"muster: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextmanager
+def ticking(what: str) -> Iterator[None]:
+    """Show `what` is waited for and for how long: every second on a terminal, else every 15 s; then a closing line."""
+    begin = time.monotonic()
+    done = threading.Event()
+    terminal = sys.stderr.isatty()
+
+    def tick() -> None:
+        while not done.wait(1 if terminal else 15):
+            line = f"muster: {what} … {time.monotonic() - begin:.0f} s"
+            print(f"\r{line}" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)  # noqa: T201
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        if terminal:
+            print("\r\033[K", end="", file=sys.stderr)  # noqa: T201
+    say(f"{what}: done in {time.monotonic() - begin:.1f} s")
+
+
+def run(command: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> str:
+    """Run `command`, return what it printed. Raises SetupFailed with its last lines when it fails."""
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        status = subprocess.run(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
+        ).returncode
+        log.seek(0)
+        output = log.read()
+    if status:
+        last = " / ".join([line.strip() for line in output.splitlines() if line.strip()][-3:])
+        raise SetupFailed(f"{shlex.join(map(str, command))} failed with status {status}: {last}")
+    return output
+
+
+def apt_command(packages: Sequence[str]) -> str:
+    """Return the command that a user with the right to would type."""
+    prefix = "" if os.geteuid() == 0 else "sudo "
+    return f"{prefix}apt-get update && {prefix}apt-get install --no-install-recommends {' '.join(packages)}"
+
+
+def install_packages(packages: Sequence[str]) -> None:
+    """Install Debian packages with apt, after saying so. Raises SetupFailed (with the exact command) without the right."""
+    if not shutil.which("apt-get"):
+        raise SetupFailed(f"missing: {' '.join(packages)} (Debian's names); install them with this system's package manager")
+    prefix: list[str] = []
+    if os.geteuid() != 0:
+        if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode if shutil.which("sudo") else 1:
+            raise SetupFailed(f"missing Debian packages and no right to install them; run: {apt_command(packages)}")
+        prefix = ["sudo", "-n"]
+    say(f"installing Debian packages: {' '.join(packages)}")
+    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+    with ticking("Debian packages"):
+        run([*apt, "update"])
+        run([*apt, "install", "--no-install-recommends", *packages])
+
+
+def pip_settings(python: Path) -> dict[str, str]:
+    """Return the user's pip settings (file and environment) as uv's environment variables."""
+    settings: dict[str, str] = {}
+    for line in run([python, "-m", "pip", "config", "list"]).splitlines():
+        key, _, value = line.partition("=")
+        section, _, name = key.partition(".")
+        if name not in PIP_TO_UV or section not in ("global", "install", ":env:"):
+            continue
+        words = " ".join(value.strip("'\"").replace("\\n", " ").split())
+        if name in ("find-links", "trusted-host"):
+            words = words.replace(" ", ",")
+        settings[PIP_TO_UV[name]] = words
+    return settings
+
+
+def make_venv() -> Path:
+    """Make `.venv` anew unless it is complete or only out of date; return its Python."""
+    python = VENV / "bin" / "python"
+    complete = (VENV / STAMPS["base"][0]).exists() and python.exists()
+    for name, _ in STAMPS.values():
+        (VENV / name).unlink(missing_ok=True)
+    if not complete:
+        with ticking("Python environment .venv"):
+            run([sys.executable, "-m", "venv", "--clear", VENV])
+    return python
+
+
+def install_requirements(python: Path, *, dev: bool) -> None:
+    """Install the requirements and the project itself (editable) with uv, or with pip where uv cannot."""
+    wanted = ["-r", ROOT / ("requirements-dev.txt" if dev else "requirements.txt"), "-e", ROOT]
+    say(f"installing Python packages into .venv: those of {wanted[1].name} and Muster itself")  # type: ignore[union-attr]
+    with ticking("Python packages"):
+        try:
+            uv = VENV / "bin" / "uv"
+            if not uv.exists():
+                run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV])
+            run(
+                [uv, "pip", "install", "--quiet", "--python", python, *wanted],
+                env={"UV_SYSTEM_CERTS": "1", **os.environ, **pip_settings(python)},
+            )
+        except SetupFailed as error:
+            say(f"uv could not ({error}); trying pip")
+            run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
+
+
+def stamp(kind: str) -> None:
+    """Record what the set-up was made from, in the launcher's own words. Raises SetupFailed without `cksum`."""
+    name, files = STAMPS[kind]
+    sums = subprocess.run(["cksum", *files], cwd=ROOT, capture_output=True, text=True, check=True).stdout.rstrip("\n")
+    temporary = VENV / f"{name}.new"
+    temporary.write_text(f"{ROOT} {sums}\n")
+    temporary.replace(VENV / name)
+
+
+def stamped(kind: str) -> bool:
+    """Return whether the set-up `kind` is complete and up to date (another run may just have made it)."""
+    name, files = STAMPS[kind]
+    try:
+        text = (VENV / name).read_text()
+    except OSError:
+        return False
+    sums = subprocess.run(["cksum", *files], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return text == f"{ROOT} {sums}"
+
+
+def set_up(packages: Sequence[str], kinds: Sequence[str], *, optional_packages: bool) -> None:
+    """Do what is missing. Raises SetupFailed."""
+    packages = list(packages)
+    if "base" in kinds and subprocess.run([sys.executable, "-Ic", "import ensurepip"], capture_output=True, check=False).returncode:
+        version = "" if Path(sys.executable).name in ("python", "python3") else f"{sys.version_info[0]}.{sys.version_info[1]}"
+        install_packages([f"python3{version[1:]}-venv", *packages])
+        packages = []
+    if packages:
+        try:
+            install_packages(packages)
+        except SetupFailed as error:
+            if not optional_packages:
+                raise
+            say(str(error))
+    missing = [kind for kind in kinds if not stamped(kind)]
+    if missing:
+        install_requirements(make_venv(), dev="dev" in missing)
+        for kind in ("base", *(["dev"] if "dev" in missing else [])):
+            stamp(kind)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Set up what the launcher found missing. Exit status: 0 done, 1 failed (one line says why), 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="muster")
+    parser.add_argument("--base", action="store_true")
+    parser.add_argument("--dev", action="store_true")
+    parser.add_argument("--optional-packages", action="store_true")
+    parser.add_argument("packages", nargs="*")
+    wanted = parser.parse_args(arguments)
+    kinds = [kind for kind in ("base", "dev") if getattr(wanted, kind)]
+    try:
+        with (ROOT / ".venv.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with ticking("another ./muster is setting up; waiting for it"):
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+            set_up(wanted.packages, kinds, optional_packages=wanted.optional_packages)
+    except KeyboardInterrupt:
+        say("interrupted; the next ./muster starts the set-up over")
+        return 130
+    except (SetupFailed, OSError, subprocess.CalledProcessError) as error:
+        say(f"set-up failed: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
