@@ -1,0 +1,79 @@
+"""Action part of `muster_files`: renders all templates here, sends them in one module call."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible._internal._templating import _template_vars
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+
+KINDS = ("template", "file", "content", "directory", "link")
+KEYS = frozenset((*KINDS, "dest", "owner", "group", "mode", "secret"))
+
+
+def check_entry(entry: Any) -> str:  # noqa: ANN401  it comes from a playbook and may be anything
+    """Return what is wrong with an entry of `files` in a few words, '' when nothing is."""
+    if not isinstance(entry, dict):
+        return f"{entry!r} is not a dictionary"
+    if not str(entry.get("dest", "")).startswith("/"):
+        return f"dest must be an absolute path, not {entry.get('dest')!r}"
+    if unknown := sorted(set(entry) - KEYS):
+        return f"unknown key {unknown[0]}; known: {', '.join(sorted(KEYS))}"
+    if sum(kind in entry for kind in KINDS) != 1:
+        return f"needs exactly one of {', '.join(KINDS)}"
+    if isinstance(entry.get("mode"), int):
+        return f'mode must be a quoted octal number such as "0644", not {entry["mode"]}'
+    return ""
+
+
+class ActionModule(ActionBase):
+    """Renders, then calls the module of the same name once."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the task; see the module's documentation."""
+        task_vars = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        entries = self._task.args.get("files")
+        if not isinstance(entries, list) or set(self._task.args) - {"files"}:
+            raise AnsibleActionFail("muster_files takes one argument, files: a list of entries")
+        for entry in entries:
+            if wrong := check_entry(entry):
+                raise AnsibleActionFail(f"muster_files: {entry.get('dest', '') if isinstance(entry, dict) else ''}: {wrong}")
+        payload = json.dumps([self._rendered(entry, task_vars) for entry in entries])
+        result.update(
+            self._execute_module(module_name="muster_files", module_args={"payload": payload}, task_vars=task_vars)
+        )
+        result.pop("invocation", None)
+        return result
+
+    def _rendered(self, entry: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        rest = {key: entry[key] for key in entry if key not in ("template", "file", "content")}
+        if "content" in entry:
+            return rest | {"content": str(entry["content"])}
+        if "template" in entry:
+            return rest | {"content": self._render(entry["template"], entry["dest"], task_vars)}
+        if "file" in entry:
+            return rest | {"content": Path(self._find_needle("files", entry["file"])).read_text()}
+        return rest
+
+    def _render(self, name: str, dest: str, task_vars: dict[str, Any]) -> str:
+        source = Path(self._find_needle("templates", name))
+        variables = task_vars | _template_vars.generate_ansible_template_vars(
+            path=name, fullpath=str(source), dest_path=dest, include_ansible_managed="ansible_managed" not in task_vars
+        )
+        paths = [str(source.parent), *task_vars.get("ansible_search_path", []), self._loader.get_basedir()]
+        templar = self._templar.copy_with_new_env(searchpath=paths, available_variables=variables)
+        text = templar.template(
+            trust_as_template(source.read_text()),
+            escape_backslashes=False,
+            overrides={"trim_blocks": True, "lstrip_blocks": True},
+        )
+        return "" if text is None else str(text)
