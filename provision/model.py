@@ -34,6 +34,7 @@ class NodeGroup:
     memory_gb: float
     data_disk_gb: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    deep_learning: bool = True
     packages: Packages = field(default_factory=lambda: Packages())
     setup: str = ""
 

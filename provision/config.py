@@ -1,0 +1,208 @@
+"""Config file (which is the inventory file too) -> ClusterSpec.
+
+Every error is one line with file, key path, what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from provision.config_errors import explain
+from provision.config_models import ConfigFile, GroupModel, PackagesModel
+from provision.errors import ConfigError
+from provision.model import ClusterSpec, DatasetSpec, NodeGroup, ObjectStoreSpec, Packages
+from provision.project import project_root
+
+SIZE_VARIABLE = "NUM_NODES"
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without tags, where a key that is given twice is an error instead of silently the last one."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: dict[Any, int] = {}
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        line = key_node.start_mark.line + 1
+        if isinstance(key, str | int | float | bool) and key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{key!r} is given twice, in lines {seen[key]} and {line}", key_node.start_mark
+            )
+        if isinstance(key, str | int | float | bool):
+            seen[key] = line
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSpec:
+    """Read and validate the config file `path`; `extra` are Ansible's `-e` values (only NUM_NODES is used).
+
+    Raises:
+        ConfigError: the file or a value is wrong; the text is one line.
+    """
+    shown = _shown(path)
+    try:
+        parsed = ConfigFile.model_validate(_read(path, shown))
+    except ValueError as error:
+        raise explain(error, shown, ConfigFile) from error
+    _no_second_file(path, shown, parsed.cluster)
+    nodes, given = parsed.nodes, False
+    if extra and extra.get(SIZE_VARIABLE) is not None:
+        nodes, given = _size(extra[SIZE_VARIABLE]), True
+    root = project_root(path.parent)
+    folders = (path.resolve().parent, root)
+    return ClusterSpec(
+        name=parsed.cluster,
+        provider=parsed.provider,
+        nodes=nodes,
+        groups=tuple(
+            _group(name, model, parsed, shown, folders) for name, model in parsed.groups_in_order().items()
+        ),
+        object_store=ObjectStoreSpec(**parsed.object_store.model_dump()),
+        dataset=_dataset(parsed, folders),
+        packages=_packages(parsed.packages),
+        setup=_script(parsed.setup, shown, "setup", folders),
+        access=dict(parsed.access),
+        path=path.resolve(),
+        options={
+            "local": parsed.local.model_dump(exclude_none=True),
+            "ttl": parsed.ttl,
+            "deadlines": parsed.deadlines.model_dump(exclude_none=True),
+        },
+        nodes_given=given,
+    )
+
+
+def is_config(path: Path) -> bool:
+    """Return True when `path` looks like one of our config files (it names the inventory plugin)."""
+    if path.suffix not in {".yml", ".yaml"}:
+        return False
+    try:
+        return bool(re.search(r"^plugin:\s*['\"]?cluster\b", path.read_text(encoding="utf-8"), re.MULTILINE))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _shown(path: Path) -> str:
+    """Return `path` as a person would write it: relative when it lies below the current folder."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _read(path: Path, shown: str) -> dict[str, Any]:
+    """Return the file's top level. Raises ConfigError."""
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    except FileNotFoundError:
+        raise ConfigError(
+            file=shown,
+            what="this config file does not exist",
+            remedy="Give an existing one with -i, or make one with ./muster init",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(file=shown, what=f"cannot be read: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        what = error.problem or "not valid YAML"
+        remedy = "Remove one of them" if "given twice" in what else "Correct the YAML there"
+        raise ConfigError(file=shown, what=f"{what}{line}", remedy=remedy) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(file=shown, what=f"not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(
+            file=shown,
+            what="a config file is a mapping with at least `plugin: cluster` and `cluster: NAME`",
+            remedy="Compare with inventories/local.yml",
+        )
+    return data
+
+
+def _size(value: Any) -> int:
+    """Return `-e NUM_NODES` as a number; Ansible gives a string for NAME=VALUE and any type for JSON."""
+    text = str(value).strip()
+    if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(text):
+        what = f"the number of nodes is not a whole number: {text!r}"
+    elif int(text) < 1:
+        what = f"a cluster has at least 1 node, not {int(text)}"
+    else:
+        return int(text)
+    raise ConfigError(
+        file=f"-e {SIZE_VARIABLE}={text}",
+        what=what,
+        remedy=f"Say for example -e {SIZE_VARIABLE}=3; to remove a cluster, run destroy_cluster.yml",
+    )
+
+
+def _no_second_file(path: Path, shown: str, name: str) -> None:
+    """Refuse a cluster name that another config file in the same folder uses: both would share one state."""
+    pattern = re.compile(rf"^cluster:\s*['\"]?{re.escape(name)}['\"]?\s*(#.*)?$", re.MULTILINE)
+    for other in sorted(path.resolve().parent.glob("*.y*ml")):
+        if other == path.resolve() or not is_config(other):
+            continue
+        if pattern.search(other.read_text(encoding="utf-8")):
+            raise ConfigError(
+                file=shown,
+                key="cluster",
+                what=f"{other.name} beside it is a cluster named {name!r} too",
+                remedy="Give each config file a cluster name of its own",
+            )
+
+
+def _packages(model: PackagesModel) -> Packages:
+    return Packages(apt=tuple(model.apt), pip=tuple(model.pip))
+
+
+def _group(
+    name: str, model: GroupModel, parsed: ConfigFile, shown: str, folders: tuple[Path, ...]
+) -> NodeGroup:
+    count = {"master": 1, "worker": None}.get(name, model.count)
+    return NodeGroup(
+        name=name,
+        provider=model.provider or parsed.provider,
+        count=count,
+        cores=model.cores,
+        memory_gb=float(model.memory_gb),
+        data_disk_gb=model.data_disk_gb,
+        deep_learning=model.deep_learning,
+        packages=_packages(model.packages),
+        setup=_script(model.setup, shown, f"groups.{name}.setup", folders),
+    )
+
+
+def _script(setup: str, shown: str, key: str, folders: tuple[Path, ...]) -> str:
+    """Return the absolute path of a setup script that is named relative to the config file or the project."""
+    if not setup:
+        return ""
+    for folder in folders:
+        candidate = folder / Path(setup).expanduser()
+        if candidate.is_file():
+            return str(candidate.resolve())
+    raise ConfigError(
+        file=shown, key=key, what=f"there is no file {setup!r}", remedy=f"Looked in {folders[0]} and {folders[-1]}"
+    )
+
+
+def _dataset(parsed: ConfigFile, folders: tuple[Path, ...]) -> DatasetSpec:
+    """Return the data set; its source may be missing here (destroying a cluster does not need it)."""
+    model = parsed.dataset
+    source = model.source
+    if source != "digits":
+        candidates = [folder / Path(source).expanduser() for folder in folders]
+        source = str(next((path for path in candidates if path.exists()), candidates[0]).resolve())
+    return DatasetSpec(
+        source=source,
+        name=model.name or re.sub(r"[^a-z0-9-]+", "-", Path(source).name.lower()).strip("-") or "dataset",
+        labels=model.labels,
+        options=model.model_dump(exclude={"source", "name", "labels"}, exclude_none=True),
+    )

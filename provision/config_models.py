@@ -1,0 +1,266 @@
+"""The keys of a config file, as pydantic models. Unknown keys are errors; nothing is converted silently."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+PROVIDERS = ("local",)
+"""Providers that exist; each has a class in provision/providers/."""
+
+MACHINE_NAME_LIMIT = 41
+"""Characters a machine's name may have; the local provider's folders and bridges rely on it."""
+
+_HOST_NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
+_GROUP_NAME = re.compile(r"[a-z][a-z0-9_]{0,14}")
+_USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_PUBLIC_KEY = re.compile(
+    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|"
+    r"sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( .*)?"
+)
+_DURATION = re.compile(r"([1-9][0-9]*)(m|h|d)")
+_SUBNET = re.compile(r"([0-9]{1,3}\.){3}0/24")
+_RESERVED_GROUPS = frozenset(
+    "all ungrouped cluster namenode datanode spark_master spark_worker history_server deep_learning "
+    "object_store localhost".split()
+)
+_RESERVED_USERS = frozenset("root muster hdfs spark hadoop daemon nobody".split())
+_RESERVED_CLUSTERS = frozenset({"object-store", "localhost"})
+
+
+def wrong(what: str, remedy: str = "") -> PydanticCustomError:
+    """Return a validation error that `config_errors.explain` shows as it is."""
+    return PydanticCustomError("muster", "{what}", {"what": what, "remedy": remedy})
+
+
+def known_provider(value: str) -> str:
+    """Return `value`. Raises when it names no provider."""
+    if value not in PROVIDERS:
+        raise wrong(f"unknown provider {value!r}", f"Known: {', '.join(PROVIDERS)}")
+    return value
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PackagesModel(_Model):
+    """Additional packages."""
+
+    apt: list[str] = []
+    pip: list[str] = []
+
+    @field_validator("apt")
+    @classmethod
+    def _apt(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?", name):
+                raise wrong(f"{name!r} is no Debian package name", "Write it as in `apt install NAME`")
+        return value
+
+    @field_validator("pip")
+    @classmethod
+    def _pip(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?([=<>!~][=<>!~A-Za-z0-9.,* ]+)?", name):
+                raise wrong(f"{name!r} is no Python requirement", "Write it as in `pip install NAME==VERSION`")
+        return value
+
+
+class GroupModel(_Model):
+    """One group of equal machines."""
+
+    count: Annotated[int, Field(ge=0, le=1000)] | None = None
+    provider: str | None = None
+    cores: Annotated[int, Field(ge=1, le=512)] = 2
+    memory_gb: Annotated[float, Field(ge=1, le=4096)] = 2
+    data_disk_gb: Annotated[int, Field(ge=0, le=65536)] = 100
+    deep_learning: bool = True
+    packages: PackagesModel = PackagesModel()
+    setup: str = ""
+
+    @field_validator("provider")
+    @classmethod
+    def _provider(cls, value: str | None) -> str | None:
+        return None if value is None else known_provider(value)
+
+
+class ObjectStoreModel(_Model):
+    """Where the data lives that outlives clusters."""
+
+    kind: str = "local"
+    name: str = "default"
+    container: str = "muster"
+
+    @field_validator("kind")
+    @classmethod
+    def _kind(cls, value: str) -> str:
+        if value != "local":
+            raise wrong(f"unknown kind of object store {value!r}", "Known: local")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not _HOST_NAME.fullmatch(value):
+            raise wrong(f"{value!r} cannot be the name of a store", "Use a-z, 0-9 and -, at most 30 characters")
+        return value
+
+    @field_validator("container")
+    @classmethod
+    def _container(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", value):
+            raise wrong(f"{value!r} cannot be a container", "Use 3 to 63 of a-z, 0-9 and -")
+        return value
+
+
+class DatasetModel(_Model):
+    """What is analysed: `digits`, or a folder of images with a labels CSV."""
+
+    source: Annotated[str, Field(min_length=1)] = "digits"
+    name: str = ""
+    labels: str = ""
+    holdout: Annotated[float, Field(gt=0, lt=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", value):
+            raise wrong(f"{value!r} cannot be the name of a data set", "Use a-z, 0-9 and -")
+        return value
+
+
+class LocalModel(_Model):
+    """What only the provider `local` knows."""
+
+    subnet: str | None = None
+
+    @field_validator("subnet")
+    @classmethod
+    def _subnet(cls, value: str | None) -> str | None:
+        if value is not None and not (
+            _SUBNET.fullmatch(value) and all(int(part) < 256 for part in value[:-3].split("."))
+        ):
+            raise wrong(f"{value!r} is no subnet of 256 addresses", "Write it like 10.77.5.0/24")
+        return value
+
+
+class DeadlinesModel(_Model):
+    """Seconds after which waiting ends; the defaults are in provision/deadlines.py."""
+
+    boot: Annotated[float, Field(gt=0)] | None = None
+    service: Annotated[float, Field(gt=0)] | None = None
+    api: Annotated[float, Field(gt=0)] | None = None
+
+
+class ConfigFile(_Model):
+    """The top level of a config file."""
+
+    plugin: str
+    cluster: str
+    provider: str = "local"
+    nodes: Annotated[int, Field(ge=1, le=1000)] = 3
+    groups: dict[str, GroupModel] = {}
+    object_store: ObjectStoreModel = ObjectStoreModel()
+    dataset: DatasetModel = DatasetModel()
+    packages: PackagesModel = PackagesModel()
+    setup: str = ""
+    access: dict[str, str] = {}
+    ttl: str = ""
+    deadlines: DeadlinesModel = DeadlinesModel()
+    local: LocalModel = LocalModel()
+
+    @field_validator("plugin")
+    @classmethod
+    def _plugin(cls, value: str) -> str:
+        if value != "cluster":
+            raise wrong(f"is {value!r}", "Write `plugin: cluster`")
+        return value
+
+    @field_validator("cluster")
+    @classmethod
+    def _cluster(cls, value: str) -> str:
+        if not _HOST_NAME.fullmatch(value):
+            raise wrong(
+                f"{value!r} cannot be part of a host name",
+                "Use a-z, 0-9 and -, begin with a letter, at most 30 characters",
+            )
+        if value in _RESERVED_CLUSTERS or value.startswith("image-"):
+            raise wrong(f"the name {value!r} is reserved", "Choose another one")
+        return value
+
+    @field_validator("provider")
+    @classmethod
+    def _provider(cls, value: str) -> str:
+        return known_provider(value)
+
+    @field_validator("ttl")
+    @classmethod
+    def _ttl(cls, value: str) -> str:
+        if value and not _DURATION.fullmatch(value):
+            raise wrong(f"{value!r} is no duration", "Write it like 90m, 8h or 2d")
+        return value
+
+    @field_validator("groups")
+    @classmethod
+    def _groups(cls, value: dict[str, GroupModel]) -> dict[str, GroupModel]:
+        for name, group in value.items():
+            if not _GROUP_NAME.fullmatch(name):
+                raise wrong(f"{name!r} cannot be the name of a group", "Use a-z, 0-9 and _, at most 15 characters")
+            if name in _RESERVED_GROUPS:
+                raise wrong(f"the group name {name!r} is reserved", "Choose another one, for example `gpu`")
+            if name == "worker" and group.count is not None:
+                raise wrong("the group worker takes no `count`", "Set `nodes`, which counts master + workers")
+            if name == "master" and group.count not in (None, 1):
+                raise wrong("there is exactly one master", "Leave its `count` out")
+            if name not in ("master", "worker") and group.count is None:
+                raise wrong(f"the group {name!r} has no `count`", "Say how many machines it has")
+        return value
+
+    @field_validator("access")
+    @classmethod
+    def _access(cls, value: dict[str, str]) -> dict[str, str]:
+        for user, key in value.items():
+            if not _USER_NAME.fullmatch(user) or user in _RESERVED_USERS:
+                raise wrong(f"{user!r} cannot be a user's name here", "Use the person's own login name")
+            if "PRIVATE KEY" in key:
+                raise wrong(f"that is the private key of {user}", "Give the public one (the file ending in .pub)")
+            if not _PUBLIC_KEY.fullmatch(key.strip()):
+                raise wrong(f"no SSH public key for {user}", "Give one line that begins with, e.g., ssh-ed25519")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blank_means_default(cls, data: Any) -> Any:
+        """Treat a key without a value (`setup:`) as not given."""
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
+
+    @model_validator(mode="after")
+    def _machine_names(self) -> ConfigFile:
+        for name in self.groups:
+            if len(f"{self.cluster}-{name}-{self.nodes}") > MACHINE_NAME_LIMIT:
+                raise wrong(
+                    f"machines of {self.cluster!r} in group {name!r} would have names of more than "
+                    f"{MACHINE_NAME_LIMIT} characters",
+                    "Choose a shorter name",
+                )
+        return self
+
+    def groups_in_order(self) -> dict[str, GroupModel]:
+        """Return the groups in file order, with a master first and a worker group even when not mentioned."""
+        groups = dict(self.groups)
+        master = groups.pop("master", None) or GroupModel(memory_gb=3)
+        groups.setdefault("worker", GroupModel())
+        return {"master": master, **groups}
+
+
+def ttl_minutes(text: str) -> int:
+    """Return a duration such as `8h` in minutes; '' is 0."""
+    match = _DURATION.fullmatch(text)
+    return int(match[1]) * {"m": 1, "h": 60, "d": 1440}[match[2]] if match else 0

@@ -1,0 +1,203 @@
+"""Write-ahead log of a cluster: what is about to be ordered or deleted is on the disk before it is asked for.
+
+One JSON object per line, the first one naming the format. Each record is flushed (file and folder) before the
+call that it announces. A last line that a crash cut short is dropped; any other damage is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from provision import files
+from provision.errors import StateError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Intent:
+    """Something that was begun and not finished. `verb`: create, delete or destroy."""
+
+    token: str
+    verb: str
+    provider: str
+    names: tuple[str, ...]
+    digest: str
+    done: bool
+    """True when the provider has answered; then only trust is missing."""
+
+
+@dataclass
+class View:
+    """What the records say, taken together."""
+
+    cluster_id: str = ""
+    wish: int | None = None
+    intents: dict[str, Intent] = field(default_factory=dict)
+    pins: dict[str, str] = field(default_factory=dict)
+    """Provider id -> the machine's own host key, `ssh-ed25519 AAAA…`."""
+
+
+class Journal:
+    """The journal in `folder`. Reading never writes; the first record creates the file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "journal.jsonl"
+        self._requests = folder / "requests"
+
+    def exists(self) -> bool:
+        """Return True when there is a journal."""
+        return self.path.is_file()
+
+    def read(self) -> View:
+        """Return what the journal says. Raises StateError."""
+        view = View()
+        for record in self._records():
+            _apply(view, record)
+        return view
+
+    def begin(self, cluster_id: str) -> None:
+        """Start the journal of a new cluster."""
+        self._append({"kind": "cluster", "id": cluster_id})
+
+    def wish(self, nodes: int) -> None:
+        """Record the wished size (master + workers)."""
+        self._append({"kind": "wish", "nodes": nodes})
+
+    def open(
+        self, verb: str, *, token: str, provider: str = "", names: tuple[str, ...] = (), request: str = ""
+    ) -> None:
+        """Record an intent; `request` is the exact rendered request, kept until the intent is closed."""
+        if request:
+            self._requests.mkdir(mode=0o700, exist_ok=True)
+            files.write(self._request_path(token), request)
+        self._append(
+            {
+                "kind": "open",
+                "token": token,
+                "verb": verb,
+                "provider": provider,
+                "names": list(names),
+                "digest": _digest(request),
+            }
+        )
+
+    def done(self, token: str, machines: Mapping[str, str]) -> None:
+        """Record the provider's answer to an intent: machine names -> provider ids."""
+        self._append({"kind": "done", "token": token, "machines": dict(machines)})
+
+    def close(self, token: str) -> None:
+        """Record that nothing is left to do for an intent, and forget its request."""
+        self._append({"kind": "close", "token": token})
+        self._request_path(token).unlink(missing_ok=True)
+
+    def pin(self, provider_id: str, host_key: str) -> None:
+        """Record a machine's own host key."""
+        self._append({"kind": "pin", "machine": provider_id, "key": host_key})
+
+    def request(self, intent: Intent) -> str:
+        """Return the exact request of an open intent. Raises StateError when it is missing or altered."""
+        path = self._request_path(intent.token)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            text = ""
+        if _digest(text) != intent.digest:
+            raise StateError(
+                where=str(path),
+                what=f"the request of an unfinished {intent.verb} is missing or altered",
+                remedy="Run destroy_cluster.yml, then start_cluster.yml",
+            )
+        return text
+
+    def drop_stray_requests(self, view: View) -> None:
+        """Remove requests whose intent was never recorded, or was closed just before a crash."""
+        if self._requests.is_dir():
+            for path in self._requests.iterdir():
+                if path.stem not in view.intents:
+                    path.unlink(missing_ok=True)
+
+    def _request_path(self, token: str) -> Path:
+        return self._requests / f"{token}.json"
+
+    def _records(self) -> list[dict[str, Any]]:
+        if not self.exists():
+            return []
+        lines = self.path.read_bytes().split(b"\n")
+        torn = lines.pop()  # what follows the last line end: empty unless a crash cut a record short
+        del torn
+        records: list[dict[str, Any]] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if not isinstance(record, dict):
+                raise StateError(
+                    where=f"{self.path}, line {number}",
+                    what="the journal is damaged",
+                    remedy="Restore it from a backup of the state folder",
+                )
+            records.append(record)
+        if records and records[0].get("format") != FORMAT:
+            raise StateError(
+                where=str(self.path),
+                what=f"the journal has format {records[0].get('format')!r}, this version reads {FORMAT}",
+                remedy="Use the version of Muster that made the cluster",
+            )
+        return records[1:]
+
+    def _append(self, record: dict[str, Any]) -> None:
+        record["at"] = round(time.time(), 3)
+        new = not self.exists()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "r+b") as stream:
+            whole = stream.read().rfind(b"\n") + 1
+            stream.seek(whole)
+            stream.truncate()  # a torn last line
+            if whole == 0:
+                stream.write(_line({"format": FORMAT}))
+            stream.write(_line(record))
+            stream.flush()
+            os.fsync(stream.fileno())
+        if new:
+            files.sync_folder(self.path.parent)
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _apply(view: View, record: Mapping[str, Any]) -> None:
+    kind, token = record.get("kind"), str(record.get("token", ""))
+    if kind == "cluster":
+        view.cluster_id = str(record["id"])
+    elif kind == "wish":
+        view.wish = int(record["nodes"])
+    elif kind == "pin":
+        view.pins[str(record["machine"])] = str(record["key"])
+    elif kind == "open":
+        view.intents[token] = Intent(
+            token=token,
+            verb=str(record["verb"]),
+            provider=str(record["provider"]),
+            names=tuple(record["names"]),
+            digest=str(record["digest"]),
+            done=False,
+        )
+    elif kind == "done" and token in view.intents:
+        old = view.intents[token]
+        view.intents[token] = Intent(old.token, old.verb, old.provider, old.names, old.digest, done=True)
+    elif kind == "close":
+        view.intents.pop(token, None)

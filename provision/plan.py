@@ -1,0 +1,127 @@
+"""(spec, wished size, machines that exist) -> Plan. Pure; all counting of machines lives here, once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from provision.model import ClusterSpec, Machine, NodeGroup, NodeState, Plan
+
+MASTER = "master"
+WORKER = "worker"
+_ALIVE = frozenset({NodeState.PENDING, NodeState.RUNNING, NodeState.STOPPED})
+
+
+def machine_name(cluster: str, group: str, number: int) -> str:
+    """Return the name of a group's machine: `retina-master`, `retina-worker-1` …; numbers begin with 1."""
+    stem = f"{cluster}-{group.replace('_', '-')}"
+    return stem if group == MASTER else f"{stem}-{number}"
+
+
+def machine_number(name: str) -> int:
+    """Return the number at the end of a machine's name; 0 when it has none."""
+    match = re.search(r"-([0-9]+)$", name)
+    return int(match[1]) if match else 0
+
+
+def group_size(group: NodeGroup, wish: int) -> int:
+    """Return how many machines `group` has when master + workers are `wish`."""
+    return wish - 1 if group.count is None else group.count
+
+
+def total_size(spec: ClusterSpec, wish: int) -> int:
+    """Return how many machines the whole cluster has when master + workers are `wish`."""
+    return sum(group_size(group, wish) for group in spec.groups)
+
+
+def make_plan(spec: ClusterSpec, wish: int, machines: Iterable[Machine], *, scale_in: bool = False) -> Plan:
+    """Compare what is wished with what exists.
+
+    Args:
+        spec: the config.
+        wish: master + workers, at least 1.
+        machines: what the providers list.
+        scale_in: True when machines beyond the wish may be deleted (the workers with the highest numbers).
+
+    Returns:
+        a plan; when its `refuse` holds lines, none of it may be carried out.
+    """
+    exist = [machine for machine in machines if machine.state is not NodeState.GONE]
+    alive = [machine for machine in exist if machine.state in _ALIVE]
+    unfinished = [machine for machine in exist if machine.state is NodeState.DELETING]
+    refuse = _doubled(alive)
+    create: list[tuple[NodeGroup, tuple[str, ...]]] = []
+    keep: list[Machine] = []
+    extra: list[Machine] = []
+    known = {group.name for group in spec.groups}
+    for group in spec.groups:
+        size = group_size(group, wish)
+        have = sorted((m for m in alive if m.group == group.name), key=lambda m: machine_number(m.name))
+        keep += have[:size]
+        extra += have[size:]
+        missing = _free_names(spec.name, group.name, size - len(have), have)
+        if missing:
+            create.append((group, missing))
+    extra += [machine for machine in alive if machine.group not in known]
+    if any(group.name == MASTER for group, _ in create) and keep:
+        refuse.append(_lost_master(spec.name, keep))
+    if extra and not scale_in:
+        refuse.append(_too_many(extra, wish))
+    extra.sort(key=lambda machine: (machine.group, -machine_number(machine.name)))
+    return Plan(
+        create=tuple(create),
+        start=tuple(machine for machine in keep if machine.state is NodeState.STOPPED),
+        delete=(*unfinished, *extra),
+        keep=tuple(keep),
+        refuse=tuple(refuse),
+    )
+
+
+def describe(plan: Plan) -> list[str]:
+    """Return the plan in words, one line per thing to do; an empty list when there is nothing to do."""
+    lines = [f"create {', '.join(names)} ({_size_words(group)})" for group, names in plan.create]
+    if plan.start:
+        lines.append(f"start {', '.join(machine.name for machine in plan.start)}")
+    if plan.delete:
+        lines.append(f"delete {', '.join(machine.name for machine in plan.delete)}")
+    return lines
+
+
+def _size_words(group: NodeGroup) -> str:
+    return f"{group.cores} cores, {group.memory_gb:g} GiB, {group.provider}"
+
+
+def _free_names(cluster: str, group: str, wanted: int, have: Sequence[Machine]) -> tuple[str, ...]:
+    """Return the `wanted` names with the lowest numbers that no machine of the group has."""
+    taken = {machine.name for machine in have}
+    names: list[str] = []
+    number = 1
+    while len(names) < wanted:
+        name = machine_name(cluster, group, number)
+        if name not in taken:
+            names.append(name)
+        number += 1
+    return tuple(names)
+
+
+def _doubled(machines: Sequence[Machine]) -> list[str]:
+    by_name: dict[str, list[str]] = {}
+    for machine in machines:
+        by_name.setdefault(machine.name, []).append(machine.provider_id)
+    return [
+        f"{name} exists {len(ids)} times ({', '.join(sorted(ids))}). Delete all but one of them at the provider"
+        for name, ids in sorted(by_name.items())
+        if len(ids) > 1
+    ]
+
+
+def _lost_master(cluster: str, keep: Sequence[Machine]) -> str:
+    return (
+        f"{machine_name(cluster, MASTER, 0)} is gone, and with it the directory of the files on the "
+        f"{len(keep)} other machine(s). Run destroy_cluster.yml, then start_cluster.yml"
+    )
+
+
+def _too_many(extra: Sequence[Machine], wish: int) -> str:
+    names = ", ".join(sorted((machine.name for machine in extra), key=machine_number, reverse=True))
+    return f"{wish} node(s) wished: {names} would be deleted. Confirm it with -e SCALE_IN=true"
