@@ -1,0 +1,226 @@
+"""What all commands share: where the inventory is, the cluster behind it, how progress and results are printed.
+
+Imports at the top are the standard library's and typer's only: `--help` must be quick.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import shlex
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from provision.errors import CommandFailed, ConfigError, MusterError, StateError
+
+if TYPE_CHECKING:
+    from provision.cluster import Cluster
+    from provision.model import ClusterSpec, Node
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def examples(*lines: str) -> str:
+    """Return the closing part of a help text: one example a line, unwrapped."""
+    return "\b\nExamples:\n" + "\n".join(f"  ./muster {line}" for line in lines)
+
+
+def say(text: str) -> None:
+    """Print one line for a person on standard error."""
+    typer.echo(text, err=True)
+
+
+def answer(text: str) -> None:
+    """Print a result on standard output."""
+    typer.echo(text)
+
+
+def answer_json(value: Any) -> None:  # noqa: ANN401  (anything that JSON knows)
+    """Print a result for a program on standard output."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What was said before the command: the inventory file as given, resolved only when it is needed."""
+
+    given: str
+
+    @property
+    def inventory(self) -> Path:
+        """The inventory file. Raises ConfigError, with the closest name there is, when there is no such file."""
+        for base in (Path.cwd(), ROOT):
+            path = base / self.given
+            if path.is_file():
+                return path
+        names = {str(path.relative_to(ROOT)): path for path in sorted((ROOT / "inventories").glob("*.yml"))}
+        wanted = Path(self.given).stem
+        close = difflib.get_close_matches(wanted, [path.stem for path in names.values()], n=1)
+        shown = [name for name, path in names.items() if not close or path.stem == close[0]]
+        remedy = f"Did you mean -i {shown[0]}?" if close else f"There are: {', '.join(shown) or 'none yet; ./muster init'}"
+        raise ConfigError(file=self.given, what="there is no such inventory file", remedy=remedy)
+
+    def spec(self, nodes: int | None = None) -> ClusterSpec:
+        """The validated config. Raises ConfigError."""
+        from provision import config
+
+        return config.load(self.inventory, {} if nodes is None else {"NUM_NODES": nodes})
+
+    def cluster(self) -> Cluster:
+        """The cluster of the inventory file (it may not exist yet). Raises ConfigError."""
+        from provision.cluster import Cluster
+        from provision.timeline import ConsoleReporter
+
+        return Cluster(self.spec(), root=ROOT, reporter=ConsoleReporter(say))
+
+    def ssh_config(self) -> tuple[str, Path]:
+        """The cluster's name and its ssh_config. Raises StateError when the cluster was not started."""
+        from provision.project import states_folder
+
+        name = self.spec().name
+        path = states_folder(ROOT) / name / "ssh_config"
+        if not path.is_file():
+            raise StateError(what=f"the cluster {name} has no machines", remedy="Start it with ./muster up")
+        return name, path
+
+
+def of(context: typer.Context) -> Invocation:
+    """Return what was said before the command."""
+    found = context.obj
+    if not isinstance(found, Invocation):
+        raise TypeError("commands run below the callback that makes the Invocation")
+    return found
+
+
+def node_names(config: Path) -> list[str]:
+    """Return the machines that an ssh_config names, in its order."""
+    names: list[str] = []
+    for line in config.read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if words[:1] == ["Host"]:
+            names += [word for word in words[1:] if not set(word) & set("*?!")]
+    return names
+
+
+def pick_node(given: str, cluster: str, names: Sequence[str]) -> str:
+    """Return the machine meant by `given`: its name with or without the cluster's, '' = the master.
+
+    Raises MusterError, with the closest name, when there is none.
+    """
+    wanted = given or "master"
+    for name in (wanted, f"{cluster}-{wanted}"):
+        if name in names:
+            return name
+    close = difflib.get_close_matches(wanted, [*names, *(name.removeprefix(f"{cluster}-") for name in names)], n=1)
+    remedy = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(names)}"
+    raise MusterError(what=f"no machine is called {wanted!r}", where=cluster, remedy=remedy)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say what is waited for, and for how long, once it takes more than two seconds."""
+    begin = time.monotonic()
+    done = threading.Event()
+    terminal = sys.stderr.isatty()
+
+    def tick() -> None:
+        pause = 2.0
+        while not done.wait(pause):
+            line = f"{what} … {time.monotonic() - begin:.0f} s"
+            print(f"\r{line}" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)  # noqa: T201
+            pause = 1.0 if terminal else 15.0
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        if terminal and time.monotonic() - begin > 2:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return columns aligned for reading, without trailing blanks."""
+    cells = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal; without one only `--yes` is a yes. Raises typer.Exit(1) on a no, MusterError without a terminal."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise MusterError(what="this needs an answer and there is no terminal to ask on", remedy="Say --yes")
+    if not typer.confirm(question, err=True):
+        say("Nothing was changed.")
+        raise typer.Exit(1)
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as a person writes it (decimal units)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def ago(seconds: float) -> str:
+    """Return a duration in seconds as its largest sensible unit."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def in_parallel(*calls: Callable[[], Any]) -> list[Any]:
+    """Run the calls at the same time; return their results in order. The first error is raised."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+def last_line(text: str) -> str:
+    """Return the last line that is not blank ('' when there is none)."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
+def on_master(config: Path, master: str, script: str, *, timeout_s: float = 30) -> str:
+    """Run a shell script on the master as `hadoop`; return its output. Raises CommandFailed."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["ssh", "-F", str(config), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", master, "sh", "-s"],
+            input=script, capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise CommandFailed(what=f"no answer within {timeout_s:.0f} s", where=master) from None
+    if done.returncode:
+        raise CommandFailed(
+            what=last_line(done.stderr) or f"ended with status {done.returncode}", where=master, status=done.returncode
+        )
+    return done.stdout
+
+
+def describe(command: Sequence[str]) -> str:
+    """Return a command as it would be typed."""
+    return shlex.join(command)
+
+
+def roles(node: Node) -> str:
+    """Return what runs on a machine, in words."""
+    first = "NameNode, Master, History, " if node.group.name == "master" else ""
+    return first + ("DataNode, Worker" if node.group.name in ("master", "worker") else "deep learning")

@@ -1,0 +1,85 @@
+"""images and data: what outlives clusters, and how to get rid of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from provision.commands.common import ago, answer, answer_json, confirm, examples, of, say, size, table, waiting
+
+AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    images = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Images that nodes boot from (cached on this computer).")
+    images.command("list", epilog=examples("images list", "images list --json"))(list_images)
+    images.command("prune", epilog=examples("images prune"))(prune_images)
+    app.add_typer(images, name="images", epilog=examples("images list", "images prune"))
+    data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What lies in the object store; no cluster's end touches it.")
+    data.command("list", epilog=examples("data list", "data list --json"))(list_data)
+    data.command("rm", epilog=examples("data rm digits/train_16     one set", "data rm digits              all of a data set"))(remove_data)
+    app.add_typer(data, name="data", epilog=examples("data list", "data rm digits/train_16"))
+
+
+def list_images(as_json: AsJson = False) -> None:
+    """List the images, newest first."""
+    from provision.providers.local import images
+
+    found = images.list_images()
+    if as_json:
+        answer_json(found)
+        return
+    if not found:
+        answer("No images yet; the first cluster makes them.")
+        return
+    rows = [(i["key"], size(i["bytes"]), ago(time.time() - i["created"]), i["used_by"] or "") for i in found]
+    answer(table(("IMAGE", "SIZE", "AGE", "USED BY"), rows))
+
+
+def prune_images(yes: Yes = False) -> None:
+    """Remove the images that no node runs on; they are made anew when needed."""
+    from provision.providers.local import images
+
+    unused = [image for image in images.list_images() if not image["used_by"]]
+    if not unused:
+        say("Nothing to remove.")
+        return
+    confirm(f"Remove {', '.join(image['key'] for image in unused)}?", yes=yes)
+    with waiting("removing images"):
+        for image in unused:
+            images.remove(image["key"])
+    say(f"Removed {len(unused)} images.")
+
+
+def list_data(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the data sets in the cluster's object store."""
+    from provision import dataset
+
+    with waiting("asking the object store"):
+        found = dataset.list_sets(of(context).cluster())
+    if as_json:
+        answer_json(found)
+        return
+    if not found:
+        answer("The object store is empty; ./muster up fills it.")
+        return
+    answer(table(("SET", "ROWS", "SIZE"), [(f["name"], f["rows"] or "", size(f["bytes"])) for f in found]))
+
+
+def remove_data(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A data set, or one of its parts; see ./muster data list.")],
+    yes: Yes = False,
+) -> None:
+    """Delete data from the object store, for good."""
+    from provision import dataset
+
+    cluster = of(context).cluster()
+    confirm(f"Delete {name} from the object store {cluster.spec.object_store.name} for good?", yes=yes)
+    with waiting(f"deleting {name}"):
+        count = dataset.remove(cluster, name)
+    say(f"Deleted {count} objects.")

@@ -1,0 +1,74 @@
+"""Running Ansible's playbooks as they are, with the Ansible of this environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from provision.commands.common import ROOT
+from provision.errors import CommandFailed
+
+
+def command(
+    playbooks: Sequence[str], inventory: Path, extra: Mapping[str, Any], more: Sequence[str] = ()
+) -> list[str]:
+    """Return the command line that runs `playbooks` one after another in one process."""
+    program = Path(sys.executable).with_name("ansible-playbook")
+    values = ["-e", json.dumps(extra)] if extra else []
+    return [str(program), "-i", str(inventory), *playbooks, *values, *more]
+
+
+def play(
+    playbooks: Sequence[str],
+    inventory: Path,
+    extra: Mapping[str, Any],
+    more: Sequence[str] = (),
+    *,
+    output_to_stderr: bool = False,
+) -> int:
+    """Run playbooks with their own output kept; return the exit status. Ctrl-C reaches Ansible, which is waited for.
+
+    Args:
+        output_to_stderr: keep standard output free for a result (`--json`).
+    """
+    binaries = str(Path(sys.executable).parent)
+    environment = os.environ | {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+    if sys.stdout.isatty() and not output_to_stderr:
+        environment.setdefault("ANSIBLE_FORCE_COLOR", "1")
+    process = subprocess.Popen(
+        command(playbooks, inventory, extra, more),
+        cwd=ROOT,
+        env=environment,
+        stdout=sys.stderr.fileno() if output_to_stderr else None,
+    )
+    interrupted = False
+    while True:
+        try:
+            status = process.wait()
+            break
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    return status
+
+
+def play_or_fail(
+    playbooks: Sequence[str], inventory: Path, extra: Mapping[str, Any], more: Sequence[str] = ()
+) -> None:
+    """Run playbooks. Raises CommandFailed when they fail (Ansible has said why)."""
+    status = play(playbooks, inventory, extra, more)
+    if status:
+        raise CommandFailed(
+            what=f"{' + '.join(playbooks)} failed (status {status}); the reason is above",
+            remedy="Correct it and run the same command again: it goes on where it stopped",
+            status=status,
+        )

@@ -1,0 +1,105 @@
+"""test: lint, unit and system tests of Muster itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provision.commands.common import ROOT, examples, say
+from provision.errors import CommandFailed
+
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Check:
+    """One lint command. `status` is its exit status, `output` what it printed, `seconds` how long it took."""
+
+    name: str
+    command: tuple[str, ...]
+    status: int = 0
+    output: str = ""
+    seconds: float = 0.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command(
+        "test",
+        epilog=examples(
+            "test                        lint, unit and system tests",
+            "test --long                 also what takes long",
+            "test -- tests/unit -k plan  what follows -- goes to pytest, lint is left out",
+        ),
+    )(test)
+
+
+def checks() -> list[Check]:
+    """Return the lint commands of this project."""
+    scripts = [str(path.relative_to(ROOT)) for path in (ROOT / "muster", ROOT / ".ci" / "run") if path.exists()]
+    scripts += [str(path.relative_to(ROOT)) for path in sorted((ROOT / "roles").rglob("*.sh"))]
+    return [
+        Check("ruff", ("ruff", "check", ".")),
+        Check("ruff format", ("ruff", "format", "--check", ".")),
+        Check("mypy", ("mypy",)),
+        Check("yamllint", ("yamllint", "--strict", ".")),
+        Check("shellcheck", ("shellcheck", *scripts)),
+        Check("ansible-lint", ("ansible-lint", "--offline", "-q")),
+    ]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of the tests: this environment's programs first, none of the caller's Ansible settings."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MUSTER_"))}
+    return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+
+
+def perform(check: Check) -> Check:
+    """Run one lint command."""
+    begin = time.monotonic()
+    program = shutil.which(check.command[0], path=environment()["PATH"])
+    if program is None:
+        return Check(check.name, check.command, 127, f"{check.command[0]} is not installed", 0.0)
+    done = subprocess.run(
+        [program, *check.command[1:]],
+        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    return Check(check.name, check.command, done.returncode, done.stdout, time.monotonic() - begin)
+
+
+def lint() -> list[str]:
+    """Run all lint commands, two at a time; print what they found; return the names of those that failed."""
+    failed = []
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for found in pool.map(perform, checks()):
+            say(f"{'FAILED' if found.status else 'ok':<7}{found.name} ({found.seconds:.1f} s)")
+            if found.status:
+                say(found.output.rstrip())
+                failed.append(found.name)
+    return failed
+
+
+def test(
+    long: Annotated[bool, typer.Option("--long", help="Also the tests that take long.")] = False,
+    more: Annotated[list[str] | None, typer.Argument(help="Arguments for pytest, after --; lint is left out.")] = None,
+) -> None:
+    """Run lint, unit and system tests; what is shown last is pytest's own summary."""
+    failed = [] if more else lint()
+    marks: Sequence[str] = () if long or more else ("-m", "not long")
+    say(f"pytest {' '.join([*marks, *(more or [])])}".rstrip())
+    done = subprocess.run([sys.executable, "-m", "pytest", *marks, *(more or [])], cwd=ROOT, env=environment(), check=False)
+    if done.returncode:
+        failed.append("pytest")
+    if failed:
+        raise CommandFailed(what=f"failed: {', '.join(failed)}", remedy="The output is above")
+    say("Lint and tests passed." if not more else "Tests passed.")

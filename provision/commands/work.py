@@ -1,0 +1,150 @@
+"""submit, jobs, logs, cancel, verify, timeline: what the cluster does and did."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provision.commands.common import ago, answer, answer_json, examples, of, say, table
+from provision.errors import CommandFailed, MusterError
+
+AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command(
+        "submit",
+        epilog=examples(
+            "submit logistic_regression                    a built-in job (jobs/)",
+            "submit train.py -- --epochs 5                 a program of your own and its arguments",
+            "submit project/ --deps requirements.txt       a folder with main.py; packages for it",
+            "submit app.jar --class org.example.Main       a jar",
+            "submit 'hdfs dfs -du -h /datasets'            a shell command",
+        ),
+    )(submit)
+    app.command("jobs", epilog=examples("jobs", "jobs --json"))(jobs)
+    app.command("logs", epilog=examples("logs                the newest run", "logs RUN -f         follow it"))(logs)
+    app.command("cancel", epilog=examples("cancel RUN          see ./muster jobs"))(cancel)
+    app.command(
+        "verify",
+        epilog=examples("verify", "verify --json       exit status: 0 ready, 1 something is short, 2 could not check"),
+    )(verify)
+    app.command("timeline", epilog=examples("timeline", "timeline --json"))(timeline)
+
+
+def submit(
+    context: typer.Context,
+    job: Annotated[str, typer.Argument(help="A built-in job, a Python file, a folder, a jar or a shell command.")],
+    args: Annotated[list[str] | None, typer.Argument(help="The job's own arguments, after --.")] = None,
+    deps: Annotated[Path | None, typer.Option(metavar="FILE", help="A requirements.txt for this run alone.")] = None,
+    main_class: Annotated[str, typer.Option("--class", metavar="NAME", help="A jar's main class.")] = "",
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
+) -> None:
+    """Send a job to the cluster and follow it; it goes on when this computer is closed. Its results come to results/."""
+    from provision import jobs as queue
+
+    run = queue.submit(
+        of(context).cluster(), job, args=args or [], deps=deps, main_class=main_class or None, follow=not detach
+    )
+    if detach:
+        answer(run)
+        say(f"Follow it with ./muster logs {run} -f")
+
+
+def jobs(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the runs, the newest first."""
+    from provision import jobs as queue
+
+    runs = queue.list_runs(of(context).cluster())
+    if as_json:
+        answer_json(runs)
+        return
+    if not runs:
+        answer("No runs yet. ./muster submit logistic_regression makes one")
+        return
+    answer(table(("RUN", "STATE", "AGE", "REASON"), [_job_row(run) for run in runs]))
+
+
+def _job_row(run: dict[str, object]) -> tuple[object, ...]:
+    begin = run.get("submitted")
+    age = ago(time.time() - begin) if isinstance(begin, int | float) else ""
+    return run.get("run", ""), run.get("state", ""), age, run.get("reason", "") or ""
+
+
+def logs(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="Default: the newest run.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+) -> None:
+    """Print what a run has printed."""
+    from provision import jobs as queue
+
+    queue.logs(of(context).cluster(), run or None, follow=follow)
+
+
+def cancel(context: typer.Context, run: Annotated[str, typer.Argument(help="See ./muster jobs.")]) -> None:
+    """Stop a run, or take it out of the queue."""
+    from provision import jobs as queue
+
+    queue.cancel(of(context).cluster(), run)
+    say(f"{run}: cancelled")
+
+
+def verify(context: typer.Context, as_json: AsJson = False) -> None:
+    """Prove that the cluster is ready: counts, an HDFS round trip, a Spark application, torch, the staged data."""
+    from provision.commands.playbooks import play
+
+    invocation = of(context)
+    cluster = invocation.cluster()
+    begin = time.time()
+    status = play(["verify.yml"], invocation.inventory, {}, output_to_stderr=as_json)
+    report = newest_report(cluster.state_dir / "reports", since=begin)
+    if report is None:
+        error = MusterError(what="could not be checked; the reason is above", where=cluster.spec.name)
+        error.exit_status = 2
+        raise error
+    if as_json:
+        answer_json(report)
+    if status or not report.get("ready", report.get("ok", False)):
+        raise CommandFailed(what="something is short; the report says what", where=cluster.spec.name)
+    say(f"{cluster.spec.name} is ready.")
+
+
+def newest_report(folder: Path, *, since: float) -> dict[str, object] | None:
+    """Return the verify report written after `since` (seconds since the epoch); None when there is none."""
+    written = [(path.stat().st_mtime, path) for path in folder.glob("verify*.json")] if folder.is_dir() else []
+    newest = max(written, default=None)
+    if newest is None or newest[0] < since - 1:
+        return None
+    found = json.loads(newest[1].read_text(encoding="utf-8"))
+    return found if isinstance(found, dict) else None
+
+
+def timeline(context: typer.Context, as_json: AsJson = False) -> None:
+    """Print the phases of the last run and their seconds."""
+    from provision import timeline as recorded
+
+    cluster = of(context).cluster()
+    phases = recorded.last_run(cluster.state_dir)
+    if as_json:
+        answer_json(phases)
+        return
+    if not phases:
+        answer(f"{cluster.spec.name}: nothing recorded yet")
+        return
+    begin = min(phase["begin"] for phase in phases)
+    rows = [
+        (f"{phase['begin'] - begin:7.1f}", f"{phase['seconds']:7.1f}", phase["name"], phase.get("detail", "")) for phase in phases
+    ]
+    answer(table(("  AT s", " TOOK s", "PHASE", ""), rows))
+
+
+def shell_line(words: list[str]) -> str:
+    """Return words as one line of shell."""
+    return shlex.join(words)
