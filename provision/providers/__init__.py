@@ -1,0 +1,26 @@
+"""Providers: where machines come from. Each is imported only when a config names it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from provision.errors import NotReady
+from provision.providers.base import Provider
+
+CLASSES = {
+    "local": "provision.providers.local.provider:LocalProvider",
+}
+
+
+def load(name: str) -> Provider:
+    """Return the provider of that name.
+
+    Raises:
+        NotReady: there is none in this version.
+    """
+    if name not in CLASSES:
+        known = ", ".join(sorted(CLASSES))
+        raise NotReady(what=f"there is no provider {name!r} in this version", remedy=f"Known providers: {known}.")
+    module, _, attribute = CLASSES[name].partition(":")
+    provider: Provider = getattr(import_module(module), attribute)()
+    return provider

@@ -1,0 +1,43 @@
+"""What every provider can do. It talks to its API; it never counts, decides or waits for SSH."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, Plan
+
+
+class Provider(ABC):
+    """A source of machines. Every method raises `ProviderError` (or `NotReady`) when the provider refuses."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
+        """Find out, before anything is changed, whether the plan can be carried out.
+
+        Raises:
+            NotReady: it cannot; the message says what is missing and what to do.
+        """
+
+    @abstractmethod
+    def list(self, cluster: ClusterIdentity) -> list[Machine]:
+        """Return the machines of a cluster as they are now, those being created or deleted included."""
+
+    @abstractmethod
+    def create(self, request: CreateRequest) -> list[Machine]:
+        """Order machines; the same token twice yields the same machines, also after a crash in between."""
+
+    @abstractmethod
+    def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Boot stopped machines: the same disks, the same addresses."""
+
+    @abstractmethod
+    def stop(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Power machines off in an orderly way; their disks stay."""
+
+    @abstractmethod
+    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Delete machines and return when they are gone; with the last one goes all that the cluster shared."""

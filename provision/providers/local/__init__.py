@@ -1,0 +1,1 @@
+"""The provider `local`: full Debian machines on this computer, as systemd-nspawn containers."""

@@ -1,0 +1,172 @@
+"""Talking to the root helper: directly when this process is root, else through `sudo -n` and an installed copy."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import zipapp
+from collections.abc import Callable, Mapping
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+from provision.errors import MusterError, NotReady, ProviderError
+
+PACKAGE = Path(__file__).resolve().parent / "helper"
+INSTALLED = Path("/usr/local/libexec/muster-local")
+INTERPRETER = "/usr/bin/python3 -IS"
+DIRECT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from helper.main import main; raise SystemExit(main())"
+PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy")
+PROXY_KEYS = ("http_proxy", "https_proxy", "no_proxy")
+
+Say = Callable[[str], None]
+
+
+def call(verb: str, request: Mapping[str, Any] | None = None, *, say: Say | None = None) -> Any:
+    """Let the helper carry out one verb.
+
+    Args:
+        verb: see `helper.main.VERBS`.
+        request: what to do, as JSON.
+        say: told each progress line.
+
+    Raises:
+        NotReady: no root, no helper, or the computer cannot do it; nothing was changed.
+        ProviderError: the helper refused or failed.
+    """
+    command = _command()
+    process = subprocess.Popen(command + [verb], text=True, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    assert process.stdin and process.stdout and process.stderr  # noqa: S101  all three are pipes
+    complaints: list[str] = []
+    listener = threading.Thread(target=_listen, args=(process.stderr, say, complaints), daemon=True)
+    listener.start()
+    with process:
+        try:
+            process.stdin.write(json.dumps(request or {}))
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
+        output = process.stdout.read()
+        listener.join()
+    try:
+        answer = json.loads(output)
+    except ValueError:
+        raise _no_answer(verb, process.returncode, complaints) from None
+    if "ok" in answer:
+        return answer["ok"]
+    raise _error(answer["kind"], answer["error"])
+
+
+def _error(kind: str, message: str) -> MusterError:
+    if kind == "not_ready":
+        return NotReady(what=message)
+    error = ProviderError(provider="local", what=message)
+    error.kind = kind  # type: ignore[attr-defined]
+    return error
+
+
+def _no_answer(verb: str, status: int, complaints: list[str]) -> MusterError:
+    reason = complaints[-1] if complaints else f"exit status {status}"
+    if os.geteuid() != 0 and "sudo" in reason:
+        return NotReady(what=f"the helper for local machines may not be run: {reason}", remedy=how_to_allow())
+    return ProviderError(provider="local", what=f"the helper for local machines ended without an answer to {verb}: {reason}")
+
+
+def _listen(stream: IO[str], say: Say | None, complaints: list[str]) -> None:
+    """Pass on progress lines until the helper ends; what is no progress is kept for an error message."""
+    for line in stream:
+        try:
+            message = json.loads(line)["say"]
+        except (ValueError, KeyError, TypeError):
+            if line.strip():
+                complaints.append(line.strip())
+            continue
+        if say:
+            say(message)
+
+
+def _command() -> list[str]:
+    if not sys.platform.startswith("linux"):
+        raise NotReady(
+            what="local machines need Linux; this computer is not", remedy="Use a cloud provider in the config file."
+        )
+    if os.geteuid() == 0:
+        return [sys.executable, "-I", "-S", "-c", DIRECT, str(PACKAGE.parent)]
+    _require_installed()
+    return ["sudo", "-n", str(INSTALLED)]
+
+
+def archive() -> bytes:
+    """The helper as one executable file, always the same bytes for the same source."""
+    with TemporaryDirectory() as folder:
+        package = Path(folder, "source", "helper")
+        package.mkdir(parents=True)
+        for path in sorted(PACKAGE.glob("*.py")):
+            copy = package / path.name
+            copy.write_bytes(path.read_bytes())
+            os.utime(copy, (946684800, 946684800))
+        main = package.parent / "__main__.py"
+        main.write_text("from helper.main import main\n\nraise SystemExit(main())\n")
+        for path in (main, package, package.parent):
+            os.utime(path, (946684800, 946684800))
+        target = io.BytesIO()
+        zipapp.create_archive(package.parent, target, interpreter=INTERPRETER)
+        return target.getvalue()
+
+
+def _require_installed() -> None:
+    """Install or renew the helper where sudo permits that, else say how."""
+    wanted = archive()
+    if INSTALLED.exists() and hashlib.sha256(INSTALLED.read_bytes()).digest() == hashlib.sha256(wanted).digest():
+        return
+    try:
+        done = subprocess.run(
+            ["sudo", "-n", "install", "-D", "-o", "root", "-g", "root", "-m", "0755", "/dev/stdin", str(INSTALLED)],
+            input=wanted, capture_output=True, check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise NotReady(what="local machines need root, and there is no sudo here", remedy="Run it as root.") from None
+    if done.returncode:
+        state = "is outdated" if INSTALLED.exists() else "is not installed"
+        raise NotReady(what=f"local machines need root for one small helper, which {state}", remedy=how_to_allow())
+
+
+def how_to_allow() -> str:
+    """The command, one line, with which an administrator permits this user to run local machines."""
+    file = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "muster", INSTALLED.name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(archive())
+    user = os.environ.get("USER") or str(os.geteuid())
+    rule = f"{user} ALL=(root) NOPASSWD: {INSTALLED}"
+    return (
+        f"An administrator allows it with: sudo install -D -o root -m 0755 {file} {INSTALLED} && "
+        f"echo '{rule}' | sudo tee /etc/sudoers.d/muster-{user}"
+    )
+
+
+def inherited() -> dict[str, dict[str, str]]:
+    """The proxy and pip settings of this user, which machines are to share (the helper adds apt's and the CAs)."""
+    proxy = {key: os.environ.get(key) or os.environ.get(key.upper()) or "" for key in PROXY_KEYS}
+    pip: dict[str, str] = {}
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    for path in (Path("/etc/pip.conf"), Path.home() / ".pip" / "pip.conf", home / "pip" / "pip.conf"):
+        parser = ConfigParser(interpolation=None)
+        try:
+            parser.read(path)
+        except (ConfigParserError, OSError):
+            continue
+        pip |= {key: parser["global"][key] for key in PIP_KEYS if parser.has_option("global", key)}
+    for key in PIP_KEYS:
+        pip[key] = os.environ.get(f"PIP_{key.upper().replace('-', '_')}") or pip.get(key, "")
+    return {
+        "proxy": {key: value for key, value in proxy.items() if value},
+        "pip": {key: value for key, value in pip.items() if value},
+    }

@@ -1,0 +1,52 @@
+"""The preflight: everything that can be known to go wrong before anything is changed."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import IPv4Network
+from typing import Any
+
+from . import capacity, network, nodes, registry, validate
+from .errors import HelperError
+from .registry import ROOT
+
+
+def ready(request: dict[str, Any]) -> None:
+    """Check programs, permission to mount, memory over all clusters, disk and subnet.
+
+    Raises:
+        HelperError: the first thing that is missing, kind `not_ready`.
+    """
+    capacity.require_tools()
+    prepare_root()
+    capacity.require_mount()
+    state = registry.load()
+    groups = [validate.mapping(group, "group") for group in request.get("groups", [])]
+    wishes = [
+        capacity.Wish(int(validate.number(group.get("count"), "count", 0, 100_000)), nodes.sizes(group)["memory_mb"])
+        for group in groups
+    ]
+    count = sum(wish.count for wish in wishes)
+    if not count:
+        return
+    capacity.require_memory(state, wishes, capacity.total_memory_mb())
+    capacity.require_disk(count, f"{count} more nodes")
+    cluster_id = request.get("cluster_id")
+    if cluster_id and validate.hex_id(cluster_id) in state.networks:
+        return
+    taken = [*network.host_networks(), *(IPv4Network(net.subnet) for net in state.networks.values())]
+    network.choose(taken, validate.subnet(request.get("subnet")))
+
+
+def prepare_root() -> None:
+    """Make the directories that everything else lies in."""
+    if os.geteuid() != 0:
+        raise HelperError("the helper must run as root", kind="not_ready")
+    ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for name in ("nodes", "images", "locks"):
+        (ROOT / name).mkdir(mode=0o755, exist_ok=True)
+    (ROOT / "stores").mkdir(mode=0o700, exist_ok=True)
+    artifacts = ROOT / "artifacts"
+    if not artifacts.exists():
+        artifacts.mkdir(mode=0o755)
+        os.chown(artifacts, registry.caller(), -1, follow_symlinks=False)

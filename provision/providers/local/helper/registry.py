@@ -1,0 +1,179 @@
+"""The truth about local machines, for the whole computer: `/var/lib/muster/registry.json` under a lock.
+
+Whatever is to exist is written here, durably, before the first side effect, and struck out after the last
+trace is gone. So a killed run always leaves more in the registry than on the computer, never less.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import HelperError
+from .system import locked, write
+
+ROOT = Path("/var/lib/muster")
+FORMAT = 1
+
+
+@dataclass
+class Network:
+    """One cluster's (or store's) subnet and bridge."""
+
+    id: str
+    name: str
+    subnet: str  # a.b.c.0/24
+    owner: int  # uid
+    next_host: int = 10  # addresses are handed out round robin, so neighbours' ARP caches are never wrong
+
+    @property
+    def prefix(self) -> str:
+        """The first three bytes with their dots: `10.77.1.`."""
+        return self.subnet.rsplit(".", 1)[0] + "."
+
+    @property
+    def gateway(self) -> str:
+        """The bridge's address."""
+        return self.prefix + "1"
+
+    @property
+    def bridge(self) -> str:
+        """The bridge's interface name."""
+        return f"mu{self.id}"
+
+    @property
+    def table(self) -> str:
+        """The nft table's name, also the tag of rules elsewhere."""
+        return f"muster_{self.id}"
+
+
+@dataclass
+class Node:
+    """One machine; it has been asked for, and exists as far as its directory and control group say."""
+
+    name: str
+    group: str
+    cluster_id: str
+    unit: str  # 10 hex digits: names the control group, the nspawn machine and its interface
+    token: str
+    address: str
+    cores: float
+    memory_mb: int
+    disk_gb: int
+    image: str
+    lower: list[str]  # image ids, uppermost first
+    created: float
+    owner: int
+    labels: dict[str, str] = field(default_factory=dict)
+    deleting: bool = False
+    store: str = ""  # name of the store this machine serves
+
+    @property
+    def key(self) -> str:
+        """Unique on this computer."""
+        return f"{self.name}.{self.cluster_id}"
+
+    @property
+    def machine(self) -> str:
+        """The nspawn machine name; its interface on the host is `vb-<this>` (15 characters at most)."""
+        return f"m{self.unit}"
+
+    @property
+    def directory(self) -> Path:
+        """Where its disks lie."""
+        return ROOT / "nodes" / self.key
+
+    @property
+    def prepared(self) -> Path:
+        """A file that exists once the root is complete and may be booted."""
+        return self.directory / "prepared"
+
+
+@dataclass
+class Store:
+    """An object store's machine, and the clusters (id -> public key) that use it."""
+
+    name: str
+    network_id: str
+    owner: int
+    created: float
+    clusters: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def directory(self) -> Path:
+        """Where its data, credentials and host key lie, for as long as it exists."""
+        return ROOT / "stores" / self.name
+
+
+@dataclass
+class Registry:
+    """All that exists or is about to."""
+
+    networks: dict[str, Network] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    stores: dict[str, Store] = field(default_factory=dict)
+
+    def of(self, cluster_id: str) -> list[Node]:
+        """The nodes of one cluster, in the order they were asked for."""
+        return [node for node in self.nodes.values() if node.cluster_id == cluster_id]
+
+    def save(self) -> None:
+        """Write durably; call with the lock held."""
+        write(ROOT / "registry.json", json.dumps({"format": FORMAT, **asdict(self)}, indent=1), durable=True)
+
+
+def load() -> Registry:
+    """Read what was last saved.
+
+    Raises:
+        HelperError: it was written by a newer version.
+    """
+    path = ROOT / "registry.json"
+    if not path.exists():
+        return Registry()
+    raw: dict[str, Any] = json.loads(path.read_text())
+    if raw.get("format") != FORMAT:
+        raise HelperError(
+            f"{path} has format {raw.get('format')}, this version knows {FORMAT}; update muster", kind="not_ready"
+        )
+    return Registry(
+        networks={key: Network(**value) for key, value in raw["networks"].items()},
+        nodes={key: Node(**value) for key, value in raw["nodes"].items()},
+        stores={key: Store(**value) for key, value in raw["stores"].items()},
+    )
+
+
+@contextlib.contextmanager
+def changing() -> Iterator[Registry]:
+    """The registry under its lock; saved at the end unless the block raised."""
+    with locked(ROOT / "registry.lock", deadline_s=30):
+        registry = load()
+        yield registry
+        registry.save()
+
+
+def cluster_lock(cluster_id: str) -> contextlib.AbstractContextManager[None]:
+    """One verb at a time per cluster; waits for a helper that outlived its caller."""
+    return locked(
+        ROOT / "locks" / cluster_id, waiting=f"waiting for another run on cluster {cluster_id}", deadline_s=60
+    )
+
+
+def caller() -> int:
+    """The uid of the user who asked, seen through sudo."""
+    return int(os.environ.get("SUDO_UID", "0")) if os.geteuid() == 0 else os.geteuid()
+
+
+def authorize(owner: int, what: str) -> None:
+    """Let only root and the owner go on.
+
+    Raises:
+        HelperError: it belongs to somebody else.
+    """
+    if caller() not in (0, owner):
+        raise HelperError(f"{what} belongs to user {owner} of this computer", kind="refused")

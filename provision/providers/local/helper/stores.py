@@ -1,0 +1,170 @@
+"""Object stores: one machine each, whose data, credentials and host key outlive it and every cluster."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from . import capacity, cgroups, disks, images, network, nodes, registry, rootfs, supervisor, validate
+from .errors import HelperError
+from .registry import ROOT, Node, Registry, Store
+from .rootfs import Seed
+from .system import locked, remove_tree, run, say, write
+
+MACHINE = "object-store"
+HOST_KEY = "ssh_host_ed25519_key"
+AUTHORIZED = "etc/muster/authorized_keys/muster"
+
+
+def opened(request: dict[str, Any]) -> dict[str, Any]:
+    """Attach a cluster to a store; makes the store and boots its machine when needed."""
+    name = validate.name(request.get("store"), "store")
+    cluster_id = validate.hex_id(request.get("cluster_id"))
+    key = validate.public_key(request.get("public_key"))
+    user_data = validate.text(request.get("user_data"), "user_data", 512 * 1024)
+    size = nodes.sizes(validate.mapping(request.get("group"), "group"))
+    image = validate.image_key(request.get("image"))
+    lower = images.lower(image)
+    with store_lock(name):
+        _end_outdated(registry.load(), name, image, cluster_id)
+        with registry.changing() as state:
+            nodes.sweep(state)
+            store = state.stores.get(name) or Store(
+                name=name, network_id=secrets.token_hex(4), owner=registry.caller(), created=time.time()
+            )
+            registry.authorize(store.owner, f"object store {name}")
+            state.stores[name] = store
+            net = nodes.network_of(state, store.network_id, f"store-{name}")
+            node = next(iter(state.of(net.id)), None)
+            if node is None or not cgroups.processes(node.unit):
+                capacity.require_memory(state, [capacity.Wish(1, size["memory_mb"])], capacity.total_memory_mb())
+                capacity.require_disk(1, f"object store {name}")
+            node = node or Node(
+                name=MACHINE, group=MACHINE, cluster_id=net.id, unit=secrets.token_hex(5), token=f"store-{name}",
+                address=f"{net.prefix}10", image=image, lower=lower, created=time.time(), owner=store.owner,
+                store=name, **size,
+            )  # fmt: skip
+            state.nodes[node.key] = node
+            store.clusters[cluster_id] = key
+            total = len(state.nodes)
+        known, host_key = kept(store)
+        started = not cgroups.processes(node.unit)
+        seed = Seed(user_data, ((f"etc/ssh/{HOST_KEY}", host_key, 0o600), (f"etc/ssh/{HOST_KEY}.pub", known["host_key"], 0o644)))
+        nodes.bring_up([node], net, total, seed, validate.mapping(request.get("inherit"), "inherit"))
+        authorize_keys(store, node)
+    return {"address": node.address, "started": started, "network_id": net.id, "name": name, **known}
+
+
+def store_lock(name: str) -> AbstractContextManager[None]:
+    """One verb at a time per store."""
+    return locked(ROOT / "locks" / f"store-{name}", waiting=f"waiting for another run on object store {name}")
+
+
+def _end_outdated(state: Registry, name: str, image: str, cluster_id: str) -> None:
+    """Take away a machine made from another image, unless another cluster uses it right now."""
+    store = state.stores.get(name)
+    node = next(iter(state.of(store.network_id)), None) if store else None
+    if store is None or node is None or node.image == image:
+        return
+    registry.authorize(store.owner, f"object store {name}")
+    if set(store.clusters) - {cluster_id} and cgroups.processes(node.unit):
+        say(f"object store {name} goes on with its old image while other clusters use it")
+        return
+    nodes.power_off(node)
+    nodes.discard(node)
+    with registry.changing() as changed:
+        del changed.nodes[node.key]
+
+
+def kept(store: Store) -> tuple[dict[str, str], str]:
+    """Credentials and public host key of a store, and its private host key; made once."""
+    directory = store.directory
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (directory / "data").mkdir(mode=0o755, exist_ok=True)
+    credentials = directory / "credentials.json"
+    if not credentials.exists():
+        pair = {"access_key": f"muster-{secrets.token_hex(6)}", "secret_key": secrets.token_urlsafe(30)}
+        write(credentials, json.dumps(pair), 0o600, durable=True)
+    host_key = directory / HOST_KEY
+    if not host_key.exists():
+        fresh = directory / f".{HOST_KEY}.{secrets.token_hex(4)}"
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"store-{store.name}", "-f", str(fresh)])
+        Path(f"{fresh}.pub").unlink()
+        fresh.rename(host_key)
+    public = run(["ssh-keygen", "-y", "-f", str(host_key)]).stdout.strip()
+    return {**json.loads(credentials.read_text()), "host_key": public}, host_key.read_text()
+
+
+def authorize_keys(store: Store, node: Node) -> None:
+    """Let exactly the attached clusters log in."""
+    lines = [f"{' '.join(key.split()[:2])} cluster-{cluster}" for cluster, key in sorted(store.clusters.items())]
+    rootfs.put(disks.mount_root(node), AUTHORIZED, "".join(f"{line}\n" for line in lines))
+
+
+def closed(request: dict[str, Any]) -> dict[str, Any]:
+    """Detach a cluster; the machine stops with the last one, its data and its root stay."""
+    name = validate.name(request.get("store"), "store")
+    cluster_id = validate.hex_id(request.get("cluster_id"))
+    with store_lock(name):
+        with registry.changing() as state:
+            store = state.stores.get(name)
+            if store is None:
+                return {"stopped": True}
+            registry.authorize(store.owner, f"object store {name}")
+            store.clusters.pop(cluster_id, None)
+            node = next(iter(state.of(store.network_id)), None)
+        if store.clusters:
+            if node is not None and cgroups.processes(node.unit):
+                authorize_keys(store, node)
+            return {"stopped": False}
+        if node is not None:
+            nodes.power_off(node, deadline_s=4)
+        network.down(state.networks[store.network_id])
+        return {"stopped": True}
+
+
+def listing(_: dict[str, Any]) -> list[dict[str, Any]]:
+    """All stores of this computer."""
+    state = registry.load()
+    found = []
+    for store in state.stores.values():
+        node = next(iter(state.of(store.network_id)), None)
+        data = store.directory / "data"
+        found.append({
+            "name": store.name, "clusters": sorted(store.clusters), "created": store.created, "owner": store.owner,
+            "state": nodes.condition(node) if node else "stopped", "address": node.address if node else "",
+            "bytes": images.tree_size(data) if data.is_dir() else 0,
+        })  # fmt: skip
+    return found
+
+
+def remove(request: dict[str, Any]) -> None:
+    """Delete a store with its data.
+
+    Raises:
+        HelperError: a cluster uses it, or there is none of that name.
+    """
+    name = validate.name(request.get("store"), "store")
+    with store_lock(name):
+        state = registry.load()
+        store = state.stores.get(name)
+        if store is None:
+            raise HelperError(f"there is no object store {name}; `./muster data` lists them", kind="refused")
+        registry.authorize(store.owner, f"object store {name}")
+        if store.clusters:
+            using = ", ".join(sorted(store.clusters))
+            raise HelperError(f"object store {name} is used by cluster {using}; destroy it first", kind="in_use")
+        for node in state.of(store.network_id):
+            supervisor.halt(node)
+            nodes.discard(node)
+        remove_tree(store.directory)
+        with registry.changing() as changed:
+            for node in changed.of(store.network_id):
+                del changed.nodes[node.key]
+            del changed.stores[name]
+            nodes.sweep(changed)
+        (ROOT / "locks" / f"store-{name}").unlink(missing_ok=True)

@@ -1,0 +1,113 @@
+"""Booting a node and keeping it: a transient systemd unit where there is systemd, else a small shell loop.
+
+systemd-nspawn ends with 133 when the node asked for a reboot (start it again) and with 0 when it powered itself
+off (stay down). Killing systemd-nspawn does not end the node, so after any other status the loop kills the rest.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from . import cgroups
+from .errors import HelperError
+from .registry import ROOT, Node
+from .system import ENVIRONMENT, run, until
+
+# $1: number of groups; then the groups (the one with the limits first); then the command.
+LOOP = """
+count=$1; shift; first=$1; groups=
+while [ "$count" -gt 0 ]; do groups="$groups $1"; shift; count=$((count - 1)); done
+for group in $groups; do echo 0 > "$group${KEEPER}/cgroup.procs"; done
+status=133
+while [ "$status" -eq 133 ]; do
+  ( for group in $groups; do echo 0 > "$group/cgroup.procs"; done; exec "$@" )
+  status=$?
+done
+if [ -e "$first/cgroup.kill" ]; then echo 1 > "$first/cgroup.kill"; fi
+for pid in $(cat "$first/cgroup.procs"); do [ "$pid" = $$ ] || kill -9 "$pid"; done
+"""
+
+
+def command(node: Node, device: str) -> list[str]:
+    """The systemd-nspawn call of a node.
+
+    Args:
+        node: the node.
+        device: its loop device, or ''.
+    """
+    line = [
+        "systemd-nspawn", "--quiet", "--keep-unit", "--register=no", "--settings=no", "--boot",
+        f"--directory={node.directory}/root", f"--machine={node.machine}", f"--hostname={node.name}",
+        f"--network-bridge=mu{node.cluster_id}", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
+        "--console=read-only", f"--bind-ro={ROOT}/artifacts:/var/cache/muster/artifacts",
+    ]  # fmt: skip
+    if device:
+        line.append(f"--bind={device}:/dev/xvdc")
+    if node.store:
+        line.append(f"--bind={ROOT}/stores/{node.store}/data:/srv/node")
+    return line
+
+
+def boot(node: Node, device: str) -> None:
+    """Start a node that does not run and see its init come up.
+
+    Raises:
+        HelperError: it ended at once; the message is its last word.
+    """
+    log = node.directory / "console.log"
+    with log.open("ab") as output:
+        if cgroups.has_systemd() and cgroups.is_v2():
+            _boot_unit(node, device)
+            started = None
+        else:
+            started = _boot_loop(node, device, output.fileno())
+
+    def up_or_dead() -> bool:
+        return cgroups.init(node.unit) is not None or (started is not None and started.poll() is not None)
+
+    if not until(up_or_dead, 15) or cgroups.init(node.unit) is None:
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        raise HelperError(f"node {node.name} did not boot: {lines[-1] if lines else 'no reason given'}")
+
+
+def _boot_loop(node: Node, device: str, output: int) -> subprocess.Popen[bytes]:
+    groups = cgroups.make(node.unit, node.memory_mb, node.cores)
+    keeper = ""
+    if cgroups.is_v2():  # there, a group with limits for its children may hold no process itself
+        keeper = "/keeper"
+        (groups[0] / "keeper").mkdir(exist_ok=True)
+    return subprocess.Popen(
+        ["/bin/sh", "-c", LOOP, f"muster-{node.key}", str(len(groups)), *map(str, groups), *command(node, device)],
+        stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+        cwd="/", env={**ENVIRONMENT, "KEEPER": keeper},
+    )  # fmt: skip
+
+
+def _boot_unit(node: Node, device: str) -> None:
+    unit = f"muster-{node.unit}.service"
+    run(["systemctl", "reset-failed", unit], check=False)
+    settings = {
+        "Description": f"Muster node {node.key}", "Delegate": "yes", "MemoryMax": f"{node.memory_mb}M",
+        "CPUQuota": f"{node.cores * 100:g}%", "RestartForceExitStatus": "133", "SuccessExitStatus": "133",
+        "RestartSec": "0", "KillMode": "mixed", "TimeoutStopSec": "5", "TasksMax": "infinity",
+        "StandardOutput": f"append:{node.directory}/console.log", "StandardError": "inherit",
+    }  # fmt: skip
+    properties = [f"--property={name}={value}" for name, value in settings.items()]
+    run(["systemd-run", f"--unit={unit}", "--collect", "--quiet", *properties, *command(node, device)])
+
+
+def halt(node: Node) -> None:
+    """Kill a node with everything that keeps it up, and confirm that nothing of it is left running."""
+    if cgroups.has_systemd() and cgroups.is_v2():
+        run(["systemctl", "kill", "--signal=KILL", f"muster-{node.unit}.service"], check=False)
+        run(["systemctl", "stop", f"muster-{node.unit}.service"], check=False)
+    cgroups.kill(node.unit)
+    cgroups.remove(node.unit)
+    interface = Path(f"/sys/class/net/vb-{node.machine}")
+    if not until(lambda: not interface.exists(), 5):
+        run(["ip", "link", "del", interface.name])
+    for kind in ("propagate", "unix-export"):
+        leftover = Path("/run/systemd/nspawn", kind, node.machine)
+        if leftover.is_dir() and not leftover.is_mount():
+            leftover.rmdir()

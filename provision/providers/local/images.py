@@ -1,0 +1,91 @@
+"""Images on this computer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from provision.model import ClusterIdentity
+from provision.providers.local import client
+
+
+class Teller(Protocol):
+    """Takes progress lines; every `timeline.Reporter` does."""
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A base or a layer. Units: `created` seconds since the epoch, `age_s` seconds, `size` bytes on the disk."""
+
+    id: str
+    kind: str
+    base: str
+    created: float
+    age_s: float
+    size: int
+    used_by: tuple[str, ...]
+    meta: Mapping[str, Any]
+
+
+def ensure_base(reporter: Teller | None = None, *, refresh: bool = False) -> str:
+    """Return the id of the base image; built when missing, renewed after 14 days when that succeeds.
+
+    Raises:
+        ProviderError: it could not be built; NotReady: no room on the disk.
+    """
+    built = client.call("image-base", {"refresh": refresh}, say=reporter.say if reporter else None)
+    return str(built["id"])
+
+
+def list_images() -> list[Image]:
+    """Return all complete images, the oldest first."""
+    return [
+        Image(
+            id=raw["id"],
+            kind=raw["kind"],
+            base=raw["base"],
+            created=raw["created"],
+            age_s=raw["age_s"],
+            size=raw["size"],
+            used_by=tuple(raw["used_by"]),
+            meta=raw["meta"],
+        )
+        for raw in client.call("image-list")
+    ]
+
+
+def layers() -> set[str]:
+    """Return the keys of the layers that machines can be booted from."""
+    return {image.id for image in list_images() if image.kind == "layer"}
+
+
+def commit(
+    cluster: ClusterIdentity, key: str, meta: Mapping[str, Any] | None = None, *, machine: str = ""
+) -> str:
+    """End the builder machine of `cluster` and make its changes the layer `key`.
+
+    Args:
+        cluster: the builder's; the only machine of it when `machine` is not given.
+        key: the recipe's key.
+        meta: kept beside the layer and shown by `list_images`.
+        machine: name of the builder.
+
+    Raises:
+        ProviderError: there is no such machine.
+    """
+    body = {"cluster_id": cluster.id, "key": key, "name": machine, "meta": dict(meta or {})}
+    return str(client.call("image-commit", body)["id"])
+
+
+def remove(keys: Sequence[str]) -> list[str]:
+    """Delete images; raises ProviderError when one is in use or unknown."""
+    return list(client.call("image-remove", {"keys": list(keys)}))
+
+
+def prune(*, older_than_s: float = 0) -> list[str]:
+    """Delete all images that nothing uses; return their ids."""
+    return list(client.call("image-remove", {"prune": True, "older_than_s": older_than_s}))

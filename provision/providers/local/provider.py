@@ -1,0 +1,94 @@
+"""The verbs of the provider `local`; all work is done by the root helper, one call per verb."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from provision.errors import ProviderError
+from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, NodeState, Plan
+from provision.providers.base import Provider
+from provision.providers.local import client
+
+
+class LocalProvider(Provider):
+    """Machines on this computer."""
+
+    name: ClassVar[str] = "local"
+
+    def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
+        """Check programs, rights, memory over all clusters, disk and subnet."""
+        groups = [
+            {**group_request(group), "count": len(names)} for group, names in plan.create if group.provider == self.name
+        ]
+        block = spec.options.get("local")
+        subnet = block.get("subnet", "") if isinstance(block, Mapping) else ""
+        client.call("ready", {"groups": groups, "subnet": subnet})
+
+    def list(self, cluster: ClusterIdentity) -> list[Machine]:
+        """Return the cluster's machines, their states seen from their processes."""
+        return [machine(raw) for raw in client.call("list", {"cluster_id": cluster.id})]
+
+    def create(self, request: CreateRequest) -> list[Machine]:
+        """Make and boot all machines of the request at once; they answer SSH a moment later."""
+        body = {
+            "cluster": request.cluster.name,
+            "cluster_id": request.cluster.id,
+            "group": group_request(request.group),
+            "names": list(request.names),
+            "token": request.token,
+            "user_data": request.user_data,
+            "image": request.image,
+            "labels": dict(request.labels),
+            "inherit": client.inherited(),
+        }
+        try:
+            return [machine(raw) for raw in client.call("create", body)]
+        except ProviderError as error:
+            if request.image or getattr(error, "kind", "") != "no_image":
+                raise
+        client.call("image-base")
+        return [machine(raw) for raw in client.call("create", body)]
+
+    def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Boot stopped machines again."""
+        self._do("start", cluster, machines)
+
+    def stop(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Power machines off."""
+        self._do("stop", cluster, machines)
+
+    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Delete machines; without any, still remove what an interrupted delete left of the cluster's network."""
+        self._do("delete", cluster, machines)
+
+    @staticmethod
+    def _do(verb: str, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        client.call(verb, {"cluster_id": cluster.id, "names": [machine.name for machine in machines]})
+
+
+def group_request(group: NodeGroup) -> dict[str, Any]:
+    """A group as the helper wants it."""
+    return {
+        "name": group.name,
+        "cores": group.cores,
+        "memory_gb": group.memory_gb,
+        "data_disk_gb": group.data_disk_gb,
+        "subnet": group.options.get("subnet", ""),
+    }
+
+
+def machine(raw: Mapping[str, Any]) -> Machine:
+    """A machine as the helper describes it."""
+    return Machine(
+        provider_id=raw["provider_id"],
+        name=raw["name"],
+        group=raw["group"],
+        state=NodeState(raw["state"]),
+        address=raw["address"],
+        ssh_address=raw["address"],
+        created=raw["created"],
+        token=raw["token"],
+        image=raw["image"],
+        labels=raw["labels"],
+    )
