@@ -1,0 +1,101 @@
+"""Clusters for the tests. One of three nodes is shared by all tests that leave it as they found it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab import ROOT, Lab, registry
+from leftovers import nothing_left
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs real machines, so that `-m "not system"` leaves it out."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of an object store of this session's own; its data is deleted at the end."""
+    name = f"s{secrets.token_hex(2)}"
+    yield name
+    if name in registry()["stores"]:
+        Lab(tmp_path_factory.mktemp("store"), name).muster("data", "rm", "--yes", timeout=120)
+
+
+class Labs:
+    """Makes clusters, and takes them away whatever happened."""
+
+    def __init__(self, folder: Path, store: str) -> None:
+        self._folder = folder
+        self._store = store
+        self._made: list[Lab] = []
+
+    def __call__(self, **keys: Any) -> Lab:
+        keys.setdefault("store", self._store)
+        lab = Lab(self._folder / f"lab{len(self._made)}", **keys)
+        self._made.append(lab)
+        return lab
+
+    def close(self) -> None:
+        """Destroy what is still there, and remove the results that its jobs have brought home."""
+        for lab in self._made:
+            if lab.state_dir.exists() or lab.machines():
+                lab.destroy()
+            for results in lab.results:
+                shutil.rmtree(results, ignore_errors=True)
+
+
+@pytest.fixture
+def labs(tmp_path: Path, store: str) -> Iterator[Callable[..., Lab]]:
+    """Makes clusters for one test: `labs(nodes=1)`. They do not exist before a command is run on them."""
+    made = Labs(tmp_path, store)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def small(labs: Callable[..., Lab]) -> Lab:
+    """A cluster of one small node, for what needs machines but no services."""
+    return labs(nodes=1, groups={"master": {"cores": 1, "memory_gb": 1, "data_disk_gb": 1}})
+
+
+@pytest.fixture
+def leftovers() -> Callable[..., Any]:
+    """Return the context manager `leftovers(lab, …)`, which asserts that the block leaves nothing."""
+    return lambda *labs, **keys: nothing_left(labs, **keys)
+
+
+@pytest.fixture(scope="session")
+def _shared(tmp_path_factory: pytest.TempPathFactory, store: str) -> Iterator[Lab]:
+    made = Labs(tmp_path_factory.mktemp("ready"), store)
+    lab = made()
+    try:
+        lab.up(size=16)
+        yield lab
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def ready(_shared: Lab) -> Lab:
+    """The shared cluster of three nodes with services up and the digits at 16x16 in HDFS."""
+    return _shared
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """A folder of real photographs of eyes; never part of the project."""
+    given = os.environ.get("MUSTER_TEST_PHOTOGRAPHS", "")
+    folder = Path(given) if given else ROOT.parent / "shared" / "data" / "fundus"
+    if not list(folder.glob("*.jpeg")):
+        pytest.skip(f"no photographs in {folder} (MUSTER_TEST_PHOTOGRAPHS names another folder)")
+    return folder

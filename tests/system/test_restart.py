@@ -1,0 +1,43 @@
+"""What comes back: a worker after a reboot, a cluster after it was destroyed."""
+
+from __future__ import annotations
+
+import re
+
+from lab import eventually
+
+
+def whole(lab) -> bool:
+    """Whether HDFS has all its DataNodes and no block is missing."""
+    services = lab.status()["services"]
+    if (services["datanodes"], services["workers"]) != (3, 3):
+        return False
+    check = lab.ssh(lab.master, "hdfs fsck / 2>/dev/null | tail -n 30").answer
+    return "is HEALTHY" in check and not re.search(r"Missing blocks:\s+[1-9]", check)
+
+
+def test_a_rebooted_worker_comes_back(ready):
+    name = ready.worker(1)
+    boot = ready.ssh(name, "cat /proc/sys/kernel/random/boot_id; systemctl show --property=UserspaceTimestampMonotonic").ok().answer
+    ready.ssh(name, "sudo systemctl reboot", user="muster", timeout=60)
+
+    def back() -> bool:
+        now = ready.ssh(name, "cat /proc/sys/kernel/random/boot_id; systemctl show --property=UserspaceTimestampMonotonic", timeout=30)
+        return now.status == 0 and now.answer != boot
+
+    eventually(back, 60, f"{name} back")
+    eventually(lambda: whole(ready), 90, "whole again")
+    assert ready.playbook("start_cluster.yml").ok().changed == 0
+
+
+def test_the_next_cluster_stages_what_is_there(ready, leftovers):
+    """Destroy, start, main: the set comes from the object store and is not preprocessed anew."""
+    ready.destroy().ok()
+    ready.playbook("start_cluster.yml").ok()
+    run = ready.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
+    tasks = [line for line in run.output.splitlines() if line.startswith("TASK [")]
+    assert tasks
+    phases = {phase["name"] for phase in ready.muster("timeline", "--json").ok().json()}
+    assert phases
+    assert not re.search(r"^(changed|ok): .*preprocess", run.output, re.M | re.I), run.report()
+    assert ready.ssh(ready.master, "hdfs dfs -ls /datasets/digits/train_16").ok().answer.count("part-")
