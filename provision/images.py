@@ -7,7 +7,6 @@ run on a node that was booted from anything else, so there is one code path.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import subprocess
@@ -15,66 +14,18 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from provision import artifacts
 from provision.errors import CommandFailed
-from provision.model import ClusterSpec, NodeGroup, Packages
 from provision.providers.local import images as local_images
+from provision.recipe import ROOT, Recipe
 from provision.timeline import Reporter
 
-ROOT = Path(__file__).resolve().parent.parent
-SUITE = "trixie"
-NODE_ROLES = ("base", "java", "hdfs", "spark", "deep_learning", "dataset", "jobs", "verify")
-STORE_ROLES = ("base", "object_store")
 # What a builder needs while packages are unpacked and class-data archives are made.
 BUILDER_CORES, BUILDER_MEMORY_GB = 2, 3
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What is baked into a layer. `setup` is the text of the user's script ('' = none)."""
-
-    roles: tuple[str, ...]
-    packages: Packages = Packages()
-    setup: str = ""
-
-    @property
-    def key(self) -> str:
-        """Sixteen hex digits that change whenever the layer's content would."""
-        digest = hashlib.sha256(SUITE.encode())
-        for path in self._files():
-            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
-        digest.update(json.dumps([self.roles, self.packages.apt, self.packages.pip, self.setup]).encode())
-        return digest.hexdigest()[:16]
-
-    def _files(self) -> Iterator[Path]:
-        """The files of the project that the install parts read."""
-        for name in ("versions.yml", "artifacts.lock"):
-            yield ROOT / "group_vars" / "all" / name
-        yield ROOT / "provision" / "artifacts.py"
-        yield ROOT / "playbooks" / "bake.yml"
-        for role in self.roles:
-            folder = ROOT / "roles" / role
-            for part in ("defaults", "files", "tasks/install.yml", "tasks/custom.yml", "templates/install", "vars"):
-                path = folder / part
-                found = [path] if path.is_file() else sorted(path.rglob("*"))
-                yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
-
-
-def node_recipe(spec: ClusterSpec, group: NodeGroup) -> Recipe:
-    """The recipe of a group's machines. Raises CommandFailed when the group's set-up script cannot be read."""
-    packages = Packages(apt=spec.packages.apt + group.packages.apt, pip=spec.packages.pip + group.packages.pip)
-    scripts = [_read_setup(spec, name) for name in (spec.setup, group.setup) if name]
-    return Recipe(roles=NODE_ROLES, packages=packages, setup="\n".join(scripts))
-
-
-def store_recipe() -> Recipe:
-    """The recipe of the machine of an object store: the same for every cluster."""
-    return Recipe(roles=STORE_ROLES)
 
 
 def ensure(recipe: Recipe, reporter: Reporter) -> str:
@@ -174,18 +125,6 @@ def _reason(lines: list[str]) -> str:
     """The line of a playbook's last lines that says why it failed."""
     told = [line for line in lines if "msg" in line or "fatal" in line or "ERROR" in line]
     return (told or lines or ["no output"])[0].strip()[:400]
-
-
-def _read_setup(spec: ClusterSpec, name: str) -> str:
-    path = (spec.path.parent / name).resolve()
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise CommandFailed(
-            what=f"the set-up script cannot be read ({error.strerror})",
-            where=f"{spec.path}: setup: {path}",
-            remedy="Give its path relative to the config file.",
-        ) from error
 
 
 @contextmanager

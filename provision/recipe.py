@@ -1,0 +1,59 @@
+"""Recipes: what is baked into a layer, and the key by which a layer is known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from provision.model import ClusterSpec, NodeGroup, Packages
+
+ROOT = Path(__file__).resolve().parent.parent
+SUITE = "trixie"
+NODE_ROLES = ("base", "java", "hdfs", "spark", "deep_learning", "dataset", "jobs", "verify")
+STORE_ROLES = ("base", "object_store")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is baked into a layer. `setup` is the text of the user's script ('' = none)."""
+
+    roles: tuple[str, ...]
+    packages: Packages = Packages()
+    setup: str = ""
+
+    @property
+    def key(self) -> str:
+        """Sixteen hex digits that change whenever the layer's content would."""
+        digest = hashlib.sha256(SUITE.encode())
+        for path in self._files():
+            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(json.dumps([self.roles, self.packages.apt, self.packages.pip, self.setup]).encode())
+        return digest.hexdigest()[:16]
+
+    def _files(self) -> Iterator[Path]:
+        """The files of the project that the install parts read."""
+        for name in ("versions.yml", "artifacts.lock"):
+            yield ROOT / "group_vars" / "all" / name
+        yield ROOT / "provision" / "artifacts.py"
+        yield ROOT / "playbooks" / "bake.yml"
+        for role in self.roles:
+            folder = ROOT / "roles" / role
+            for part in ("defaults", "files", "tasks/install.yml", "tasks/custom.yml", "templates/install", "vars"):
+                path = folder / part
+                found = [path] if path.is_file() else sorted(path.rglob("*"))
+                yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+
+
+def node_recipe(spec: ClusterSpec, group: NodeGroup) -> Recipe:
+    """The recipe of a group's machines; `packages` and `setup` of the cluster and of the group are part of it."""
+    packages = Packages(apt=spec.packages.apt + group.packages.apt, pip=spec.packages.pip + group.packages.pip)
+    scripts = [Path(name).read_text(encoding="utf-8") for name in (spec.setup, group.setup) if name]
+    return Recipe(roles=NODE_ROLES, packages=packages, setup="\n".join(scripts))
+
+
+def store_recipe() -> Recipe:
+    """The recipe of the machine of an object store: the same for every cluster."""
+    return Recipe(roles=STORE_ROLES)
