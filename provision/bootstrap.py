@@ -1,6 +1,6 @@
 """What `./muster` runs before anything is installed: Debian packages and `.venv`. Standard library only.
 
-Safe to run twice at once (the second waits for the first) and to interrupt (the next run starts over): a set-up counts
+Safe to run twice at once (the second waits) and to interrupt (the next starts over): a set-up counts
 only with its stamp, which is written last and removed first.
 """
 
@@ -40,26 +40,35 @@ PIP_TO_UV = {
 }
 
 
-class SetupFailed(Exception):
+class SetupError(Exception):
     """Set-up cannot go on; the text says why and what to do, in one line."""
 
 
 def say(text: str) -> None:
     """Print one line about the set-up on standard error (standard output belongs to the command)."""
-    print(f"muster: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    sys.stderr.write(f"muster: {text}\n")
+    sys.stderr.flush()
 
 
 @contextmanager
-def ticking(what: str) -> Iterator[None]:
-    """Show `what` is waited for and for how long: every second on a terminal, else every 15 s; then a closing line."""
+def ticking(what: str, *, after_s: float = 0.0) -> Iterator[None]:
+    """Show on standard error what is waited for and how long: each second on a terminal, else each 15 s.
+
+    Args:
+        what: is waited for.
+        after_s: seconds of silence; what ends before needs no line at all.
+    """
     begin = time.monotonic()
     done = threading.Event()
     terminal = sys.stderr.isatty()
 
     def tick() -> None:
-        while not done.wait(1 if terminal else 15):
+        pause = max(after_s, 1.0)
+        while not done.wait(pause):
             line = f"muster: {what} … {time.monotonic() - begin:.0f} s"
-            print(f"\r{line}" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)  # noqa: T201
+            sys.stderr.write(f"\r{line}" if terminal else f"{line}\n")
+            sys.stderr.flush()
+            pause = 1.0 if terminal else 15.0
 
     thread = threading.Thread(target=tick, daemon=True)
     thread.start()
@@ -69,12 +78,14 @@ def ticking(what: str) -> Iterator[None]:
         done.set()
         thread.join()
         if terminal:
-            print("\r\033[K", end="", file=sys.stderr)  # noqa: T201
-    say(f"{what}: done in {time.monotonic() - begin:.1f} s")
+            sys.stderr.write("\r\033[K")
+    took = time.monotonic() - begin
+    if took >= after_s:
+        say(f"{what}: done in {took:.1f} s")
 
 
 def run(command: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> str:
-    """Run `command`, return what it printed. Raises SetupFailed with its last lines when it fails."""
+    """Run `command`, return what it printed. Raises SetupError with its last lines when it fails."""
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         status = subprocess.run(
             command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
@@ -83,7 +94,7 @@ def run(command: Sequence[str | Path], *, env: Mapping[str, str] | None = None) 
         output = log.read()
     if status:
         last = " / ".join([line.strip() for line in output.splitlines() if line.strip()][-3:])
-        raise SetupFailed(f"{shlex.join(map(str, command))} failed with status {status}: {last}")
+        raise SetupError(f"{shlex.join(map(str, command))} failed with status {status}: {last}")
     return output
 
 
@@ -94,16 +105,32 @@ def apt_command(packages: Sequence[str]) -> str:
 
 
 def install_packages(packages: Sequence[str]) -> None:
-    """Install Debian packages with apt, after saying so. Raises SetupFailed (with the exact command) without the right."""
+    """Install Debian packages with apt, after saying so. Raises SetupError: no right to, or apt failed."""
     if not shutil.which("apt-get"):
-        raise SetupFailed(f"missing: {' '.join(packages)} (Debian's names); install them with this system's package manager")
+        raise SetupError(
+            f"missing: {' '.join(packages)} (Debian's names); install them with this system's package manager"
+        )
     prefix: list[str] = []
     if os.geteuid() != 0:
-        if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode if shutil.which("sudo") else 1:
-            raise SetupFailed(f"missing Debian packages and no right to install them; run: {apt_command(packages)}")
+        if (
+            subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode
+            if shutil.which("sudo")
+            else 1
+        ):
+            raise SetupError(
+                f"missing Debian packages and no right to install them; run: {apt_command(packages)}"
+            )
         prefix = ["sudo", "-n"]
     say(f"installing Debian packages: {' '.join(packages)}")
-    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+    apt = [
+        *prefix,
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "-qq",
+        "-o",
+        "DPkg::Lock::Timeout=300",
+    ]
     with ticking("Debian packages"):
         run([*apt, "update"])
         run([*apt, "install", "--no-install-recommends", *packages])
@@ -149,15 +176,17 @@ def install_requirements(python: Path, *, dev: bool) -> None:
                 [uv, "pip", "install", "--quiet", "--python", python, *wanted],
                 env={"UV_SYSTEM_CERTS": "1", **os.environ, **pip_settings(python)},
             )
-        except SetupFailed as error:
+        except SetupError as error:
             say(f"uv could not ({error}); trying pip")
             run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
 
 
 def stamp(kind: str) -> None:
-    """Record what the set-up was made from, in the launcher's own words. Raises SetupFailed without `cksum`."""
+    """Record what the set-up was made from, in the launcher's own words."""
     name, files = STAMPS[kind]
-    sums = subprocess.run(["cksum", *files], cwd=ROOT, capture_output=True, text=True, check=True).stdout.rstrip("\n")
+    sums = subprocess.run(
+        ["cksum", *files], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.rstrip("\n")
     temporary = VENV / f"{name}.new"
     temporary.write_text(f"{ROOT} {sums}\n")
     temporary.replace(VENV / name)
@@ -175,16 +204,25 @@ def stamped(kind: str) -> bool:
 
 
 def set_up(packages: Sequence[str], kinds: Sequence[str], *, optional_packages: bool) -> None:
-    """Do what is missing. Raises SetupFailed."""
+    """Do what is missing. Raises SetupError."""
     packages = list(packages)
-    if "base" in kinds and subprocess.run([sys.executable, "-Ic", "import ensurepip"], capture_output=True, check=False).returncode:
-        version = "" if Path(sys.executable).name in ("python", "python3") else f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if (
+        "base" in kinds
+        and subprocess.run(
+            [sys.executable, "-Ic", "import ensurepip"], capture_output=True, check=False
+        ).returncode
+    ):
+        version = (
+            ""
+            if Path(sys.executable).name in ("python", "python3")
+            else f"{sys.version_info[0]}.{sys.version_info[1]}"
+        )
         install_packages([f"python3{version[1:]}-venv", *packages])
         packages = []
     if packages:
         try:
             install_packages(packages)
-        except SetupFailed as error:
+        except SetupError as error:
             if not optional_packages:
                 raise
             say(str(error))
@@ -196,7 +234,7 @@ def set_up(packages: Sequence[str], kinds: Sequence[str], *, optional_packages: 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Set up what the launcher found missing. Exit status: 0 done, 1 failed (one line says why), 130 interrupted."""
+    """Set up what the launcher found missing. Exit status: 0 done, 1 failed, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="muster")
     parser.add_argument("--base", action="store_true")
     parser.add_argument("--dev", action="store_true")
@@ -215,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted; the next ./muster starts the set-up over")
         return 130
-    except (SetupFailed, OSError, subprocess.CalledProcessError) as error:
+    except (SetupError, OSError, subprocess.CalledProcessError) as error:
         say(f"set-up failed: {error}")
         return 1
     return 0

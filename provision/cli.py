@@ -11,7 +11,7 @@ import typer
 
 from provision.commands import data, lifecycle, machines, pages, selftest, work
 from provision.commands.common import Invocation, examples, say
-from provision.errors import MusterError
+from provision.errors import MusterError, one_line
 
 DEFAULT_INVENTORY = "inventories/local.yml"
 # Commands whose words after the first one belong to the machine they are sent to.
@@ -38,7 +38,14 @@ app = typer.Typer(
 def start(
     context: typer.Context,
     inventory: Annotated[
-        str, typer.Option("--inventory", "-i", metavar="FILE", envvar="MUSTER_INVENTORY", help="Which cluster: its config file.")
+        str,
+        typer.Option(
+            "--inventory",
+            "-i",
+            metavar="FILE",
+            envvar="MUSTER_INVENTORY",
+            help="Which cluster: its config file.",
+        ),
     ] = DEFAULT_INVENTORY,
 ) -> None:
     """Gathers a training cluster from one config file: machines, HDFS, Spark, deep learning, staged data."""
@@ -87,7 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("MUSTER_DEBUG"):
             raise
-        say(f"muster: a fault in Muster itself: {type(error).__name__}: {' '.join(str(error).split())} (MUSTER_DEBUG=1 shows where)")
+        say(
+            f"muster: a fault in Muster itself: {type(error).__name__}: {one_line(str(error))} "
+            "(MUSTER_DEBUG=1 shows where)"
+        )
         status = 1
     if status == 130:
         say("muster: interrupted; the same command goes on where it stopped")

@@ -1,8 +1,8 @@
 """The web pages of a cluster on loopback ports of this computer, with the links between them working.
 
-Every page (a port of a node) gets a local port of its own when it is first linked to. What passes is changed in one
-way only: `node:port` of a known page becomes `127.0.0.1:<its local port>`. Connections go through one SSH connection to
-the master, from where the cluster's firewall lets them through; nothing but these loopback ports is opened.
+Every page (a port of a node) gets a local port of its own when it is first linked to. What passes is changed
+in one way only: `node:port` of a known page becomes `127.0.0.1:<its local port>`. All goes through one SSH
+connection to the master, from where the firewall lets them through; only these loopback ports are opened.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ PORTS = frozenset({NAMENODE, DATANODE, MASTER, WORKER, HISTORY, *APPLICATIONS})
 LOOPBACK = "127.0.0.1"
 CHANGED_TYPES = ("text/html", "text/plain", "application/json", "application/javascript", "text/javascript")
 CHANGED_MAXIMUM = 16 * 1024 * 1024  # bytes; anything longer is a download, not a page
-HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-connection te trailer transfer-encoding upgrade content-length accept-encoding host".split()
+NOT_PASSED = frozenset(
+    {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+    | {"content-length", "accept-encoding", "host"}
 )
+LINKS = frozenset({"location", "content-location", "refresh", "link"})
 TIMEOUT_S = 60
 
 Dial = Callable[[str, int], Any]  # (node, port) -> something with the methods of a connected socket
@@ -40,7 +42,10 @@ class Pages:
         self.dial = dial
         self._servers: dict[tuple[str, int], ThreadingHTTPServer] = {}
         self._lock = threading.Lock()
-        self._names = {**{name: name for name in nodes}, **{address: name for name, address in nodes.items() if address}}
+        self._names = {
+            **{name: name for name in nodes},
+            **{address: name for name, address in nodes.items() if address},
+        }
         hosts = "|".join(re.escape(host) for host in sorted(self._names, key=len, reverse=True))
         self._links = re.compile(rf"(?<![\w.-])({hosts}):([0-9]{{2,5}})(?![0-9])") if hosts else None
 
@@ -110,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
     node: ClassVar[str]
     port: ClassVar[int]
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class's name)
+    def log_message(self, format: str, *args: object) -> None:
         """Stay silent."""
 
     def _pass(self) -> None:
@@ -118,17 +123,21 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Host", "") not in (f"{LOOPBACK}:{own}", f"localhost:{own}"):
             self.send_error(403, "Open this page by its own address")  # a foreign page that found the port
             return
-        headers = {key: value for key, value in self.headers.items() if key.lower() not in HOP_BY_HOP}
+        headers = {key: value for key, value in self.headers.items() if key.lower() not in NOT_PASSED}
         headers |= {"Accept-Encoding": "identity", "Connection": "close"}
         length = int(self.headers.get("Content-Length") or 0)
         if length:
             headers["Content-Length"] = str(length)
         connection = _Connection(self.node, self.port, self.pages.dial)
         try:
-            connection.request(self.command, self.path, body=self._body(length) if length else None, headers=headers)
+            connection.request(
+                self.command, self.path, body=self._body(length) if length else None, headers=headers
+            )
             self._answer(connection.getresponse())
         except (OSError, http.client.HTTPException, EOFError) as error:
-            self.send_error(502, f"{self.node}:{self.port} does not answer", f"{type(error).__name__}: {error}")
+            self.send_error(
+                502, f"{self.node}:{self.port} does not answer", f"{type(error).__name__}: {error}"
+            )
         finally:
             connection.close()
 
@@ -141,14 +150,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, response: http.client.HTTPResponse) -> None:
         changed = self.command != "HEAD" and response.headers.get_content_type() in CHANGED_TYPES
-        begin = response.read(CHANGED_MAXIMUM + 1) if changed and (response.length or 0) <= CHANGED_MAXIMUM else b""
+        begin = (
+            response.read(CHANGED_MAXIMUM + 1)
+            if changed and (response.length or 0) <= CHANGED_MAXIMUM
+            else b""
+        )
         whole = changed and 0 < len(begin) <= CHANGED_MAXIMUM
         if whole:
             begin = self._rewritten(begin, response.headers.get_content_charset() or "utf-8")
         self.send_response_only(response.status, response.reason)
         for key, value in response.headers.items():
-            if key.lower() not in HOP_BY_HOP:
-                self.send_header(key, self.pages.rewrite(value))
+            if key.lower() not in NOT_PASSED:
+                self.send_header(key, self.pages.rewrite(value) if key.lower() in LINKS else value)
         if whole:
             self.send_header("Content-Length", str(len(begin)))
         self.send_header("Connection", "close")

@@ -1,4 +1,4 @@
-"""What all commands share: where the inventory is, the cluster behind it, how progress and results are printed.
+"""What all commands share: the inventory, the cluster behind it, how progress and results are printed.
 
 Imports at the top are the standard library's and typer's only: `--help` must be quick.
 """
@@ -9,10 +9,8 @@ import difflib
 import json
 import shlex
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +54,7 @@ class Invocation:
 
     @property
     def inventory(self) -> Path:
-        """The inventory file. Raises ConfigError, with the closest name there is, when there is no such file."""
+        """The inventory file. Raises ConfigError, with the closest name, when there is no such file."""
         for base in (Path.cwd(), ROOT):
             path = base / self.given
             if path.is_file():
@@ -65,7 +63,11 @@ class Invocation:
         wanted = Path(self.given).stem
         close = difflib.get_close_matches(wanted, [path.stem for path in names.values()], n=1)
         shown = [name for name, path in names.items() if not close or path.stem == close[0]]
-        remedy = f"Did you mean -i {shown[0]}?" if close else f"There are: {', '.join(shown) or 'none yet; ./muster init'}"
+        remedy = (
+            f"Did you mean -i {shown[0]}?"
+            if close
+            else f"There are: {', '.join(shown) or 'none yet; ./muster init'}"
+        )
         raise ConfigError(file=self.given, what="there is no such inventory file", remedy=remedy)
 
     def spec(self, nodes: int | None = None) -> ClusterSpec:
@@ -119,45 +121,32 @@ def pick_node(given: str, cluster: str, names: Sequence[str]) -> str:
     for name in (wanted, f"{cluster}-{wanted}"):
         if name in names:
             return name
-    close = difflib.get_close_matches(wanted, [*names, *(name.removeprefix(f"{cluster}-") for name in names)], n=1)
+    close = difflib.get_close_matches(
+        wanted, [*names, *(name.removeprefix(f"{cluster}-") for name in names)], n=1
+    )
     remedy = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(names)}"
     raise MusterError(what=f"no machine is called {wanted!r}", where=cluster, remedy=remedy)
 
 
-@contextmanager
-def waiting(what: str) -> Iterator[None]:
+def waiting(what: str) -> AbstractContextManager[None]:
     """Say what is waited for, and for how long, once it takes more than two seconds."""
-    begin = time.monotonic()
-    done = threading.Event()
-    terminal = sys.stderr.isatty()
+    from provision.bootstrap import ticking
 
-    def tick() -> None:
-        pause = 2.0
-        while not done.wait(pause):
-            line = f"{what} … {time.monotonic() - begin:.0f} s"
-            print(f"\r{line}" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)  # noqa: T201
-            pause = 1.0 if terminal else 15.0
-
-    thread = threading.Thread(target=tick, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        if terminal and time.monotonic() - begin > 2:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)  # noqa: T201
+    return ticking(what, after_s=2.0)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return columns aligned for reading, without trailing blanks."""
     cells = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal; without one only `--yes` is a yes. Raises typer.Exit(1) on a no, MusterError without a terminal."""
+    """Ask on a terminal; `yes` = said already. Raises typer.Exit on a no, MusterError without a terminal."""
     if yes:
         return
     if not sys.stdin.isatty():
@@ -210,7 +199,9 @@ def on_master(config: Path, master: str, script: str, *, timeout_s: float = 30) 
         raise CommandFailed(what=f"no answer within {timeout_s:.0f} s", where=master) from None
     if done.returncode:
         raise CommandFailed(
-            what=last_line(done.stderr) or f"ended with status {done.returncode}", where=master, status=done.returncode
+            what=last_line(done.stderr) or f"ended with status {done.returncode}",
+            where=master,
+            status=done.returncode,
         )
     return done.stdout
 

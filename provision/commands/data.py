@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from provision.commands.common import ago, answer, answer_json, confirm, examples, of, say, size, table, waiting
+from provision.commands.common import (
+    ago,
+    answer,
+    answer_json,
+    confirm,
+    examples,
+    of,
+    say,
+    size,
+    table,
+    waiting,
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -15,13 +26,22 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    images = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Images that nodes boot from (cached on this computer).")
+    images = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="List or remove the images that nodes boot from."
+    )
     images.command("list", epilog=examples("images list", "images list --json"))(list_images)
     images.command("prune", epilog=examples("images prune"))(prune_images)
     app.add_typer(images, name="images", epilog=examples("images list", "images prune"))
-    data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What lies in the object store; no cluster's end touches it.")
+    data = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="List or delete what lies in the object store."
+    )
     data.command("list", epilog=examples("data list", "data list --json"))(list_data)
-    data.command("rm", epilog=examples("data rm digits/train_16     one set", "data rm digits              all of a data set"))(remove_data)
+    data.command(
+        "rm",
+        epilog=examples(
+            "data rm digits/train_16     one set", "data rm digits              all of a data set"
+        ),
+    )(remove_data)
     app.add_typer(data, name="data", epilog=examples("data list", "data rm digits/train_16"))
 
 

@@ -46,6 +46,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "init",
+        short_help="Write a new inventory file.",
         epilog=examples(
             "init                                      asks what it needs to know",
             "init retina --nodes 5 --memory 4          asks nothing",
@@ -54,6 +55,7 @@ def register(app: typer.Typer) -> None:
     )(init)
     app.command(
         "up",
+        short_help="Make the cluster as wished and ready to train.",
         epilog=examples(
             "up                              as the config file says",
             "up -n 5 --image-size 128        five nodes, the 128x128 set",
@@ -61,33 +63,50 @@ def register(app: typer.Typer) -> None:
             "up -- --check --diff            what follows -- goes to ansible-playbook",
         ),
     )(up)
-    app.command("status", epilog=examples("status", "status --json"))(status)
+    app.command(
+        "status", short_help="Nodes, addresses, roles, what runs.", epilog=examples("status", "status --json")
+    )(status)
     app.command(
         "destroy",
+        short_help="Delete the machines; the data stays.",
         epilog=examples("destroy             asks first", "destroy --yes       asks nothing; for scripts"),
     )(destroy)
-    app.command("demo", epilog=examples("demo", "demo -n 1            on a small computer"))(demo)
+    app.command(
+        "demo",
+        short_help="From nothing to a trained model, here.",
+        epilog=examples("demo", "demo -n 1            on a small computer"),
+    )(demo)
 
 
 def image_size(value: int) -> int:
     """Return `value`. Raises typer.BadParameter when it is no size that the data comes in."""
     if value not in IMAGE_SIZES:
-        raise typer.BadParameter(f"{value} is no image size; choose one of {', '.join(map(str, IMAGE_SIZES))}")
+        raise typer.BadParameter(
+            f"{value} is no image size; choose one of {', '.join(map(str, IMAGE_SIZES))}"
+        )
     return value
 
 
-ImageSize = Annotated[int, typer.Option("--image-size", callback=image_size, help="Pixels a side: 16, 32, 64, 128 or 256.")]
+ImageSize = Annotated[
+    int, typer.Option("--image-size", callback=image_size, help="Pixels a side: 16, 32, 64, 128 or 256.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 
 
 def init(
-    name: Annotated[str, typer.Argument(help="The cluster's name; its machines are called NAME-master, NAME-worker-1, …")] = "",
+    name: Annotated[
+        str, typer.Argument(help="The cluster's name; its machines are called NAME-master, NAME-worker-1, …")
+    ] = "",
     nodes: Annotated[int | None, typer.Option("--nodes", "-n", min=1, help="Master + workers.")] = None,
     cores: Annotated[int, typer.Option(min=1, help="Processors of each node.")] = 2,
-    memory: Annotated[float | None, typer.Option(min=1, help="GiB of memory of each worker; the master gets one more.")] = None,
+    memory: Annotated[
+        float | None, typer.Option(min=1, help="GiB of memory of each worker; the master gets one more.")
+    ] = None,
     disk: Annotated[int, typer.Option(min=0, help="GB of each node's data disk.")] = 100,
-    dataset: Annotated[str, typer.Option(help="`digits`, or a folder of images with a labels CSV.")] = "digits",
+    dataset: Annotated[
+        str, typer.Option(help="`digits`, or a folder of images with a labels CSV.")
+    ] = "digits",
     provider: Annotated[str, typer.Option(help="Where the machines come from.")] = "local",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file when there is one.")] = False,
 ) -> None:
@@ -100,17 +119,21 @@ def init(
     if nodes is None:
         nodes = typer.prompt("Nodes (master + workers)", default=3, type=int, err=True) if asking else 3
     if memory is None:
-        memory = typer.prompt("GiB of memory of each worker", default=2.0, type=float, err=True) if asking else 2.0
+        memory = (
+            typer.prompt("GiB of memory of each worker", default=2.0, type=float, err=True) if asking else 2.0
+        )
     path = ROOT / "inventories" / f"{name}.yml"
     if path.exists() and not force:
         raise MusterError(
-            what="the file exists and was left as it is", where=str(path), remedy="Choose another name, or say --force"
+            what="the file exists and was left as it is",
+            where=str(path),
+            remedy="Choose another name, or say --force",
         )
     _write_checked(
         path,
         CONFIG.format(
-            name=name, provider=provider, nodes=nodes, cores=cores, memory=memory, master_memory=memory + 1, disk=disk,
-            source=dataset,
+            name=name, provider=provider, nodes=nodes, cores=cores, disk=disk, source=dataset,
+            memory=memory, master_memory=memory + 1,
         ),
     )  # fmt: skip
     shown = path.relative_to(ROOT)
@@ -137,7 +160,9 @@ def up(
     context: typer.Context,
     nodes: Annotated[int | None, typer.Option("--nodes", "-n", help="Wished size; master + workers.")] = None,
     size: ImageSize = 64,
-    scale_in: Annotated[bool, typer.Option("--scale-in", help="Nodes may be deleted to get down to the wished size.")] = False,
+    scale_in: Annotated[
+        bool, typer.Option("--scale-in", help="Nodes may be deleted to get down to the wished size.")
+    ] = False,
     more: Annotated[list[str] | None, typer.Argument(help="Options for ansible-playbook, after --.")] = None,
 ) -> None:
     """Make the cluster as wished and ready to train: start_cluster.yml and main.yml in one go."""
@@ -151,7 +176,7 @@ def up(
     if scale_in:
         extra["SCALE_IN"] = True
     play_or_fail(["start_cluster.yml", "main.yml"], invocation.inventory, extra, more or [])
-    say("Ready. Next: ./muster submit logistic_regression, ./muster status, ./muster ui; at the end ./muster destroy")
+    say("Ready. Next: ./muster submit logistic_regression, ./muster ui; at the end ./muster destroy")
 
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:
@@ -160,7 +185,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 
     cluster = of(context).cluster()
     with waiting(f"asking the machines of {cluster.spec.name}"):
-        nodes, report = in_parallel(lambda: cluster.nodes, lambda: live.look(cluster.state_dir, cluster.spec.name))
+        nodes, report = in_parallel(
+            lambda: cluster.nodes, lambda: live.look(cluster.state_dir, cluster.spec.name)
+        )
     wish = cluster.wish or cluster.spec.nodes
     if as_json:
         answer_json(live.as_json(cluster.spec.name, wish, nodes, report))
@@ -168,7 +195,17 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     if not nodes:
         answer(f"{cluster.spec.name}: no machines. Start it with ./muster up")
         return
-    rows = [(node.name, node.machine.state, node.address, f"{node.group.cores}", f"{node.group.memory_gb:g} GiB", roles(node)) for node in nodes]
+    rows = [
+        (
+            node.name,
+            node.machine.state,
+            node.address,
+            f"{node.group.cores}",
+            f"{node.group.memory_gb:g} GiB",
+            roles(node),
+        )
+        for node in nodes
+    ]
     answer(f"{cluster.spec.name}: {len(nodes)} machines, wished size {wish}")
     answer(table(("NODE", "STATE", "ADDRESS", "CORES", "MEMORY", "ROLES"), rows))
     for line in live.lines(report):
@@ -180,7 +217,7 @@ def destroy(
     yes: Yes = False,
     force: Annotated[bool, typer.Option("--force", help="Also while a job runs.")] = False,
 ) -> None:
-    """Delete the machines of the cluster and confirm that they are gone. The object store and its data stay."""
+    """Delete the machines of the cluster and confirm that they are gone. The object store stays."""
     cluster = of(context).cluster()
     nodes = cluster.nodes
     if not nodes:
@@ -192,11 +229,11 @@ def destroy(
     confirm(f"Delete {', '.join(node.name for node in nodes)}?", yes=yes)
     with waiting(f"deleting {len(nodes)} machines"):
         outcome = cluster.destroy()
-    say(f"{cluster.spec.name}: deleted {', '.join(outcome.deleted) or 'nothing'}. What lies in the object store stays.")
+    say(f"{cluster.spec.name}: deleted {', '.join(outcome.deleted) or 'nothing'}. The object store stays.")
 
 
 def _refuse_while_busy(cluster: Cluster) -> None:
-    """Raise PlanRefused when a job runs or waits on the cluster. A master that does not answer stops nobody."""
+    """Raise PlanRefused when a job runs or waits there. A master that does not answer stops nobody."""
     from provision.commands import live
 
     busy = live.look(cluster.state_dir, cluster.spec.name).jobs
@@ -223,7 +260,7 @@ def demo(
     extra: dict[str, Any] = {"IMAGE_SIZE": 16, "JOB": "logistic_regression"}
     if nodes is not None:
         extra["NUM_NODES"] = nodes
-    say(f"Cluster {spec.name}: {spec.nodes} machines, HDFS, Spark, scikit-learn's digits at 16x16, then a training run.")
+    say(f"Cluster {spec.name}: {spec.nodes} machines, HDFS, Spark, digits at 16x16, then a training run.")
     play_or_fail(["start_cluster.yml", "main.yml", "submit.yml"], invocation.inventory, extra)
     option = "" if invocation.given == "inventories/local.yml" else f" -i {invocation.given}"
     say("")

@@ -1,4 +1,4 @@
-"""What a running cluster says about itself: one ssh call to the master asks NameNode, Master and job queue."""
+"""What a running cluster says about itself: one call to the master asks NameNode, Master, job queue."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def look(state_dir: Path, cluster: str) -> Live:
 
 def parse(text: str) -> Live:
     """Turn the output of SCRIPT into a Live."""
-    namenode, master, jobs = (_json(part) for part in (text.split(MARK) + ["", ""])[:3])
+    namenode, master, jobs = (_json(part) for part in [*text.split(MARK), "", ""][:3])
     beans: dict[str, Any] = {}
     for bean in (namenode or {}).get("beans", []):
         beans |= bean

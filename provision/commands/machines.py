@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "ssh",
+        short_help="Log in on a machine, or run one command there.",
         context_settings=REMOTE_WORDS,
         epilog=examples(
             "ssh                             a shell on the master, as hadoop",
@@ -43,11 +44,13 @@ def register(app: typer.Typer) -> None:
     )(ssh)
     app.command(
         "run",
+        short_help="Run a command on all machines at once.",
         context_settings=REMOTE_WORDS,
         epilog=examples("run -- df -h /data", "run --json -- hostname"),
     )(run)
     app.command(
         "put",
+        short_help="Copy to a machine or into HDFS.",
         epilog=examples(
             "put train.py                    to the home of hadoop on the master",
             "put images/ worker-1:/data/scratch/images",
@@ -56,6 +59,7 @@ def register(app: typer.Typer) -> None:
     )(put)
     app.command(
         "get",
+        short_help="Copy from a machine or out of HDFS.",
         epilog=examples("get master:results .", "get hdfs:/results/my-run results/my-run"),
     )(get)
 
@@ -96,7 +100,10 @@ def run(
         results = trust.run_on_all(cluster.state_dir, [node.name for node in nodes], line, timeout_s=timeout)
     if as_json:
         answer_json(
-            {name: {"status": r.status, "stdout": r.stdout, "stderr": r.stderr} for name, r in results.items()}
+            {
+                name: {"status": r.status, "stdout": r.stdout, "stderr": r.stderr}
+                for name, r in results.items()
+            }
         )
     else:
         for name, result in results.items():
@@ -105,13 +112,17 @@ def run(
                 answer(f"{name}: {part}" if part else f"{name}:")
     failed = [name for name, result in results.items() if result.status]
     if failed:
-        raise CommandFailed(what=f"the command failed on {len(failed)} of {len(results)} machines", where=", ".join(failed))
+        raise CommandFailed(
+            what=f"the command failed on {len(failed)} of {len(results)} machines", where=", ".join(failed)
+        )
 
 
 def put(
     context: typer.Context,
     source: Annotated[str, typer.Argument(help="A file or folder here.")],
-    target: Annotated[str, typer.Argument(help="NODE:PATH or hdfs:PATH; default: the master's home of hadoop.")] = "master:",
+    target: Annotated[
+        str, typer.Argument(help="NODE:PATH or hdfs:PATH; default: the master's home of hadoop.")
+    ] = "master:",
 ) -> None:
     """Copy a file or folder to a machine or into HDFS. Interrupted, it goes on where it stopped."""
     if not Path(source).expanduser().exists():
@@ -149,7 +160,14 @@ def get(
     name = Path(path).name
     if not name:
         raise MusterError(what="say which file or folder of HDFS", where=source)
-    _hdfs(config, master, f"mkdir {passing} && hdfs dfs -get {shlex.quote(path)} {passing}/", "", f"reading {source}", clean=passing)
+    _hdfs(
+        config,
+        master,
+        f"mkdir {passing} && hdfs dfs -get {shlex.quote(path)} {passing}/",
+        "",
+        f"reading {source}",
+        clean=passing,
+    )
     try:
         _rsync(config, [f"{master}:{passing}/{name}", target])
     finally:
@@ -160,18 +178,34 @@ def _remote(text: str, cluster: str, names: Sequence[str]) -> tuple[str, str]:
     """Return machine and path of NODE:PATH. Raises MusterError when it is none."""
     node, colon, path = text.partition(":")
     if not colon:
-        raise MusterError(what="does not say which machine", where=text, remedy=f"Write master:{text}, or hdfs:{text} for HDFS")
+        raise MusterError(
+            what="does not say which machine",
+            where=text,
+            remedy=f"Write master:{text}, or hdfs:{text} for HDFS",
+        )
     return pick_node(node, cluster, names), path
 
 
 def _rsync(config: Path, ends: Sequence[str]) -> None:
     """Copy with rsync over the cluster's ssh_config. Raises CommandFailed."""
     progress = ["--info=progress2"] if sys.stderr.isatty() else []
-    command = ["rsync", "-a", "--partial", "-s", *progress, "-e", f"ssh -F {shlex.quote(str(config))}", "--", *ends]
+    command = [
+        "rsync",
+        "-a",
+        "--partial",
+        "-s",
+        *progress,
+        "-e",
+        f"ssh -F {shlex.quote(str(config))}",
+        "--",
+        *ends,
+    ]
     with waiting(f"copying {ends[0]}"):
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        reason = next((line for line in done.stderr.splitlines() if line.strip()), f"status {done.returncode}")
+        reason = next(
+            (line for line in done.stderr.splitlines() if line.strip()), f"status {done.returncode}"
+        )
         raise CommandFailed(what=f"could not be copied: {reason}", where=ends[0], status=done.returncode)
 
 
@@ -179,7 +213,11 @@ def _hdfs(config: Path, master: str, script: str, remove: str, what: str, clean:
     """Run an HDFS command on the master, drop `remove` afterwards in any case and `clean` on failure."""
     with waiting(what):
         done = subprocess.run(
-            ["ssh", "-F", str(config), master, script], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+            ["ssh", "-F", str(config), master, script],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
     if remove:
         _remove(config, master, remove)
@@ -187,10 +225,16 @@ def _hdfs(config: Path, master: str, script: str, remove: str, what: str, clean:
         if clean:
             _remove(config, master, clean)
         said = [line for line in done.stderr.splitlines() if line.strip() and " WARN " not in line]
-        raise CommandFailed(what=said[-1] if said else f"status {done.returncode}", where=what, status=done.returncode)
+        raise CommandFailed(
+            what=said[-1] if said else f"status {done.returncode}", where=what, status=done.returncode
+        )
     say(f"{what}: done")
 
 
 def _remove(config: Path, master: str, folder: str) -> None:
     """Remove a passing folder below the scratch folder."""
-    subprocess.run(["ssh", "-F", str(config), master, f"rm -rf -- {shlex.quote(folder)}"], stdin=subprocess.DEVNULL, check=False)
+    subprocess.run(
+        ["ssh", "-F", str(config), master, f"rm -rf -- {shlex.quote(folder)}"],
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )

@@ -19,12 +19,18 @@ def register(app: typer.Typer) -> None:
     """Add this module's command."""
     app.command(
         "ui",
-        epilog=examples("ui               Ctrl-C closes them again", "ui --json        prints the addresses as JSON first"),
+        short_help="Open the web pages of HDFS and Spark here.",
+        epilog=examples(
+            "ui               Ctrl-C closes them again", "ui --json        prints the addresses as JSON first"
+        ),
     )(ui)
 
 
-def ui(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False) -> None:
-    """Open the pages of NameNode, Master, jobs and History through SSH, on this computer only, until Ctrl-C."""
+def ui(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """Open the pages of NameNode, Master, jobs and History through SSH, only here, until Ctrl-C."""
     from provision import trust
     from provision.commands import live
     from provision.ui import Pages, through
@@ -57,7 +63,9 @@ def ui(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", h
             except KeyboardInterrupt:
                 say("Closed.")
                 return
-            raise MusterError(what="the SSH connection was lost", where=master, remedy="Run ./muster ui again")
+            raise MusterError(
+                what="the SSH connection was lost", where=master, remedy="Run ./muster ui again"
+            )
         finally:
             pages.close()
     finally:

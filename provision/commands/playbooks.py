@@ -31,10 +31,9 @@ def play(
     *,
     output_to_stderr: bool = False,
 ) -> int:
-    """Run playbooks with their own output kept; return the exit status. Ctrl-C reaches Ansible, which is waited for.
+    """Run playbooks with their own output kept; return the exit status. Ctrl-C lets Ansible end first.
 
-    Args:
-        output_to_stderr: keep standard output free for a result (`--json`).
+    `output_to_stderr` keeps standard output free for a result (`--json`).
     """
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {

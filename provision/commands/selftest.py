@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's command."""
     app.command(
         "test",
+        short_help="Lint and test Muster itself.",
         epilog=examples(
             "test                        lint, unit and system tests",
             "test --long                 also what takes long",
@@ -46,7 +47,9 @@ def register(app: typer.Typer) -> None:
 
 def checks() -> list[Check]:
     """Return the lint commands of this project."""
-    scripts = [str(path.relative_to(ROOT)) for path in (ROOT / "muster", ROOT / ".ci" / "run") if path.exists()]
+    scripts = [
+        str(path.relative_to(ROOT)) for path in (ROOT / "muster", ROOT / ".ci" / "run") if path.exists()
+    ]
     scripts += [str(path.relative_to(ROOT)) for path in sorted((ROOT / "roles").rglob("*.sh"))]
     return [
         Check("ruff", ("ruff", "check", ".")),
@@ -59,7 +62,7 @@ def checks() -> list[Check]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of the tests: this environment's programs first, none of the caller's Ansible settings."""
+    """Return the environment of the tests: our programs first, none of the caller's settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MUSTER_"))}
     return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
 
@@ -91,13 +94,17 @@ def lint() -> list[str]:
 
 def test(
     long: Annotated[bool, typer.Option("--long", help="Also the tests that take long.")] = False,
-    more: Annotated[list[str] | None, typer.Argument(help="Arguments for pytest, after --; lint is left out.")] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(help="Arguments for pytest, after --; lint is left out.")
+    ] = None,
 ) -> None:
     """Run lint, unit and system tests; what is shown last is pytest's own summary."""
     failed = [] if more else lint()
     marks: Sequence[str] = () if long or more else ("-m", "not long")
     say(f"pytest {' '.join([*marks, *(more or [])])}".rstrip())
-    done = subprocess.run([sys.executable, "-m", "pytest", *marks, *(more or [])], cwd=ROOT, env=environment(), check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *marks, *(more or [])], cwd=ROOT, env=environment(), check=False
+    )
     if done.returncode:
         failed.append("pytest")
     if failed:

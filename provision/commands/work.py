@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "submit",
+        short_help="Send a job to the cluster and follow it.",
         epilog=examples(
             "submit logistic_regression                    a built-in job (jobs/)",
             "submit train.py -- --epochs 5                 a program of your own and its arguments",
@@ -28,29 +29,51 @@ def register(app: typer.Typer) -> None:
             "submit 'hdfs dfs -du -h /datasets'            a shell command",
         ),
     )(submit)
-    app.command("jobs", epilog=examples("jobs", "jobs --json"))(jobs)
-    app.command("logs", epilog=examples("logs                the newest run", "logs RUN -f         follow it"))(logs)
-    app.command("cancel", epilog=examples("cancel RUN          see ./muster jobs"))(cancel)
+    app.command("jobs", short_help="List the runs.", epilog=examples("jobs", "jobs --json"))(jobs)
+    app.command(
+        "logs",
+        short_help="Print what a run has printed.",
+        epilog=examples("logs                the newest run", "logs RUN -f         follow it"),
+    )(logs)
+    app.command("cancel", short_help="Stop a run.", epilog=examples("cancel RUN          see ./muster jobs"))(
+        cancel
+    )
     app.command(
         "verify",
-        epilog=examples("verify", "verify --json       exit status: 0 ready, 1 something is short, 2 could not check"),
+        short_help="Prove that the cluster is ready.",
+        epilog=examples(
+            "verify", "verify --json       exit status: 0 ready, 1 something is short, 2 could not check"
+        ),
     )(verify)
-    app.command("timeline", epilog=examples("timeline", "timeline --json"))(timeline)
+    app.command(
+        "timeline",
+        short_help="What the last run took how long for.",
+        epilog=examples("timeline", "timeline --json"),
+    )(timeline)
 
 
 def submit(
     context: typer.Context,
-    job: Annotated[str, typer.Argument(help="A built-in job, a Python file, a folder, a jar or a shell command.")],
+    job: Annotated[
+        str, typer.Argument(help="A built-in job, a Python file, a folder, a jar or a shell command.")
+    ],
     args: Annotated[list[str] | None, typer.Argument(help="The job's own arguments, after --.")] = None,
-    deps: Annotated[Path | None, typer.Option(metavar="FILE", help="A requirements.txt for this run alone.")] = None,
+    deps: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A requirements.txt for this run alone.")
+    ] = None,
     main_class: Annotated[str, typer.Option("--class", metavar="NAME", help="A jar's main class.")] = "",
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
 ) -> None:
-    """Send a job to the cluster and follow it; it goes on when this computer is closed. Its results come to results/."""
+    """Send a job to the cluster and follow it; it goes on without this computer. Results come to results/."""
     from provision import jobs as queue
 
     run = queue.submit(
-        of(context).cluster(), job, args=args or [], deps=deps, main_class=main_class or None, follow=not detach
+        of(context).cluster(),
+        job,
+        args=args or [],
+        deps=deps,
+        main_class=main_class or None,
+        follow=not detach,
     )
     if detach:
         answer(run)
@@ -97,7 +120,7 @@ def cancel(context: typer.Context, run: Annotated[str, typer.Argument(help="See 
 
 
 def verify(context: typer.Context, as_json: AsJson = False) -> None:
-    """Prove that the cluster is ready: counts, an HDFS round trip, a Spark application, torch, the staged data."""
+    """Prove that the cluster is ready: counts, an HDFS round trip, a Spark job, torch, the staged data."""
     from provision.commands.playbooks import play
 
     invocation = of(context)
@@ -118,7 +141,9 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
 
 def newest_report(folder: Path, *, since: float) -> dict[str, object] | None:
     """Return the verify report written after `since` (seconds since the epoch); None when there is none."""
-    written = [(path.stat().st_mtime, path) for path in folder.glob("verify*.json")] if folder.is_dir() else []
+    written = (
+        [(path.stat().st_mtime, path) for path in folder.glob("verify*.json")] if folder.is_dir() else []
+    )
     newest = max(written, default=None)
     if newest is None or newest[0] < since - 1:
         return None
@@ -140,7 +165,8 @@ def timeline(context: typer.Context, as_json: AsJson = False) -> None:
         return
     begin = min(phase["begin"] for phase in phases)
     rows = [
-        (f"{phase['begin'] - begin:7.1f}", f"{phase['seconds']:7.1f}", phase["name"], phase.get("detail", "")) for phase in phases
+        (f"{phase['begin'] - begin:7.1f}", f"{phase['seconds']:7.1f}", phase["name"], phase.get("detail", ""))
+        for phase in phases
     ]
     answer(table(("  AT s", " TOOK s", "PHASE", ""), rows))
 

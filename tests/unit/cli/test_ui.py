@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from provision import ui
+
+PAGE = b'<a href="http://pond-worker-1:9864/x">w</a> "infoAddr":"10.0.0.3:9864" spark://pond-master:7077 pond-worker-1:9866'
+
+
+class Remote(BaseHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        if self.path == "/moved":
+            self.send_response(307)
+            self.send_header("Location", "http://pond-worker-1:9864/webhdfs/v1/a?namenode=pond-master:8020")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = PAGE if self.path == "/" else b"\xff\x00" * 100_000
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html" if self.path == "/" else "application/octet-stream")
+        self.send_header("X-Host", self.headers["Host"])
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(201)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.end_headers()
+        self.wfile.write(body[::-1])
+
+
+@pytest.fixture
+def pages() -> Iterator[ui.Pages]:
+    remote = ThreadingHTTPServer(("127.0.0.1", 0), Remote)
+    threading.Thread(target=remote.serve_forever, daemon=True).start()
+
+    def dial(node: str, port: int) -> socket.socket:
+        if port == ui.HISTORY:
+            raise OSError("refused")
+        return socket.create_connection(remote.server_address[:2])
+
+    made = ui.Pages({"pond-master": "10.0.0.2", "pond-worker-1": "10.0.0.3"}, dial)
+    yield made
+    made.close()
+    remote.shutdown()
+    remote.server_close()
+
+
+def ask(
+    address: str, path: str, method: str = "GET", body: bytes | None = None, host: str = ""
+) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(address, timeout=10)
+    connection.request(method, path, body=body, headers={"Host": host} if host else {})
+    return connection.getresponse()
+
+
+def test_links_between_pages_become_local_and_only_those(pages: ui.Pages) -> None:
+    namenode = pages.local("pond-master", ui.NAMENODE)
+    response = ask(namenode, "/")
+    text = response.read().decode()
+    worker = pages.local("pond-worker-1", ui.DATANODE)
+    assert (
+        text
+        == f'<a href="http://{worker}/x">w</a> "infoAddr":"{worker}" spark://pond-master:7077 pond-worker-1:9866'
+    )
+    assert response.headers["X-Host"] == "pond-master:9870"
+    assert ask(worker, "/").status == 200
+
+
+def test_redirects_are_followed_locally(pages: ui.Pages) -> None:
+    response = ask(pages.local("pond-master", ui.NAMENODE), "/moved")
+    worker = pages.local("pond-worker-1", ui.DATANODE)
+    assert response.status == 307
+    assert response.headers["Location"] == f"http://{worker}/webhdfs/v1/a?namenode=pond-master:8020"
+
+
+def test_downloads_and_uploads_pass_unchanged(pages: ui.Pages) -> None:
+    address = pages.local("pond-master", ui.NAMENODE)
+    assert ask(address, "/file").read() == b"\xff\x00" * 100_000
+    assert ask(address, "/file", "PUT", b"abc").read() == b"cba"
+
+
+def test_the_same_page_has_one_port_and_a_taken_one_is_avoided(pages: ui.Pages) -> None:
+    master, worker = pages.local("pond-master", ui.WORKER), pages.local("pond-worker-1", ui.WORKER)
+    assert master == pages.local("pond-master", ui.WORKER)
+    assert master != worker
+
+
+def test_a_foreign_page_is_refused(pages: ui.Pages) -> None:
+    assert ask(pages.local("pond-master", ui.NAMENODE), "/", host="evil.example").status == 403
+
+
+def test_a_page_that_does_not_answer_is_said(pages: ui.Pages) -> None:
+    assert ask(pages.local("pond-master", ui.HISTORY), "/").status == 502
