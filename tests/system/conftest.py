@@ -13,6 +13,8 @@ import pytest
 from lab import ROOT, Lab, registry
 from leftovers import nothing_left
 
+from provision.providers.local.stores import store_remove
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs real machines, so that `-m "not system"` leaves it out."""
@@ -23,12 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The name of an object store of this session's own; its data is deleted at the end."""
+def store() -> Iterator[str]:
+    """The name of an object store of this session's own; it is deleted with its data at the end."""
     name = f"s{secrets.token_hex(2)}"
     yield name
     if name in registry()["stores"]:
-        Lab(tmp_path_factory.mktemp("store"), name).muster("data", "rm", "--yes", timeout=120)
+        store_remove(name)
 
 
 class Labs:

@@ -22,7 +22,8 @@ from testinfra.host import Host
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent
 RECAP = re.compile(
-    r"^(?P<host>\S+)\s*: ok=\d+\s+changed=(?P<changed>\d+)\s+unreachable=(?P<unreachable>\d+)\s+failed=(?P<failed>\d+)", re.M
+    r"^\S+\s*: ok=\d+\s+changed=(?P<changed>\d+)\s+unreachable=",
+    re.M,
 )
 RUN = re.compile(r"\b[a-z0-9_][\w.-]*-\d{8}-\d{6}-[0-9a-f]{4}\b")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -48,7 +49,9 @@ class Run:
         """Assert that it failed and that one single line says why; return it."""
         assert self.status != 0, f"this should have failed:\n{self.report()}"
         assert "Traceback" not in self.output, self.report()
-        assert any(re.search(pattern, line) for line in self.output.splitlines()), f"no line says {pattern!r}\n{self.report()}"
+        assert any(re.search(pattern, line) for line in self.output.splitlines()), (
+            f"no line says {pattern!r}\n{self.report()}"
+        )
         return self
 
     @property
@@ -129,7 +132,11 @@ class Lab:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the commands."""
-        own = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MUSTER_", "PYTEST_"))}
+        own = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("ANSIBLE_", "MUSTER_", "PYTEST_"))
+        }
         return own | {
             "MUSTER_STATE": str(self.state),
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -141,7 +148,9 @@ class Lab:
         """Return the command line of a playbook."""
         return ["ansible-playbook", "-i", str(self.config), playbook, *arguments]
 
-    def playbook(self, playbook: str, *arguments: str, timeout: float = 900, before: tuple[str, ...] = ()) -> Run:
+    def playbook(
+        self, playbook: str, *arguments: str, timeout: float = 900, before: tuple[str, ...] = ()
+    ) -> Run:
         """Run a playbook to its end; `before` is a command that starts it, such as unshare."""
         return self.run([*before, *self.command(playbook, *arguments)], timeout=timeout)
 
@@ -159,23 +168,37 @@ class Lab:
             errors.flush()
             try:
                 done = subprocess.run(
-                    command, cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                    stderr=errors, timeout=timeout, check=False,
-                )  # fmt: skip
+                    command,
+                    cwd=ROOT,
+                    env=self.environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    timeout=timeout,
+                    check=False,
+                )
                 answer, status = done.stdout, done.returncode
             except subprocess.TimeoutExpired as late:
                 answer, status = late.stdout or b"", 124
             errors.write(answer)
         text = COLOUR.sub("", log.read_bytes()[position:].decode(errors="replace"))
         self.runs.update(RUN.findall(text))
-        return Run(" ".join(command), status, text, time.monotonic() - begin, COLOUR.sub("", answer.decode(errors="replace")))
+        return Run(
+            " ".join(command),
+            status,
+            text,
+            time.monotonic() - begin,
+            COLOUR.sub("", answer.decode(errors="replace")),
+        )
 
     def start(self, playbook: str, *arguments: str) -> Started:
         """Start a playbook in a process group of its own, to be killed or waited for."""
         return Started(self, self.command(playbook, *arguments))
 
-    def kill_after(self, condition: Callable[[], bool], playbook: str, *arguments: str, group: bool = True) -> bool:
-        """Start a playbook and kill -9 it as soon as `condition` holds; return False when it had ended before.
+    def kill_after(
+        self, condition: Callable[[], bool], playbook: str, *arguments: str, group: bool = True
+    ) -> bool:
+        """Start a playbook and kill -9 it once `condition` holds; return False when it had ended before.
 
         `group` kills the whole process group, else only ansible-playbook itself.
         """
@@ -205,7 +228,9 @@ class Lab:
     def ssh(self, name: str, script: str, user: str = "hadoop", *, timeout: float = 300) -> Run:
         """Run a shell script on a machine, as in a login of the user."""
         config = str(self.state_dir / "ssh_config")
-        return self.run(["ssh", "-F", config, "-o", "BatchMode=yes", f"{user}@{name}", script], timeout=timeout)
+        return self.run(
+            ["ssh", "-F", config, "-o", "BatchMode=yes", f"{user}@{name}", script], timeout=timeout
+        )
 
     def status(self) -> dict[str, Any]:
         """Return `./muster status --json`."""
@@ -213,7 +238,11 @@ class Lab:
 
     def machines(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the computer's own registry of this cluster's machines, by name."""
-        return {node["name"]: node for node in registry()["nodes"].values() if node["name"].startswith(f"{self.name}-")}
+        return {
+            node["name"]: node
+            for node in registry()["nodes"].values()
+            if node["name"].startswith(f"{self.name}-")
+        }
 
 
 class Started:
@@ -225,9 +254,14 @@ class Started:
         self.begin = time.monotonic()
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=lab.environment(), stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+                command,
+                cwd=ROOT,
+                env=lab.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def said(self, text: str) -> bool:
         """Whether it has printed `text`."""

@@ -17,7 +17,7 @@ KEPT = ("images", "artifacts", "stores", "locks", "probe", "registry.json")
 
 
 def snapshot(marks: Sequence[str] = ()) -> set[str]:
-    """Everything of Muster's that there is: processes, mounts, interfaces, rules, loop devices, control groups, files.
+    """Everything of Muster's: processes, mounts, interfaces, rules, loop devices, control groups, files.
 
     Processes outside of nodes are told by `marks` (names, folders) in their command line or environment.
     """
@@ -38,7 +38,9 @@ def _processes(marks: Sequence[str]) -> Iterator[str]:
 
 
 def _unit(group: str) -> str:
-    return next((line.rpartition("muster")[2].strip("/-") for line in group.splitlines() if "muster" in line), "")
+    return next(
+        (line.rpartition("muster")[2].strip("/-") for line in group.splitlines() if "muster" in line), ""
+    )
 
 
 def _mounts() -> Iterator[str]:
@@ -55,7 +57,9 @@ def _interfaces() -> Iterator[str]:
 
 
 def _rules() -> Iterator[str]:
-    listing = subprocess.run(["nft", "-j", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        ["nft", "-j", "list", "ruleset"], capture_output=True, text=True, check=True
+    ).stdout
     for entry in json.loads(listing or "{}").get("nftables", []):
         ((kind, value),) = entry.items()
         if kind == "table" and str(value["name"]).startswith("muster"):
@@ -65,7 +69,9 @@ def _rules() -> Iterator[str]:
 
 
 def _loops() -> Iterator[str]:
-    listing = subprocess.run(["losetup", "--json", "--list"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        ["losetup", "--json", "--list"], capture_output=True, text=True, check=True
+    ).stdout
     for entry in json.loads(listing or '{"loopdevices": []}')["loopdevices"]:
         if "muster" in entry["back-file"]:
             yield f"loop device {entry['name']} {entry['back-file']}"
@@ -112,8 +118,24 @@ def nothing_left(labs: Sequence[Lab], *, seconds: float = 10) -> Iterator[None]:
     while True:
         others |= of_others(own)
         left = [item for item in snapshot(marks) - before if not any(word in item for word in others)]
-        left += [f"state {path}" for lab in labs for path in lab.state.glob("*") if not path.name.startswith("image-")]
+        left = [
+            item
+            for item in left
+            if not any(item.startswith("file") and part in item for part in _store_parts(labs))
+        ]
+        left += [
+            f"state {path}"
+            for lab in labs
+            for path in lab.state.glob("*")
+            if not path.name.startswith("image-")
+        ]
         if not left or time.monotonic() > end:
             break
         time.sleep(0.5)
     assert not left, "left over:\n" + "\n".join(sorted(left))
+
+
+def _store_parts(labs: Sequence[Lab]) -> set[str]:
+    """Ids in the names of files that belong to object stores, which outlive clusters."""
+    stores = registry()["stores"]
+    return {stores[lab.store]["network_id"] for lab in labs if lab.store in stores}

@@ -1,4 +1,4 @@
-"""kill -9 of start_cluster.yml and destroy_cluster.yml, then the same command: the right state, nothing left over."""
+"""kill -9 of start_cluster.yml and destroy_cluster.yml, then the same again: right state, nothing left."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def journal(lab, text: str) -> bool:
 def node_folder(lab, file: str) -> list[bool]:
     from leftovers import ROOT
 
-    return [(ROOT / "nodes" / f"{name}.{node['cluster_id']}" / file).exists() for name, node in lab.machines().items()]
+    return [
+        (ROOT / "nodes" / f"{name}.{node['cluster_id']}" / file).exists()
+        for name, node in lab.machines().items()
+    ]
 
 
 @pytest.fixture
@@ -125,7 +128,12 @@ def test_start_killed_again_and_again(pair, leftovers):
         for tenths in range(5, 600, 5):
             begin = time.monotonic()
             late = begin + tenths / 10
-            if not kill_when(pair, "start_cluster.yml", lambda lab, run, late=late: time.monotonic() > late, group=tenths % 2 == 0):
+            if not kill_when(
+                pair,
+                "start_cluster.yml",
+                lambda lab, run, late=late: time.monotonic() > late,
+                group=tenths % 2 == 0,
+            ):
                 break
         pair.playbook("start_cluster.yml").ok()
         is_right(pair)
@@ -139,7 +147,10 @@ def test_destroy_killed_again_and_again(pair, leftovers):
             pair.playbook("start_cluster.yml").ok()
             late = time.monotonic() + tenths / 10
             killed = kill_when(
-                pair, "destroy_cluster.yml", lambda lab, run, late=late: time.monotonic() > late, group=tenths % 4 == 1
+                pair,
+                "destroy_cluster.yml",
+                lambda lab, run, late=late: time.monotonic() > late,
+                group=tenths % 4 == 1,
             )
             if not killed:
                 break

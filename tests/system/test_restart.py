@@ -18,11 +18,21 @@ def whole(lab) -> bool:
 
 def test_a_rebooted_worker_comes_back(ready):
     name = ready.worker(1)
-    boot = ready.ssh(name, "cat /proc/sys/kernel/random/boot_id; systemctl show --property=UserspaceTimestampMonotonic").ok().answer
+    boot = (
+        ready.ssh(
+            name, "cat /proc/sys/kernel/random/boot_id; systemctl show --property=UserspaceTimestampMonotonic"
+        )
+        .ok()
+        .answer
+    )
     ready.ssh(name, "sudo systemctl reboot", user="muster", timeout=60)
 
     def back() -> bool:
-        now = ready.ssh(name, "cat /proc/sys/kernel/random/boot_id; systemctl show --property=UserspaceTimestampMonotonic", timeout=30)
+        now = ready.ssh(
+            name,
+            "cat /proc/sys/kernel/random/boot_id; systemctl show --property=UserspaceTimestampMonotonic",
+            timeout=30,
+        )
         return now.status == 0 and now.answer != boot
 
     eventually(back, 60, f"{name} back")

@@ -26,7 +26,10 @@ def test_side_by_side(couple, leftovers):
         with leftovers(*couple):
             both(couple, lambda lab: lab.up(16))
             one, two = couple
-            subnets = {lab.name: {node["address"].rpartition(".")[0] for node in lab.machines().values()} for lab in couple}
+            subnets = {
+                lab.name: {node["address"].rpartition(".")[0] for node in lab.machines().values()}
+                for lab in couple
+            }
             assert not subnets[one.name] & subnets[two.name]
             assert not reachable(one, two.machines()[two.master]["address"], 8020)
             assert not reachable(two, one.machines()[one.master]["address"], 7077)
@@ -46,7 +49,7 @@ def both(labs, action) -> None:
     def one(lab) -> None:
         try:
             action(lab)
-        except BaseException as error:  # noqa: BLE001  it is raised again in the test's own thread
+        except BaseException as error:
             failures.append(error)
 
     threads = [threading.Thread(target=one, args=(lab,)) for lab in labs]
