@@ -29,7 +29,7 @@ class _Loader(yaml.SafeLoader):
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: dict[Any, int] = {}
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
         if isinstance(key, str | int | float | bool) and key in seen:
             raise yaml.constructor.ConstructorError(
@@ -128,7 +128,7 @@ def _read(path: Path, shown: str) -> dict[str, Any]:
     return data
 
 
-def _size(value: Any) -> int:
+def _size(value: Any) -> int:  # noqa: ANN401  (whatever was given with -e)
     """Return `-e NUM_NODES` as a number; Ansible gives a string for NAME=VALUE and any type for JSON."""
     text = str(value).strip()
     if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(text):
@@ -189,7 +189,10 @@ def _script(setup: str, shown: str, key: str, folders: tuple[Path, ...]) -> str:
         if candidate.is_file():
             return str(candidate.resolve())
     raise ConfigError(
-        file=shown, key=key, what=f"there is no file {setup!r}", remedy=f"Looked in {folders[0]} and {folders[-1]}"
+        file=shown,
+        key=key,
+        what=f"there is no file {setup!r}",
+        remedy=f"Looked in {folders[0]} and {folders[-1]}",
     )
 
 

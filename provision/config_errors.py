@@ -50,11 +50,16 @@ def explain(error: ValueError, file: str, top: type[BaseModel]) -> ConfigError:
     if kind in _LIMITS:
         name, words = _LIMITS[kind]
         return ConfigError(
-            file=file, key=key, what=f"must be {words} {context[name]}, not {value!r}", remedy="Correct the value"
+            file=file,
+            key=key,
+            what=f"must be {words} {context[name]}, not {value!r}",
+            remedy="Correct the value",
         )
     wanted = _TYPES.get(kind.partition("_")[0])
     if wanted:
-        return ConfigError(file=file, key=key, what=f"must be {wanted}, not {value!r}", remedy="Correct the value")
+        return ConfigError(
+            file=file, key=key, what=f"must be {wanted}, not {value!r}", remedy="Correct the value"
+        )
     return ConfigError(file=file, key=key, what=str(first["msg"]), remedy="Correct the value")
 
 

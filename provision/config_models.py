@@ -11,6 +11,9 @@ from pydantic_core import PydanticCustomError
 PROVIDERS = ("local",)
 """Providers that exist; each has a class in provision/providers/."""
 
+STORE_KINDS = ("local", "none")
+"""`local`: a machine on this computer that outlives clusters. `none`: the cluster uses no object store."""
+
 MACHINE_NAME_LIMIT = 41
 """Characters a machine's name may have; the local provider's folders and bridges rely on it."""
 
@@ -24,10 +27,21 @@ _PUBLIC_KEY = re.compile(
 _DURATION = re.compile(r"([1-9][0-9]*)(m|h|d)")
 _SUBNET = re.compile(r"([0-9]{1,3}\.){3}0/24")
 _RESERVED_GROUPS = frozenset(
-    "all ungrouped cluster namenode datanode spark_master spark_worker history_server deep_learning "
-    "object_store localhost".split()
+    {
+        "all",
+        "cluster",
+        "datanode",
+        "deep_learning",
+        "history_server",
+        "localhost",
+        "namenode",
+        "object_store",
+        "spark_master",
+        "spark_worker",
+        "ungrouped",
+    }
 )
-_RESERVED_USERS = frozenset("root muster hdfs spark hadoop daemon nobody".split())
+_RESERVED_USERS = frozenset(["root", "muster", "hdfs", "spark", "hadoop", "daemon", "nobody"])
 _RESERVED_CLUSTERS = frozenset({"object-store", "localhost"})
 
 
@@ -65,8 +79,12 @@ class PackagesModel(_Model):
     @classmethod
     def _pip(cls, value: list[str]) -> list[str]:
         for name in value:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?([=<>!~][=<>!~A-Za-z0-9.,* ]+)?", name):
-                raise wrong(f"{name!r} is no Python requirement", "Write it as in `pip install NAME==VERSION`")
+            if not re.fullmatch(
+                r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?([=<>!~][=<>!~A-Za-z0-9.,* ]+)?", name
+            ):
+                raise wrong(
+                    f"{name!r} is no Python requirement", "Write it as in `pip install NAME==VERSION`"
+                )
         return value
 
 
@@ -98,15 +116,17 @@ class ObjectStoreModel(_Model):
     @field_validator("kind")
     @classmethod
     def _kind(cls, value: str) -> str:
-        if value != "local":
-            raise wrong(f"unknown kind of object store {value!r}", "Known: local")
+        if value not in STORE_KINDS:
+            raise wrong(f"unknown kind of object store {value!r}", f"Known: {', '.join(STORE_KINDS)}")
         return value
 
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
         if not _HOST_NAME.fullmatch(value):
-            raise wrong(f"{value!r} cannot be the name of a store", "Use a-z, 0-9 and -, at most 30 characters")
+            raise wrong(
+                f"{value!r} cannot be the name of a store", "Use a-z, 0-9 and -, at most 30 characters"
+            )
         return value
 
     @field_validator("container")
@@ -189,7 +209,7 @@ class ConfigFile(_Model):
                 f"{value!r} cannot be part of a host name",
                 "Use a-z, 0-9 and -, begin with a letter, at most 30 characters",
             )
-        if value in _RESERVED_CLUSTERS or value.startswith("image-"):
+        if value in _RESERVED_CLUSTERS:
             raise wrong(f"the name {value!r} is reserved", "Choose another one")
         return value
 
@@ -210,7 +230,9 @@ class ConfigFile(_Model):
     def _groups(cls, value: dict[str, GroupModel]) -> dict[str, GroupModel]:
         for name, group in value.items():
             if not _GROUP_NAME.fullmatch(name):
-                raise wrong(f"{name!r} cannot be the name of a group", "Use a-z, 0-9 and _, at most 15 characters")
+                raise wrong(
+                    f"{name!r} cannot be the name of a group", "Use a-z, 0-9 and _, at most 15 characters"
+                )
             if name in _RESERVED_GROUPS:
                 raise wrong(f"the group name {name!r} is reserved", "Choose another one, for example `gpu`")
             if name == "worker" and group.count is not None:
@@ -228,14 +250,18 @@ class ConfigFile(_Model):
             if not _USER_NAME.fullmatch(user) or user in _RESERVED_USERS:
                 raise wrong(f"{user!r} cannot be a user's name here", "Use the person's own login name")
             if "PRIVATE KEY" in key:
-                raise wrong(f"that is the private key of {user}", "Give the public one (the file ending in .pub)")
+                raise wrong(
+                    f"that is the private key of {user}", "Give the public one (the file ending in .pub)"
+                )
             if not _PUBLIC_KEY.fullmatch(key.strip()):
-                raise wrong(f"no SSH public key for {user}", "Give one line that begins with, e.g., ssh-ed25519")
+                raise wrong(
+                    f"no SSH public key for {user}", "Give one line that begins with, e.g., ssh-ed25519"
+                )
         return value
 
     @model_validator(mode="before")
     @classmethod
-    def _blank_means_default(cls, data: Any) -> Any:
+    def _blank_means_default(cls, data: Any) -> Any:  # noqa: ANN401  (whatever the file holds)
         """Treat a key without a value (`setup:`) as not given."""
         if isinstance(data, dict):
             return {key: value for key, value in data.items() if value is not None}

@@ -17,7 +17,7 @@ def one_line(text: str) -> str:
 class MusterError(Exception):
     """Base of every error that a user may see.
 
-    Fields: `what` happened, `where` (a machine, file or key; may be empty), `remedy` (what to do; may be empty).
+    Fields: `what` happened, `where` (a machine, file or key; or ''), `remedy` (what to do; or '').
     """
 
     exit_status = 1
@@ -79,6 +79,10 @@ class ProviderError(MusterError):
         super().__init__(what=what, where=where, remedy=remedy)
 
 
+class OutcomeUnknown(ProviderError):
+    """A create call may or may not have been carried out (a lost reply); its intent must stay open."""
+
+
 class Unreachable(MusterError):
     """Machines did not become reachable in time. Field: `machines` (their names)."""
 
@@ -96,9 +100,11 @@ class HostKeyMismatch(MusterError):
 
 
 class CommandFailed(MusterError):
-    """A program on this computer or on a node ended with an error. Fields: `status`, `output` (its last lines)."""
+    """A program on this computer or on a node ended with an error. Fields: `status`, `output`."""
 
-    def __init__(self, *, what: str, where: str = "", remedy: str = "", status: int = 1, output: str = "") -> None:
+    def __init__(
+        self, *, what: str, where: str = "", remedy: str = "", status: int = 1, output: str = ""
+    ) -> None:
         self.status = status
         self.output = output
         super().__init__(what=what, where=where, remedy=remedy)

@@ -43,6 +43,10 @@ class View:
     intents: dict[str, Intent] = field(default_factory=dict)
     pins: dict[str, str] = field(default_factory=dict)
     """Provider id -> the machine's own host key, `ssh-ed25519 AAAA…`."""
+    stores: set[str] = field(default_factory=set)
+    """Object stores of this computer that the cluster has ever asked for."""
+    providers: set[str] = field(default_factory=set)
+    """Providers that the cluster has ever ordered from."""
 
 
 class Journal:
@@ -102,6 +106,10 @@ class Journal:
         """Record a machine's own host key."""
         self._append({"kind": "pin", "machine": provider_id, "key": host_key})
 
+    def store(self, name: str) -> None:
+        """Record that the cluster is about to use the object store `name`."""
+        self._append({"kind": "store", "name": name})
+
     def request(self, intent: Intent) -> str:
         """Return the exact request of an open intent. Raises StateError when it is missing or altered."""
         path = self._request_path(intent.token)
@@ -131,8 +139,7 @@ class Journal:
         if not self.exists():
             return []
         lines = self.path.read_bytes().split(b"\n")
-        torn = lines.pop()  # what follows the last line end: empty unless a crash cut a record short
-        del torn
+        lines.pop()  # what follows the last line end: empty unless a crash cut a record short
         records: list[dict[str, Any]] = []
         for number, line in enumerate(lines, start=1):
             try:
@@ -187,7 +194,10 @@ def _apply(view: View, record: Mapping[str, Any]) -> None:
         view.wish = int(record["nodes"])
     elif kind == "pin":
         view.pins[str(record["machine"])] = str(record["key"])
+    elif kind == "store":
+        view.stores.add(str(record["name"]))
     elif kind == "open":
+        view.providers |= {str(record["provider"])} - {""}
         view.intents[token] = Intent(
             token=token,
             verb=str(record["verb"]),

@@ -49,19 +49,16 @@ class Packages:
 
 @dataclass(frozen=True)
 class ObjectStoreSpec:
-    """Where the data lives that outlives clusters. `kind`: local, swift, s3 or folder."""
+    """Where the data lives that outlives clusters. `kind`: local or none."""
 
     kind: str = "local"
     name: str = "default"
     container: str = "muster"
-    endpoint: str = ""
-    region: str = ""
-    path: str = ""
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is analysed. `source`: `digits` or a folder of images; `labels`: its CSV file (relative to `source`)."""
+    """What is analysed. `source`: `digits` or a folder of images; `labels`: its CSV file, relative to it."""
 
     source: str = "digits"
     name: str = "digits"
@@ -110,8 +107,8 @@ class ClusterIdentity:
 class Machine:
     """A machine as its provider reports it.
 
-    `address` is the private address ('' when not known yet), `created` seconds since the epoch, `token` the client
-    token of the create call, `image` the key of the recipe it was booted from ('' = base image).
+    `address` is the private address ('' when not known yet), `created` seconds since the epoch, `token` the
+    client token of the create call, `image` the key of the recipe it was booted from ('' = base image).
     """
 
     provider_id: str
@@ -146,7 +143,7 @@ class Node:
 
 @dataclass(frozen=True)
 class CreateRequest:
-    """One create call: machines of one group, all with the same user-data. Same token twice = same machines."""
+    """One create call: machines of one group, all with the same user-data. Same token = same machines."""
 
     cluster: ClusterIdentity
     group: NodeGroup

@@ -109,7 +109,7 @@ def _doubled(machines: Sequence[Machine]) -> list[str]:
     for machine in machines:
         by_name.setdefault(machine.name, []).append(machine.provider_id)
     return [
-        f"{name} exists {len(ids)} times ({', '.join(sorted(ids))}). Delete all but one of them at the provider"
+        f"{name} exists {len(ids)} times ({', '.join(sorted(ids))}). Delete all but one at the provider"
         for name, ids in sorted(by_name.items())
         if len(ids) > 1
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Process:
-    """A process. `start` is opaque: equal for the same process, different for another one with the same PID."""
+    """A process. `start` is opaque: equal for the same process, different for another with the same PID."""
 
     pid: int
     start: str
@@ -26,6 +26,11 @@ class Process:
 def find(pid: int) -> Process | None:
     """Return the process `pid`, or None when there is none (or only a zombie)."""
     return _from_proc(pid) if Path("/proc/self/stat").exists() else _from_ps(pid)
+
+
+def this() -> Process:
+    """Return this process."""
+    return find(os.getpid()) or Process(os.getpid(), "", os.getppid(), "")
 
 
 def alive(pid: int, start: str) -> bool:
@@ -55,7 +60,9 @@ def _from_proc(pid: int) -> Process | None:
     except OSError:
         return None
     state, parent, start = fields[0], int(fields[1]), fields[19]
-    return None if state in "ZX" else Process(pid=pid, start=f"{boot}-{start}", parent=parent, command=command)
+    return (
+        None if state in "ZX" else Process(pid=pid, start=f"{boot}-{start}", parent=parent, command=command)
+    )
 
 
 def _from_ps(pid: int) -> Process | None:

@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 STATE_FOLDER = ".muster"
+LOGIN_USER = "muster"
+"""The user that every machine has from its first boot on."""
+
+_SOCKET_PATH_LIMIT = 104 - 18
+"""Characters that a ControlPath may have: the limit of a socket's path less what ssh appends for a moment."""
 
 
 def project_root(start: Path | None = None) -> Path:
-    """Return the folder that holds `ansible.cfg`, looked for from `start` upwards, else this package's own clone."""
+    """Return the folder that holds `ansible.cfg`, from `start` upwards, else this package's own clone."""
     for base in (start, Path.cwd()):
         if base is None:
             continue
@@ -24,3 +29,12 @@ def states_folder(root: Path) -> Path:
     """Return the folder of all clusters' states: `$MUSTER_STATE`, else `.muster` in the project's root."""
     override = os.environ.get("MUSTER_STATE", "")
     return Path(override).expanduser().resolve() if override else root / STATE_FOLDER
+
+
+def control_path(cluster_id: str) -> str:
+    """Return the ControlPath of shared SSH connections; a cluster's id in it keeps two clusters apart."""
+    name = f"{cluster_id}-%C"
+    for folder in (Path.home() / ".cache" / "muster", Path(f"/tmp/muster-{os.getuid()}")):  # noqa: S108  (0700)
+        if len(str(folder)) + 1 + len(cluster_id) + 41 <= _SOCKET_PATH_LIMIT and " " not in str(folder):
+            return str(folder / name)
+    return str(folder / name)

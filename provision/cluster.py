@@ -1,0 +1,389 @@
+"""A cluster as a whole: make it as wished, destroy it, say what would be done.
+
+plan -> journal -> provider -> wait -> inventory. What a provider lists is the truth; the journal says what
+was begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from provision import firstboot, providers
+from provision.connect import (
+    Connector,
+    RealTrust,
+    Trust,
+    close_shared_connections,
+    raise_first,
+    write_ssh_files,
+)
+from provision.deadlines import deadlines
+from provision.errors import MusterError, NotReady, PlanRefused, TimedOut
+from provision.inventory import machine_size
+from provision.lease import FILE as LEASE_FILE
+from provision.lease import Lease
+from provision.model import (
+    ClusterIdentity,
+    ClusterSpec,
+    Machine,
+    Node,
+    NodeGroup,
+    Outcome,
+    Plan,
+)
+from provision.orders import Orders
+from provision.plan import describe, make_plan
+from provision.project import project_root, states_folder
+from provision.providers.base import Provider
+from provision.state import Snapshot, State, Store
+from provision.storelink import LocalStores, StoreLink
+from provision.timeline import FILE as TIMELINE_FILE
+from provision.timeline import ConsoleReporter, Reporter, Timeline
+from provision.wait import until
+
+Bake = Callable[[ClusterSpec, NodeGroup], str]
+
+
+class Cluster:
+    """One cluster of one config file.
+
+    Args:
+        spec: the validated config.
+        root: the project's folder; found from the config file's place when not given.
+        reporter: told phases and progress.
+        bake: returns the image key of a group's machines, making the image when needed.
+        provider: returns a provider by name.
+        trust: how machines are reached.
+        stores: how the object store's machine is opened and closed.
+    """
+
+    def __init__(
+        self,
+        spec: ClusterSpec,
+        *,
+        root: Path | None = None,
+        reporter: Reporter | None = None,
+        bake: Bake | None = None,
+        provider: Callable[[str], Provider] = providers.load,
+        trust: Trust | None = None,
+        stores: StoreLink | None = None,
+    ) -> None:
+        self.spec = spec
+        self.root = root or project_root(spec.path.parent)
+        self.state = State(states_folder(self.root) / spec.name)
+        self._reporter: Reporter = reporter or ConsoleReporter()
+        self._bake = bake or self._image
+        self._trust: Trust = trust or RealTrust()
+        self._stores: StoreLink = stores or LocalStores(self._reporter)
+        self._load = provider
+        self._providers: dict[str, Provider] = {}
+
+    @staticmethod
+    def state_folder(name: str, root: Path | None = None) -> Path:
+        """Return where the state of the cluster `name` lies, or would lie."""
+        return states_folder(root or project_root()) / name
+
+    @property
+    def state_dir(self) -> Path:
+        """The cluster's state folder; it may not exist."""
+        return self.state.folder
+
+    @property
+    def identity(self) -> ClusterIdentity:
+        """The cluster's name and id. Raises NotReady when it was not started."""
+        found = self.state.identity()
+        if found is None:
+            raise self._not_started()
+        return found
+
+    @property
+    def wish(self) -> int | None:
+        """The size last wished (master + workers), or None."""
+        return self.state.journal.read().wish
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The machines that exist now, as their providers list them; () when the cluster was not started."""
+        found = self.state.identity()
+        if found is None:
+            return ()
+        return tuple(self._node(machine) for machine in self._orders(found, lambda: None).machines())
+
+    def plan(self, *, wish: int | None = None, scale_in: bool = False) -> Plan:
+        """Return what `ensure` would do. Changes nothing."""
+        found = self.state.identity()
+        machines = self._orders(found, lambda: None).machines() if found else []
+        return make_plan(self.spec, self._wanted(wish), machines, scale_in=scale_in)
+
+    def check(self) -> None:
+        """Raise NotReady, in one line, unless every machine that is wished is there and runs."""
+        if self.state.identity() is None:
+            raise self._not_started()
+        wanted = self._wanted(None)
+        plan = self.plan()
+        short = [name for _, names in plan.create for name in names] + [
+            machine.name for machine in plan.start
+        ]
+        if short or not self.state.load().complete:
+            what = (
+                f"of {wanted} nodes wished, {', '.join(short)} not running"
+                if short
+                else "not all reachable yet"
+            )
+            raise NotReady(where=self.spec.name, what=what, remedy="Run start_cluster.yml")
+        if plan.refuse:
+            raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
+
+    def ensure(self, *, wish: int | None = None, scale_in: bool = False) -> Outcome:
+        """Make the machines as wished; again, it changes nothing.
+
+        Args:
+            wish: master + workers; without it `-e NUM_NODES`, else the size last wished, else the config's.
+            scale_in: machines beyond the wish may be deleted.
+
+        Raises:
+            PlanRefused, NotReady, LeaseHeld: nothing was changed.
+            MusterError: what was done is journalled; the same call goes on from there.
+        """
+        with self._leased() as guard:
+            try:
+                return self._ensure(wish, scale_in, guard)
+            finally:
+                self.state.remove_if_blank()
+
+    def destroy(self) -> Outcome:
+        """Delete every machine, confirm that it is gone, forget the cluster; the object store stays."""
+        self.state.sweep()
+        if not self.state.folder.is_dir():
+            return Outcome()
+        with self._leased() as guard:
+            found = self.state.identity()
+            if found is None:
+                self.state.remove()
+                return Outcome()
+            outcome = self._destroy(found, guard)
+            self.state.remove()
+            return outcome
+
+    def lock(self) -> None:
+        """Take the lease for the rest of this command, so that no other one changes the cluster meanwhile."""
+        self.identity  # noqa: B018  (raises when there is no cluster)
+        Lease(self.state.folder).take(say=self._reporter.say)
+
+    def _ensure(self, wish: int | None, scale_in: bool, guard: Callable[[], None]) -> Outcome:
+        if any(intent.verb == "destroy" for intent in self.state.journal.read().intents.values()):
+            self._reporter.say("finishing the destroy that was interrupted")
+            self._destroy(self.identity, guard)
+            self.state.reset(keep=LEASE_FILE)
+        recorded = self.state.identity()
+        identity = recorded or self.state.new_identity()
+        orders = self._orders(identity, guard)
+        wanted = self._wanted(wish)
+        if recorded:
+            orders.replay()
+        plan = make_plan(self.spec, wanted, orders.machines() if recorded else [], scale_in=scale_in)
+        if plan.refuse:
+            raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
+        if plan.create or plan.start:
+            for name in sorted({group.provider for group in self.spec.groups}):
+                self._provider(name).check_ready(self.spec, plan)
+        images = {group.name: self._bake(self.spec, group) for group, _ in plan.create}
+        prepared = self._stores.prepare(self.spec)
+        self.state.begin(identity)
+        self._record()
+        if self.wish != wanted:
+            self.state.journal.wish(wanted)
+        self._work(identity, orders, plan, images, prepared, guard)
+        return Outcome(tuple(orders.created), tuple(orders.started), tuple(orders.deleted))
+
+    def _work(
+        self,
+        identity: ClusterIdentity,
+        orders: Orders,
+        plan: Plan,
+        images: dict[str, str],
+        store_image: str,
+        guard: Callable[[], None],
+    ) -> None:
+        """Carry out a plan; reach machines while the next ones are still being made."""
+        for line in describe(plan):
+            self._reporter.say(line)
+        login_key = firstboot.ensure_login_key(self.state.key_file, f"muster-{self.spec.name}")
+        self.state.secret("spark")
+        with ThreadPoolExecutor(max_workers=64) as pool:
+            store = pool.submit(self._open_store, identity, store_image, login_key, guard)
+            with self._reporter.phase("create"):
+                orders.delete(plan.delete)
+                if plan.delete:
+                    close_shared_connections(identity.id)
+                orders.start(plan.start)
+                reaching: dict[str, Future[None]] = {}
+                for group, names in plan.create:
+                    made = orders.create(group, names, image=images[group.name], login_key=login_key)
+                    self._reach(pool, reaching, made, orders, guard)
+            with self._reporter.phase("connect", "waiting for SSH"):
+                machines = self._settle(pool, reaching, orders, guard)
+                errors = _errors(reaching)
+                opened, store_error = _result(store)
+        if store_error is not None:
+            errors["object-store"] = store_error
+        self._close_intents(machines, errors)
+        self.state.save(Snapshot(tuple(machines), opened, complete=not errors))
+        write_ssh_files(self.state, identity.id)
+        raise_first(errors.items(), reached=[m.name for m in machines if m.name not in errors])
+
+    def _settle(
+        self,
+        pool: ThreadPoolExecutor,
+        reaching: dict[str, Future[None]],
+        orders: Orders,
+        guard: Callable[[], None],
+    ) -> list[Machine]:
+        """Wait until every machine has an address, start to reach it, wait for all; return the machines."""
+        longest = max(deadlines(self.spec, group.provider).boot for group in self.spec.groups)
+        machines: list[Machine] = []
+
+        def addressed() -> bool:
+            nonlocal machines
+            guard()
+            machines = orders.machines()
+            self._reach(pool, reaching, machines, orders, guard)
+            return all(machine.ssh_address for machine in machines)
+
+        if not until(addressed, deadline_s=longest, interval_s=1.0):
+            late = [machine.name for machine in machines if not machine.ssh_address]
+            raise TimedOut(
+                where=", ".join(late),
+                what=f"no address after {longest:g} s",
+                seconds=longest,
+                remedy="Run the same command again",
+            )
+        return machines
+
+    def _reach(
+        self,
+        pool: ThreadPoolExecutor,
+        reaching: dict[str, Future[None]],
+        machines: list[Machine],
+        orders: Orders,
+        guard: Callable[[], None],
+    ) -> None:
+        """Begin to reach the machines that have an address and are not being reached yet."""
+        view = self.state.journal.read()
+        bootstrap = orders.bootstrap_keys(view)
+        connector = Connector(self.state, self._trust, guard)
+        for machine in machines:
+            if machine.ssh_address and machine.name not in reaching:
+                group = self._node(machine).group
+                reaching[machine.name] = pool.submit(
+                    connector.reach,
+                    machine,
+                    bootstrap.get(machine.token),
+                    view,
+                    deadline_s=deadlines(self.spec, group.provider).boot,
+                )
+
+    def _close_intents(self, machines: list[Machine], errors: dict[str, MusterError]) -> None:
+        """Close the create intents all of whose machines are trusted: their bootstrap keys are done with."""
+        for token, intent in self.state.journal.read().intents.items():
+            waiting = [m for m in machines if m.token == token and m.name in errors]
+            if intent.verb == "create" and intent.done and not waiting:
+                self.state.journal.close(token)
+
+    def _open_store(
+        self, identity: ClusterIdentity, image: str, login_key: str, guard: Callable[[], None]
+    ) -> Store | None:
+        """Open the object store's machine when the config has one on this computer, and wait for it."""
+        if self.spec.object_store.kind != "local":
+            return None
+        guard()
+        store = self._stores.open(self.spec, identity, self.state, image=image, login_key=login_key)
+        connector = Connector(self.state, self._trust, guard)
+        connector.reach_store(store.target, deadline_s=deadlines(self.spec, "local").boot)
+        return store
+
+    def _destroy(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Outcome:
+        view = self.state.journal.read()
+        if not any(intent.verb == "destroy" for intent in view.intents.values()):
+            self.state.journal.open("destroy", token=firstboot.new_token())
+        orders = self._orders(identity, guard)
+        with self._reporter.phase("destroy"):
+            close_shared_connections(identity.id)
+            orders.delete_all()
+            for name in sorted(view.stores):
+                guard()
+                self._stores.close(name, identity)
+        return Outcome(deleted=tuple(orders.deleted))
+
+    def _wanted(self, wish: int | None) -> int:
+        if wish is not None:
+            return wish
+        recorded = self.state.journal.read().wish
+        return self.spec.nodes if self.spec.nodes_given or recorded is None else recorded
+
+    def _node(self, machine: Machine) -> Node:
+        for group in self.spec.groups:
+            if group.name == machine.group:
+                size = machine_size(machine, group)
+                sized = NodeGroup(**{**vars(group), **size})
+                return Node(machine=machine, group=sized)
+        lost = NodeGroup(machine.group, self.spec.provider, 0, cores=0, memory_gb=0, data_disk_gb=0)
+        return Node(machine=machine, group=lost)
+
+    def _orders(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Orders:
+        return Orders(self.spec, self.state, identity, self._provider, guard)
+
+    def _provider(self, name: str) -> Provider:
+        if name not in self._providers:
+            self._providers[name] = self._load(name)
+        return self._providers[name]
+
+    def _image(self, spec: ClusterSpec, group: NodeGroup) -> str:
+        from provision import (
+            images,
+            recipe,
+        )  # it makes clusters of its own to bake in: a circle only at import time
+
+        return images.ensure(recipe.node_recipe(spec, group), self._reporter)
+
+    def _record(self) -> None:
+        if isinstance(self._reporter, ConsoleReporter):
+            self._reporter.record_in(Timeline(self.state.folder / TIMELINE_FILE))
+
+    @contextmanager
+    def _leased(self) -> Iterator[Callable[[], None]]:
+        """Hold the lease; yields what must be called before every call to a provider."""
+        lease = Lease(self.state.folder)
+        lease.take(say=self._reporter.say)
+        try:
+            yield lease.check
+        finally:
+            lease.leave()
+
+    def _not_started(self) -> NotReady:
+        return NotReady(
+            where=self.spec.name,
+            what="this cluster has not been started",
+            remedy="Run start_cluster.yml first",
+        )
+
+
+def _errors(reaching: dict[str, Future[None]]) -> dict[str, MusterError]:
+    """Wait for all; return what went wrong by machine. One failure does not stop the others."""
+    errors: dict[str, MusterError] = {}
+    for name, future in reaching.items():
+        try:
+            future.result()
+        except MusterError as error:
+            errors[name] = error
+    return errors
+
+
+def _result(future: Future[Store | None]) -> tuple[Store | None, MusterError | None]:
+    try:
+        return future.result(), None
+    except MusterError as error:
+        return None, error

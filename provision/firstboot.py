@@ -1,0 +1,91 @@
+"""The user-data of every machine, on every provider."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from provision import files
+from provision.config_models import ttl_minutes
+from provision.model import ClusterSpec
+from provision.project import LOGIN_USER as USER
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
+
+_PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+
+@dataclass(frozen=True)
+class BootstrapKey:
+    """The host key for the first, strict connection to the machines of one create call; used once."""
+
+    private: str
+    public: str
+
+
+def new_bootstrap_key() -> BootstrapKey:
+    """Return a new ECDSA key pair in OpenSSH's formats."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return BootstrapKey(private=_private_text(key), public=_public_text(key.public_key()))
+
+
+def ensure_login_key(path: Path, comment: str) -> str:
+    """Return the public key beside the private key file `path`; both are made when missing."""
+    if not path.is_file():
+        key = ed25519.Ed25519PrivateKey.generate()
+        files.write(path, _private_text(key))
+    private = serialization.load_ssh_private_key(path.read_bytes(), password=None)
+    if not isinstance(private, ed25519.Ed25519PrivateKey):
+        raise TypeError(f"{path} is no Ed25519 key")
+    public = f"{_public_text(private.public_key())} {comment}"
+    files.write_if_changed(path.with_suffix(".pub"), public + "\n", mode=0o644)
+    return public
+
+
+def user_data(spec: ClusterSpec, *, login_key: str, bootstrap: BootstrapKey) -> str:
+    """Return a node's cloud-config; it holds no secret but the single-use bootstrap key."""
+    ttl = ttl_minutes(str(spec.options.get("ttl", "")))
+    return render("user-data.yml.j2", user=USER, login_key=login_key, bootstrap=bootstrap, ttl_minutes=ttl)
+
+
+def store_user_data() -> str:
+    """Return the cloud-config of an object store's machine; host key and logins come from its disk."""
+    return render("user-data.yml.j2", user=USER, login_key="", bootstrap=None, ttl_minutes=0)
+
+
+def render(template: str, **variables: object) -> str:
+    """Return a template of `templates/`, rendered; an undefined variable is an error."""
+    return _environment().get_template(template).render(**variables)
+
+
+def new_token() -> str:
+    """Return a client token: 32 hex digits."""
+    return secrets.token_hex(16)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  (YAML and ssh_config, no HTML)
+    )
+
+
+def _private_text(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    ).decode()
+
+
+def _public_text(key: _PublicKey) -> str:
+    return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()

@@ -1,0 +1,168 @@
+"""Config + state -> Ansible's inventory: hosts, groups, variables. Pure; asks no provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
+from provision.plan import MASTER, WORKER, machine_number
+from provision.project import LOGIN_USER as USER
+from provision.project import control_path
+from provision.state import STORE_HOST, Snapshot, State
+
+DATA_DEVICE = "/dev/xvdc"
+STORE_PORT = 8080
+FUNCTIONAL = {
+    "namenode": (MASTER,),
+    "datanode": (MASTER, WORKER),
+    "spark_master": (MASTER,),
+    "spark_worker": (MASTER, WORKER),
+    "history_server": (MASTER,),
+}
+"""Functional group -> config groups whose machines are in it. Roles use functional groups only."""
+
+
+@dataclass
+class Inventory:
+    """What the plugin hands to Ansible."""
+
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    variables: dict[str, Any] = field(default_factory=dict)
+
+
+def build(spec: ClusterSpec, state: State, *, root: str) -> Inventory:
+    """Return the inventory of the machines that were last known. Raises StateError."""
+    view = state.journal.read()
+    snapshot = state.load() if view.cluster_id else Snapshot()
+    wish = spec.nodes if spec.nodes_given or view.wish is None else view.wish
+    return compose(
+        spec,
+        ClusterIdentity(name=spec.name, id=view.cluster_id),
+        snapshot,
+        wish=wish,
+        state_dir=str(state.folder),
+        ssh_config=str(state.ssh_config),
+        root=root,
+    )
+
+
+def compose(
+    spec: ClusterSpec,
+    identity: ClusterIdentity,
+    snapshot: Snapshot,
+    *,
+    wish: int,
+    state_dir: str,
+    ssh_config: str,
+    root: str,
+) -> Inventory:
+    """Return the inventory; see `build`."""
+    inventory = Inventory()
+    by_name = {group.name: group for group in spec.groups}
+    groups: dict[str, list[str]] = {name: [] for name in by_name}
+    groups |= {name: [] for name in (*FUNCTIONAL, "cluster", "deep_learning", "object_store")}
+    # Ansible adds a ControlPath of its own, shared by all clusters, unless it sees one here.
+    ssh_args = f"-F '{ssh_config}' -o ControlPath={control_path(identity.id)}"
+    nodes: list[dict[str, Any]] = []
+    for machine in _in_order(spec, snapshot):
+        group = by_name[machine.group]
+        size = machine_size(machine, group)
+        inventory.hosts[machine.name] = _host(machine, group, size, ssh_args)
+        for name in _memberships(group):
+            groups[name].append(machine.name)
+        nodes.append(
+            {
+                "name": machine.name,
+                "address": machine.address,
+                "group": group.name,
+                "cores": size["cores"],
+                "memory_gb": size["memory_gb"],
+            }
+        )
+    if snapshot.store is not None:
+        groups["object_store"].append(STORE_HOST)
+        inventory.hosts[STORE_HOST] = {
+            "ansible_host": snapshot.store.address,
+            "ansible_user": USER,
+            "ansible_ssh_common_args": ssh_args,
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "node_name": STORE_HOST,
+            "node_group": "object_store",
+            "node_address": snapshot.store.address,
+            "node_cores": 1,
+            "node_memory_gb": 1.0,
+            "node_data_device": "",
+            "node_data_disk_gb": 0,
+            "node_image": snapshot.store.image,
+        }
+    inventory.groups = groups
+    inventory.variables = {
+        "cluster_name": spec.name,
+        "cluster_id": identity.id,
+        "cluster_wish": wish,
+        "cluster_state_dir": state_dir,
+        "cluster_project_dir": root,
+        "cluster_nodes": nodes,
+        "cluster_object_store": _object_store(spec, snapshot),
+        "cluster_dataset": {
+            "source": spec.dataset.source,
+            "name": spec.dataset.name,
+            "labels": spec.dataset.labels,
+            **spec.dataset.options,
+        },
+        "cluster_packages": {"apt": list(spec.packages.apt), "pip": list(spec.packages.pip)},
+        "cluster_setup": spec.setup,
+        "cluster_access": dict(spec.access),
+    }
+    return inventory
+
+
+def machine_size(machine: Machine, group: NodeGroup) -> dict[str, Any]:
+    """Return cores, memory_gb and data_disk_gb as the machine was made, whatever the config says now."""
+    labels: Mapping[str, str] = machine.labels
+    return {
+        "cores": int(labels.get("cores", group.cores)),
+        "memory_gb": float(labels.get("memory_gb", group.memory_gb)),
+        "data_disk_gb": int(labels.get("data_disk_gb", group.data_disk_gb)),
+    }
+
+
+def _in_order(spec: ClusterSpec, snapshot: Snapshot) -> list[Machine]:
+    """Return the machines of known groups: groups in file order, then by number."""
+    order = {group.name: index for index, group in enumerate(spec.groups)}
+    known = [machine for machine in snapshot.machines if machine.group in order and machine.address]
+    return sorted(known, key=lambda machine: (order[machine.group], machine_number(machine.name)))
+
+
+def _memberships(group: NodeGroup) -> list[str]:
+    names = [group.name, "cluster"]
+    names += [name for name, members in FUNCTIONAL.items() if group.name in members]
+    return [*names, "deep_learning"] if group.deep_learning else names
+
+
+def _host(machine: Machine, group: NodeGroup, size: Mapping[str, Any], ssh_args: str) -> dict[str, Any]:
+    return {
+        "ansible_host": machine.ssh_address,
+        "ansible_user": USER,
+        "ansible_ssh_common_args": ssh_args,
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "node_name": machine.name,
+        "node_group": group.name,
+        "node_address": machine.address,
+        "node_cores": size["cores"],
+        "node_memory_gb": size["memory_gb"],
+        "node_data_device": DATA_DEVICE if size["data_disk_gb"] else "",
+        "node_data_disk_gb": size["data_disk_gb"],
+        "node_image": machine.image,
+        "node_packages": asdict(group.packages),
+        "node_setup": group.setup,
+    }
+
+
+def _object_store(spec: ClusterSpec, snapshot: Snapshot) -> dict[str, Any]:
+    store = spec.object_store
+    endpoint = f"http://{STORE_HOST}:{STORE_PORT}" if snapshot.store is not None else ""
+    return {"kind": store.kind, "name": store.name, "endpoint": endpoint, "container": store.container}

@@ -1,0 +1,192 @@
+"""Ordering and deleting machines so that a crash at any moment neither loses nor doubles one.
+
+Every call that changes something is announced in the journal first; what is left open is carried on by the
+next run. The provider's list is the truth about what exists.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from provision import firstboot
+from provision.errors import OutcomeUnknown, ProviderError
+from provision.journal import Intent, View
+from provision.model import (
+    ClusterIdentity,
+    ClusterSpec,
+    CreateRequest,
+    Machine,
+    NodeGroup,
+    NodeState,
+    Packages,
+)
+from provision.providers.base import Provider
+from provision.state import State
+from provision.wait import until
+
+GONE_S = 60.0
+"""Seconds after a delete call in which a machine must have left the provider's list."""
+
+
+@dataclass
+class Orders:
+    """The journalled calls of one run. `guard` raises when this process must not call a provider any more."""
+
+    spec: ClusterSpec
+    state: State
+    identity: ClusterIdentity
+    provider: Callable[[str], Provider]
+    guard: Callable[[], None]
+    created: list[str] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    _at: dict[str, str] = field(default_factory=dict)
+
+    def machines(self) -> list[Machine]:
+        """Return every machine of the cluster that exists, at all providers that it ever used."""
+        found: list[Machine] = []
+        for name in self._providers():
+            machines = self.provider(name).list(self.identity)
+            self._at |= {machine.provider_id: name for machine in machines}
+            found += machines
+        return [machine for machine in found if machine.state is not NodeState.GONE]
+
+    def replay(self) -> None:
+        """Carry on what an earlier run began. Raises ProviderError."""
+        view = self.state.journal.read()
+        self.state.journal.drop_stray_requests(view)
+        for intent in view.intents.values():
+            if intent.verb == "create" and not intent.done:
+                self._create_again(intent)
+            elif intent.verb == "delete":
+                left = [machine for machine in self.machines() if machine.name in intent.names]
+                self._delete_at(intent.provider, left)
+                self.state.journal.close(intent.token)
+
+    def create(self, group: NodeGroup, names: Sequence[str], *, image: str, login_key: str) -> list[Machine]:
+        """Order machines of one group. Raises ProviderError; the order is then still open in the journal."""
+        bootstrap = firstboot.new_bootstrap_key()
+        request = CreateRequest(
+            cluster=self.identity,
+            group=group,
+            names=tuple(names),
+            token=firstboot.new_token(),
+            user_data=firstboot.user_data(self.spec, login_key=login_key, bootstrap=bootstrap),
+            image=image,
+            labels={
+                "cores": str(group.cores),
+                "memory_gb": f"{group.memory_gb:g}",
+                "data_disk_gb": str(group.data_disk_gb),
+            },
+        )
+        self.state.journal.open(
+            "create",
+            token=request.token,
+            provider=group.provider,
+            names=request.names,
+            request=_to_text(request, bootstrap.public),
+        )
+        return self._carry_out(request)
+
+    def start(self, machines: Iterable[Machine]) -> None:
+        """Start stopped machines. Raises ProviderError."""
+        for name, group in self._by_provider(machines).items():
+            self.guard()
+            self.provider(name).start(self.identity, group)
+            self.started += [machine.name for machine in group]
+
+    def delete(self, machines: Iterable[Machine]) -> None:
+        """Delete machines and confirm that they are gone. Raises ProviderError."""
+        for name, group in self._by_provider(machines).items():
+            token = firstboot.new_token()
+            names = tuple(machine.name for machine in group)
+            self.state.journal.open("delete", token=token, provider=name, names=names)
+            self._delete_at(name, group)
+            self.state.journal.close(token)
+
+    def delete_all(self) -> None:
+        """Delete every machine of the cluster and confirm that none is left. Raises ProviderError."""
+        there = self._by_provider(self.machines())
+        for name in self._providers():
+            self._delete_at(name, there.get(name, []))
+
+    def bootstrap_keys(self, view: View) -> Mapping[str, str]:
+        """Return the bootstrap host keys that may still be needed: create token -> `TYPE BASE64`."""
+        return {
+            token: str(json.loads(self.state.journal.request(intent))["bootstrap"])
+            for token, intent in view.intents.items()
+            if intent.verb == "create"
+        }
+
+    def _create_again(self, intent: Intent) -> None:
+        """Repeat a create call whose outcome is not known, with the same bytes and the same token."""
+        request = _from_text(self.state.journal.request(intent))
+        before = {machine.name for machine in self.machines() if machine.token == intent.token}
+        try:
+            self._carry_out(request)
+        except OutcomeUnknown:
+            raise
+        except ProviderError:
+            there = [machine for machine in self.machines() if machine.token == intent.token]
+            if there:
+                self.state.journal.done(intent.token, {m.name: m.provider_id for m in there})
+            else:  # refused, and nothing came of it: the plan decides anew
+                self.state.journal.close(intent.token)
+        self.created = [name for name in self.created if name not in before]
+
+    def _carry_out(self, request: CreateRequest) -> list[Machine]:
+        self.guard()
+        machines = self.provider(request.group.provider).create(request)
+        self.state.journal.done(request.token, {m.name: m.provider_id for m in machines})
+        self.created += [machine.name for machine in machines]
+        return machines
+
+    def _providers(self) -> Sequence[str]:
+        return sorted({group.provider for group in self.spec.groups} | self.state.journal.read().providers)
+
+    def _delete_at(self, name: str, machines: Sequence[Machine]) -> None:
+        """Delete machines; without any, the provider still removes what an interrupted delete left over."""
+        self.guard()
+        provider = self.provider(name)
+        provider.delete(self.identity, machines)
+        ids = {machine.provider_id for machine in machines}
+
+        def gone() -> bool:
+            return not any(
+                m.provider_id in ids and m.state is not NodeState.GONE for m in provider.list(self.identity)
+            )
+
+        if not until(gone, deadline_s=GONE_S, interval_s=0.5):
+            raise ProviderError(
+                provider=name,
+                where=", ".join(machine.name for machine in machines),
+                what=f"not all are gone {GONE_S:g} s after deleting",
+                remedy="Run the same command again",
+            )
+        self.deleted += [machine.name for machine in machines]
+
+    def _by_provider(self, machines: Iterable[Machine]) -> dict[str, list[Machine]]:
+        found: dict[str, list[Machine]] = {}
+        for machine in machines:
+            found.setdefault(self._at[machine.provider_id], []).append(machine)
+        return found
+
+
+def _to_text(request: CreateRequest, bootstrap: str) -> str:
+    return json.dumps({"request": asdict(request), "bootstrap": bootstrap}, sort_keys=True)
+
+
+def _from_text(text: str) -> CreateRequest:
+    data = json.loads(text)["request"]
+    group = data["group"]
+    packages = Packages(apt=tuple(group["packages"]["apt"]), pip=tuple(group["packages"]["pip"]))
+    return CreateRequest(
+        **{
+            **data,
+            "cluster": ClusterIdentity(**data["cluster"]),
+            "group": NodeGroup(**{**group, "packages": packages}),
+            "names": tuple(data["names"]),
+        }
+    )

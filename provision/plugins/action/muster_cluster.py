@@ -1,0 +1,81 @@
+"""Action plugin: make, check or delete the cluster of the inventory file, with progress."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible import constants, context
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from provision import config
+from provision.cluster import Cluster
+from provision.errors import ConfigError, MusterError
+from provision.model import ClusterSpec, Outcome
+from provision.plan import describe
+from provision.timeline import ConsoleReporter
+
+STATES = ("present", "absent", "checked")
+
+
+class ActionModule(ActionBase):
+    """Arguments: state (present, absent, checked), scale_in, lock (checked: keep other commands out)."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Carry out the task; an error becomes one line."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(
+            argument_spec={
+                "state": {"type": "str", "choices": list(STATES), "required": True},
+                "scale_in": {"type": "bool", "default": False},
+                "lock": {"type": "bool", "default": False},
+            }
+        )
+        try:
+            cluster = Cluster(_spec(task_vars or {}), reporter=ConsoleReporter(Display().display))
+            result |= _do(cluster, arguments, check_mode=self._task.check_mode)
+        except MusterError as error:
+            result |= {"failed": True, "msg": str(error)}
+        return result
+
+
+def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
+    if arguments["state"] == "checked":
+        cluster.check()
+        if arguments["lock"]:
+            cluster.lock()
+        return {"changed": False}
+    if arguments["state"] == "absent":
+        if check_mode:
+            names = [node.name for node in cluster.nodes]
+            return {"changed": bool(names), "msg": f"would delete {', '.join(names) or 'nothing'}"}
+        return _told(cluster.destroy())
+    if check_mode:
+        plan = cluster.plan(scale_in=arguments["scale_in"])
+        return {
+            "changed": not plan.empty,
+            "msg": "; ".join([*describe(plan), *plan.refuse]) or "nothing to do",
+        }
+    return _told(cluster.ensure(scale_in=arguments["scale_in"]))
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    return {"changed": outcome.changed, **{key: list(names) for key, names in vars(outcome).items()}}
+
+
+def _spec(task_vars: dict[str, Any]) -> ClusterSpec:
+    """Return the config of the inventory file that this run was given. Raises ConfigError."""
+    sources = context.CLIARGS.get("inventory") or constants.DEFAULT_HOST_LIST
+    found = [Path(source) for source in sources if config.is_config(Path(source))]
+    if len(found) != 1:
+        raise ConfigError(
+            file=", ".join(map(str, sources)),
+            what=f"{len(found)} of these are config files of a cluster, exactly one is needed",
+            remedy="Give one with -i, for example -i inventories/local.yml",
+        )
+    size = task_vars.get(config.SIZE_VARIABLE)
+    return config.load(found[0], {} if size is None else {config.SIZE_VARIABLE: size})

@@ -1,0 +1,56 @@
+"""Inventory plugin: config file + what is known of the cluster. Asks no provider, so it is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin
+
+from provision import config, inventory
+from provision.errors import MusterError
+from provision.project import project_root, states_folder
+from provision.state import State
+
+DOCUMENTATION = r"""
+name: cluster
+short_description: The machines of a Muster cluster
+description:
+  - Reads one config file (see docs/) and the cluster's state folder. The keys of the file are validated by
+    provision/config.py; this list only names the one that Ansible itself needs.
+options:
+  plugin:
+    description: Always C(cluster).
+    required: true
+    choices: [cluster]
+"""
+
+
+class InventoryModule(BaseInventoryPlugin):
+    """Hands the inventory of provision/inventory.py to Ansible."""
+
+    NAME = "cluster"
+
+    def verify_file(self, path: str) -> bool:
+        """Return True for our config files (and for YAML files that are none, so that the error is ours)."""
+        return super().verify_file(path) and Path(path).suffix in {".yml", ".yaml"}
+
+    def parse(self, inventory_data: Any, loader: Any, path: str, cache: bool = True) -> None:  # noqa: ANN401
+        """Fill Ansible's inventory. Raises AnsibleParserError with one line."""
+        super().parse(inventory_data, loader, path, cache)
+        try:
+            spec = config.load(Path(path), self._vars)
+            root = project_root(Path(path).parent)
+            found = inventory.build(spec, State(states_folder(root) / spec.name), root=str(root))
+        except MusterError as error:
+            raise AnsibleParserError(str(error)) from None
+        for group, names in found.groups.items():
+            self.inventory.add_group(group)
+            for name in names:
+                self.inventory.add_host(name, group=group)
+        for name, variables in found.hosts.items():
+            for key, value in variables.items():
+                self.inventory.set_variable(name, key, value)
+        for key, value in found.variables.items():
+            self.inventory.set_variable("all", key, value)

@@ -1,0 +1,179 @@
+"""The folder in which one cluster's keys, journal, last known machines and reports lie."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from provision import files
+from provision.errors import StateError
+from provision.journal import Journal, View
+from provision.model import ClusterIdentity, Machine, NodeState
+
+FORMAT = 1
+STORE_HOST = "object-store"
+_GONE = ".gone-"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A machine to reach by SSH. `host_key`: `TYPE BASE64`, the only one that is accepted."""
+
+    name: str
+    address: str
+    host_key: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """The object store's machine as the inventory shows it (its credentials are in secrets/store.json)."""
+
+    name: str
+    address: str
+    host_key: str
+    image: str = ""
+
+    @property
+    def target(self) -> Target:
+        """How to reach it."""
+        return Target(STORE_HOST, self.address, self.host_key)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was known after the last command; the inventory is made from it without asking a provider."""
+
+    machines: tuple[Machine, ...] = ()
+    store: Store | None = None
+    complete: bool = False
+    """True when the last create or change ended well: every machine was there and reachable."""
+
+
+class State:
+    """One cluster's state folder, named like the cluster; making the object touches nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.parent = folder.parent
+        self.cluster = folder.name
+        self.journal = Journal(self.folder)
+        self.key_file = self.folder / "id_ed25519"
+        self.known_hosts = self.folder / "known_hosts"
+        self.ssh_config = self.folder / "ssh_config"
+        self.secrets = self.folder / "secrets"
+        self.reports = self.folder / "reports"
+        self.timeline = self.folder / "timeline.jsonl"
+        self._snapshot = self.folder / "machines.json"
+
+    def exists(self) -> bool:
+        """Return True when the cluster was begun and not destroyed."""
+        return self.journal.exists()
+
+    def identity(self, view: View | None = None) -> ClusterIdentity | None:
+        """Return the recorded identity, or None when there is no such cluster. Raises StateError."""
+        view = view or self.journal.read()
+        return ClusterIdentity(name=self.cluster, id=view.cluster_id) if view.cluster_id else None
+
+    def new_identity(self) -> ClusterIdentity:
+        """Return an identity that no cluster has; nothing is recorded."""
+        return ClusterIdentity(name=self.cluster, id=secrets.token_hex(4))
+
+    def begin(self, identity: ClusterIdentity) -> None:
+        """Make the folder complete and record the identity, unless one is recorded already."""
+        self.make_folder()
+        if self.identity() is None:
+            self.journal.begin(identity.id)
+        for folder in (self.secrets, self.reports, self.folder / "log"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    def make_folder(self) -> None:
+        """Make the state folder itself, for the lease; nothing in it says that there is a cluster."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def secret(self, name: str) -> str:
+        """Return the cluster's secret `name`, made on first use: 64 hex digits."""
+        path = self.secrets / name
+        if not path.is_file():
+            files.write(path, secrets.token_hex(32))
+        return path.read_text(encoding="utf-8")
+
+    def load(self) -> Snapshot:
+        """Return the last snapshot (an empty one when there is none). Raises StateError."""
+        try:
+            data = json.loads(self._snapshot.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return Snapshot()
+        except (OSError, ValueError) as error:
+            raise self._damaged(str(error)) from error
+        if data.get("format") != FORMAT:
+            raise self._damaged(f"format {data.get('format')!r} instead of {FORMAT}")
+        return Snapshot(
+            machines=tuple(
+                Machine(**{**entry, "state": NodeState(entry["state"])}) for entry in data["machines"]
+            ),
+            store=Store(**data["store"]) if data["store"] else None,
+            complete=bool(data["complete"]),
+        )
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Replace the snapshot."""
+        data = {
+            "format": FORMAT,
+            "machines": [asdict(machine) for machine in snapshot.machines],
+            "store": asdict(snapshot.store) if snapshot.store else None,
+            "complete": snapshot.complete,
+        }
+        files.write_if_changed(self._snapshot, json.dumps(data, indent=1, sort_keys=True) + "\n")
+
+    def targets(self) -> dict[str, Target]:
+        """Return the machines whose own host key is pinned, by name; the store's is `object-store`."""
+        snapshot, pins = self.load(), self.journal.read().pins
+        found = {
+            machine.name: Target(machine.name, machine.ssh_address, pins[machine.provider_id])
+            for machine in snapshot.machines
+            if machine.provider_id in pins and machine.ssh_address
+        }
+        if snapshot.store is not None:
+            found[STORE_HOST] = snapshot.store.target
+        return found
+
+    def remove(self) -> None:
+        """Remove the folder: first out of sight in one step, so that a crash leaves no half of it."""
+        if self.folder.is_dir():
+            self.folder.rename(self.parent / f"{_GONE}{self.cluster}-{secrets.token_hex(4)}")
+        self.sweep()
+
+    def reset(self, *, keep: str) -> None:
+        """Empty the folder of a destroyed cluster but for the file `keep` (the lease that we hold).
+
+        The journal goes last: with it, the next run knows that destroying was not finished.
+        """
+        for path in sorted(self.folder.iterdir(), key=lambda path: path == self.journal.path):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != keep:
+                path.unlink()
+
+    def remove_if_blank(self) -> None:
+        """Remove the folder of a cluster that was never begun (the first command was refused)."""
+        if self.folder.is_dir() and not self.journal.exists():
+            self.remove()
+
+    def sweep(self) -> None:
+        """Remove what earlier removals left when they were killed, and the parent folder when it is empty."""
+        if not self.parent.is_dir():
+            return
+        for left in self.parent.glob(f"{_GONE}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        if not any(self.parent.iterdir()):
+            self.parent.rmdir()
+
+    def _damaged(self, why: str) -> StateError:
+        return StateError(
+            where=str(self._snapshot),
+            what=f"cannot be read ({why})",
+            remedy="Remove this file and run start_cluster.yml, which asks the provider anew",
+        )

@@ -1,0 +1,265 @@
+"""SSH to many machines at once, every host key pinned before the first byte is believed.
+
+A new machine is first reached with the bootstrap host key of its create call. Over that connection its own key
+is read and pinned, then the bootstrap key is removed from the machine; then only its own key counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from provision.errors import CommandFailed, HostKeyMismatch, MusterError, Unreachable
+from provision.project import LOGIN_USER as USER
+from provision.state import State, Target
+from provision.wait import until
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+logging.getLogger("paramiko").propagate = False
+
+_OWN_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
+_FORGET_BOOTSTRAP = (
+    "sudo rm -f /etc/ssh/ssh_host_ecdsa_key /etc/ssh/ssh_host_ecdsa_key.pub "
+    "/etc/ssh/sshd_config.d/11-muster-bootstrap.conf && sudo systemctl reload ssh.service"
+)
+_ED25519 = re.compile(r"(ssh-ed25519) ([A-Za-z0-9+/]{68})")
+_PORT = 22
+_TCP_S = 1.0
+_HANDSHAKE_S = 15.0
+_CONNECT_S = 15.0
+_THREADS = 64
+
+
+@dataclass(frozen=True)
+class Result:
+    """A command's result on one machine."""
+
+    name: str
+    status: int
+    stdout: str
+    stderr: str
+
+
+def connect(
+    target: Target,
+    key_file: Path,
+    *,
+    user: str = USER,
+    deadline_s: float,
+    stop: Callable[[], None] = lambda: None,
+) -> paramiko.Transport:
+    """Return an authenticated connection, waiting until the machine answers.
+
+    Args:
+        target: the machine and the host key that it must show.
+        key_file: the private key to log in with.
+        user: who to log in as.
+        deadline_s: seconds to wait.
+        stop: called before every attempt; may raise to end the waiting.
+
+    Raises:
+        HostKeyMismatch: it showed another host key.
+        Unreachable: it did not answer, or did not let us in, before the deadline.
+    """
+    key = paramiko.Ed25519Key.from_private_key_file(str(key_file))
+    reason = "no answer"
+
+    def attempt() -> paramiko.Transport | None:
+        nonlocal reason
+        stop()
+        try:
+            return _open(target, key, user)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            reason = _words(error)
+            return None
+
+    transport = until(attempt, deadline_s=deadline_s, interval_s=0.05)
+    if transport is None:
+        raise Unreachable(
+            machines=[target.name],
+            what=f"not reachable by SSH at {target.address} after {deadline_s:g} s ({reason})",
+            remedy="Run the same command again; if it stays so, look at the machine's console",
+        )
+    return transport
+
+
+def execute(transport: paramiko.Transport, command: str, *, timeout_s: float) -> tuple[int, str, str]:
+    """Run a shell command; return its exit status, standard output and standard error.
+
+    Raises:
+        TimeoutError: it wrote nothing and did not end for `timeout_s` seconds.
+    """
+    with closing(transport.open_session(timeout=_HANDSHAKE_S)) as channel, ThreadPoolExecutor(1) as other:
+        channel.settimeout(timeout_s)
+        channel.exec_command(command)
+        errors = other.submit(lambda: channel.makefile_stderr("rb").read())
+        output = channel.makefile("rb").read()
+        return (
+            channel.recv_exit_status(),
+            output.decode("utf-8", "replace"),
+            errors.result().decode("utf-8", "replace"),
+        )
+
+
+def adopt(
+    target: Target,
+    key_file: Path,
+    *,
+    deadline_s: float,
+    pinned: Callable[[str], None],
+    stop: Callable[[], None] = lambda: None,
+) -> str:
+    """Reach a new machine with its bootstrap key, pin its own key, remove the bootstrap key.
+
+    `pinned` is called with the own key, `ssh-ed25519 BASE64`, and must have recorded it when it returns; only
+    then is the bootstrap key removed. Returns the own key.
+
+    Raises:
+        HostKeyMismatch, Unreachable, CommandFailed.
+    """
+    end = time.monotonic() + deadline_s
+    transport = connect(target, key_file, deadline_s=deadline_s, stop=stop)
+    try:
+        status, output, errors = execute(transport, f"cat {_OWN_KEY}", timeout_s=_HANDSHAKE_S)
+        match = _ED25519.match(output)
+        if status or not match:
+            raise CommandFailed(
+                where=target.name,
+                what=f"its own host key cannot be read: {errors.strip()[-200:]}",
+                remedy="Look at cloud-init's log on the machine's console",
+                status=status,
+            )
+        own = f"{match[1]} {match[2]}"
+        pinned(own)
+        forget_bootstrap(transport, target.name)
+    finally:
+        transport.close()
+    own_target = Target(target.name, target.address, own)
+    check(own_target, key_file, deadline_s=max(5.0, end - time.monotonic()), stop=stop)
+    return own
+
+
+def forget_bootstrap(transport: paramiko.Transport, name: str) -> None:
+    """Remove the bootstrap host key from a machine; again is harmless. Raises CommandFailed."""
+    status, _, errors = execute(transport, _FORGET_BOOTSTRAP, timeout_s=_HANDSHAKE_S)
+    if status:
+        raise CommandFailed(
+            where=name,
+            what=f"the bootstrap host key cannot be removed: {errors.strip()[-200:]}",
+            remedy="Run the same command again",
+            status=status,
+        )
+
+
+def check(
+    target: Target,
+    key_file: Path,
+    *,
+    deadline_s: float,
+    unfinished: bool = False,
+    stop: Callable[[], None] = lambda: None,
+) -> None:
+    """Reach a machine with its own pinned key; `unfinished`: its bootstrap key may still be there, remove it.
+
+    Raises:
+        HostKeyMismatch, Unreachable, CommandFailed.
+    """
+    transport = connect(target, key_file, deadline_s=deadline_s, stop=stop)
+    try:
+        if unfinished:
+            forget_bootstrap(transport, target.name)
+    finally:
+        transport.close()
+
+
+def at_once(jobs: Sequence[tuple[str, Callable[[], None]]]) -> dict[str, MusterError]:
+    """Run one job per machine at the same time; return the errors by machine. An error stops no other job."""
+    errors: dict[str, MusterError] = {}
+    if not jobs:
+        return errors
+    with ThreadPoolExecutor(max_workers=min(_THREADS, len(jobs))) as pool:
+        for name, future in [(name, pool.submit(job)) for name, job in jobs]:
+            try:
+                future.result()
+            except MusterError as error:
+                errors[name] = error
+    return errors
+
+
+def run_on_all(
+    state_dir: Path,
+    names: Sequence[str],
+    command: str,
+    *,
+    user: str = "hadoop",
+    timeout_s: float = 600,
+    report: Callable[[Result], None] = lambda _: None,
+) -> dict[str, Result]:
+    """Run a shell command on many machines at once; results come in the order of `names`.
+
+    A machine that cannot be reached has status 255 and the reason as its standard error, as with ssh.
+    `report` is called with each result as it comes, from the thread that has it.
+    """
+    state = State(state_dir)
+    targets = state.targets()
+
+    def one(name: str) -> Result:
+        try:
+            transport = connect(targets[name], state.key_file, user=user, deadline_s=_CONNECT_S)
+            try:
+                status, stdout, stderr = execute(transport, command, timeout_s=timeout_s)
+            finally:
+                transport.close()
+            result = Result(name, status, stdout, stderr)
+        except KeyError:
+            result = Result(name, 255, "", "its host key is not known; run start_cluster.yml\n")
+        except TimeoutError:
+            result = Result(name, 255, "", f"no end after {timeout_s:g} s\n")
+        except (MusterError, OSError, EOFError, paramiko.SSHException) as error:
+            result = Result(name, 255, "", f"{_words(error)}\n")
+        report(result)
+        return result
+
+    with ThreadPoolExecutor(max_workers=max(1, min(_THREADS, len(names)))) as pool:
+        return dict(zip(names, pool.map(one, names), strict=True))
+
+
+def _open(target: Target, key: paramiko.Ed25519Key, user: str) -> paramiko.Transport:
+    """Connect once. Raises OSError, EOFError, SSHException, HostKeyMismatch."""
+    link = socket.create_connection((target.address, _PORT), timeout=_TCP_S)
+    try:
+        transport = paramiko.Transport(link)
+    except BaseException:
+        link.close()
+        raise
+    try:
+        kind, _, wanted = target.host_key.partition(" ")
+        transport.get_security_options().key_types = (kind,)
+        transport.banner_timeout = _HANDSHAKE_S
+        transport.auth_timeout = _HANDSHAKE_S
+        transport.start_client(timeout=_HANDSHAKE_S)
+        shown = transport.get_remote_server_key()
+        if shown.get_name() != kind or shown.get_base64() != wanted:
+            raise HostKeyMismatch(
+                machine=target.name,
+                what=f"{target.address} shows a host key that is not the pinned one; nothing was sent to it",
+                remedy="Find out whether somebody is in between or the machine was replaced before going on",
+            )
+        transport.auth_publickey(user, key)
+        return transport
+    except BaseException:
+        transport.close()
+        raise
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
