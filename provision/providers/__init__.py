@@ -20,7 +20,9 @@ def load(name: str) -> Provider:
     """
     if name not in CLASSES:
         known = ", ".join(sorted(CLASSES))
-        raise NotReady(what=f"there is no provider {name!r} in this version", remedy=f"Known providers: {known}.")
+        raise NotReady(
+            what=f"there is no provider {name!r} in this version", remedy=f"Known providers: {known}."
+        )
     module, _, attribute = CLASSES[name].partition(":")
     provider: Provider = getattr(import_module(module), attribute)()
     return provider

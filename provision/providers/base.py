@@ -9,6 +9,9 @@ from typing import ClassVar
 from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, Plan
 
 
+Machines = list[Machine]  # inside the class, `list` is the verb
+
+
 class Provider(ABC):
     """A source of machines. Every method raises `ProviderError` (or `NotReady`) when the provider refuses."""
 
@@ -23,11 +26,11 @@ class Provider(ABC):
         """
 
     @abstractmethod
-    def list(self, cluster: ClusterIdentity) -> list[Machine]:
+    def list(self, cluster: ClusterIdentity) -> Machines:
         """Return the machines of a cluster as they are now, those being created or deleted included."""
 
     @abstractmethod
-    def create(self, request: CreateRequest) -> list[Machine]:
+    def create(self, request: CreateRequest) -> Machines:
         """Order machines; the same token twice yields the same machines, also after a crash in between."""
 
     @abstractmethod

@@ -22,14 +22,16 @@ from provision.errors import MusterError, NotReady, ProviderError
 PACKAGE = Path(__file__).resolve().parent / "helper"
 INSTALLED = Path("/usr/local/libexec/muster-local")
 INTERPRETER = "/usr/bin/python3 -IS"
-DIRECT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from helper.main import main; raise SystemExit(main())"
+DIRECT = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from helper.main import main; raise SystemExit(main())"
+)
 PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy")
 PROXY_KEYS = ("http_proxy", "https_proxy", "no_proxy")
 
 Say = Callable[[str], None]
 
 
-def call(verb: str, request: Mapping[str, Any] | None = None, *, say: Say | None = None) -> Any:
+def call(verb: str, request: Mapping[str, Any] | None = None, *, say: Say | None = None) -> Any:  # noqa: ANN401  JSON
     """Let the helper carry out one verb.
 
     Args:
@@ -42,7 +44,7 @@ def call(verb: str, request: Mapping[str, Any] | None = None, *, say: Say | None
         ProviderError: the helper refused or failed.
     """
     command = _command()
-    process = subprocess.Popen(command + [verb], text=True, start_new_session=True,
+    process = subprocess.Popen([*command, verb], text=True, start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     assert process.stdin and process.stdout and process.stderr  # noqa: S101  all three are pipes
     complaints: list[str] = []
@@ -77,7 +79,9 @@ def _no_answer(verb: str, status: int, complaints: list[str]) -> MusterError:
     reason = complaints[-1] if complaints else f"exit status {status}"
     if os.geteuid() != 0 and "sudo" in reason:
         return NotReady(what=f"the helper for local machines may not be run: {reason}", remedy=how_to_allow())
-    return ProviderError(provider="local", what=f"the helper for local machines ended without an answer to {verb}: {reason}")
+    return ProviderError(
+        provider="local", what=f"the helper for local machines ended without an answer to {verb}: {reason}"
+    )
 
 
 def _listen(stream: IO[str], say: Say | None, complaints: list[str]) -> None:
@@ -96,7 +100,8 @@ def _listen(stream: IO[str], say: Say | None, complaints: list[str]) -> None:
 def _command() -> list[str]:
     if not sys.platform.startswith("linux"):
         raise NotReady(
-            what="local machines need Linux; this computer is not", remedy="Use a cloud provider in the config file."
+            what="local machines need Linux; this computer is not",
+            remedy="Use a cloud provider in the config file.",
         )
     if os.geteuid() == 0:
         return [sys.executable, "-I", "-S", "-c", DIRECT, str(PACKAGE.parent)]
@@ -125,7 +130,10 @@ def archive() -> bytes:
 def _require_installed() -> None:
     """Install or renew the helper where sudo permits that, else say how."""
     wanted = archive()
-    if INSTALLED.exists() and hashlib.sha256(INSTALLED.read_bytes()).digest() == hashlib.sha256(wanted).digest():
+    if (
+        INSTALLED.exists()
+        and hashlib.sha256(INSTALLED.read_bytes()).digest() == hashlib.sha256(wanted).digest()
+    ):
         return
     try:
         done = subprocess.run(
@@ -133,10 +141,14 @@ def _require_installed() -> None:
             input=wanted, capture_output=True, check=False,
         )  # fmt: skip
     except FileNotFoundError:
-        raise NotReady(what="local machines need root, and there is no sudo here", remedy="Run it as root.") from None
+        raise NotReady(
+            what="local machines need root, and there is no sudo here", remedy="Run it as root."
+        ) from None
     if done.returncode:
         state = "is outdated" if INSTALLED.exists() else "is not installed"
-        raise NotReady(what=f"local machines need root for one small helper, which {state}", remedy=how_to_allow())
+        raise NotReady(
+            what=f"local machines need root for one small helper, which {state}", remedy=how_to_allow()
+        )
 
 
 def how_to_allow() -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, TypedDict
 
 from provision.model import ClusterIdentity
 from provision.providers.local import client
@@ -17,18 +16,17 @@ class Teller(Protocol):
         """Show one line."""
 
 
-@dataclass(frozen=True)
-class Image:
-    """A base or a layer. Units: `created` seconds since the epoch, `age_s` seconds, `size` bytes on the disk."""
+class Image(TypedDict):
+    """A base or a layer. Units: `created` seconds since the epoch, `age_s` seconds, `bytes` on the disk."""
 
-    id: str
-    kind: str
-    base: str
+    key: str
+    kind: str  # base | layer
+    base: str  # the base a layer lies on
     created: float
     age_s: float
-    size: int
-    used_by: tuple[str, ...]
-    meta: Mapping[str, Any]
+    bytes: int
+    used_by: list[str]  # machines (`cluster/name`) and layers
+    meta: dict[str, Any]  # what was given to `commit`
 
 
 def ensure_base(reporter: Teller | None = None, *, refresh: bool = False) -> str:
@@ -42,25 +40,25 @@ def ensure_base(reporter: Teller | None = None, *, refresh: bool = False) -> str
 
 
 def list_images() -> list[Image]:
-    """Return all complete images, the oldest first."""
+    """Return all complete images, the newest first."""
     return [
         Image(
-            id=raw["id"],
+            key=raw["id"],
             kind=raw["kind"],
             base=raw["base"],
             created=raw["created"],
             age_s=raw["age_s"],
-            size=raw["size"],
-            used_by=tuple(raw["used_by"]),
+            bytes=raw["size"],
+            used_by=raw["used_by"],
             meta=raw["meta"],
         )
-        for raw in client.call("image-list")
+        for raw in reversed(client.call("image-list"))
     ]
 
 
 def layers() -> set[str]:
     """Return the keys of the layers that machines can be booted from."""
-    return {image.id for image in list_images() if image.kind == "layer"}
+    return {image["key"] for image in list_images() if image["kind"] == "layer"}
 
 
 def commit(
@@ -81,7 +79,7 @@ def commit(
     return str(client.call("image-commit", body)["id"])
 
 
-def remove(keys: Sequence[str]) -> list[str]:
+def remove(*keys: str) -> list[str]:
     """Delete images; raises ProviderError when one is in use or unknown."""
     return list(client.call("image-remove", {"keys": list(keys)}))
 

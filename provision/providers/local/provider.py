@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from provision.errors import ProviderError
 from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, NodeState, Plan
-from provision.providers.base import Provider
+from provision.providers.base import Machines, Provider
 from provision.providers.local import client
 
 
@@ -19,17 +19,19 @@ class LocalProvider(Provider):
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
         """Check programs, rights, memory over all clusters, disk and subnet."""
         groups = [
-            {**group_request(group), "count": len(names)} for group, names in plan.create if group.provider == self.name
+            {**group_request(group), "count": len(names)}
+            for group, names in plan.create
+            if group.provider == self.name
         ]
         block = spec.options.get("local")
         subnet = block.get("subnet", "") if isinstance(block, Mapping) else ""
         client.call("ready", {"groups": groups, "subnet": subnet})
 
-    def list(self, cluster: ClusterIdentity) -> list[Machine]:
+    def list(self, cluster: ClusterIdentity) -> Machines:
         """Return the cluster's machines, their states seen from their processes."""
         return [machine(raw) for raw in client.call("list", {"cluster_id": cluster.id})]
 
-    def create(self, request: CreateRequest) -> list[Machine]:
+    def create(self, request: CreateRequest) -> Machines:
         """Make and boot all machines of the request at once; they answer SSH a moment later."""
         body = {
             "cluster": request.cluster.name,

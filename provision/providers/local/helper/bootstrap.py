@@ -22,7 +22,7 @@ DPKG = "".join(f"path-exclude={path}\n" for path in (
 MASKED = (
     "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service",
     "fstrim.timer", "console-getty.service", "container-getty@.service", "getty@.service", "getty-static.service",
-    "systemd-networkd-wait-online.service", "systemd-firstboot.service", "ssh.socket", "systemd-resolved.service",
+    "tmp.mount", "dev-hugepages.mount",     "systemd-networkd-wait-online.service", "systemd-firstboot.service", "ssh.socket", "systemd-resolved.service",
     "systemd-pstore.service", "modprobe@.service", "cloud-init-hotplugd.socket",
 )  # fmt: skip
 # Only what first boot uses: each module that is not loaded saves time on every node.
@@ -46,6 +46,8 @@ FILES = {
     "etc/machine-id": "",
 }
 ATTEMPTS = 3
+# However this process ends, the build and all that it mounted end with it.
+TIED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")
 
 
 def recipe() -> str:
@@ -61,7 +63,7 @@ def build(root: Path) -> None:
     """
     say(f"building the base image (Debian {SUITE}, about half a minute)")
     command = [
-        "mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(PACKAGES)}",
+        *TIED, "mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(PACKAGES)}",
         "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\"",
         *(f"--aptopt={line.strip()}" for line in apt_proxy().splitlines()),
         "--dpkgopt=force-unsafe-io", *(f"--dpkgopt={line}" for line in DPKG.splitlines()),
@@ -92,7 +94,14 @@ def failure(output: str) -> str:
 
 def is_network(output: str) -> bool:
     """Whether a failure is worth another attempt."""
-    marks = ("Failed to fetch", "Could not resolve", "Could not connect", "Connection", "Temporary failure", "timed out")
+    marks = (
+        "Failed to fetch",
+        "Could not resolve",
+        "Could not connect",
+        "Connection",
+        "Temporary failure",
+        "timed out",
+    )
     return any(mark in output for mark in marks)
 
 

@@ -86,7 +86,8 @@ def require_tools() -> None:
     packages = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool, path=path)})
     if packages:
         raise HelperError(
-            f"programs are missing on this computer; run: apt-get install -y {' '.join(packages)}", kind="not_ready"
+            f"programs are missing on this computer; run: apt-get install -y {' '.join(packages)}",
+            kind="not_ready",
         )
 
 

@@ -38,7 +38,9 @@ def _hierarchies() -> list[Path]:
         if kind in ("cgroup", "cgroup2") and wanted:
             found.append(Path(fields.split()[4]))
     if not any("memory" in path.name for path in found):
-        raise HelperError("this computer has no cgroup memory controller, so nodes cannot be limited", kind="not_ready")
+        raise HelperError(
+            "this computer has no cgroup memory controller, so nodes cannot be limited", kind="not_ready"
+        )
     return found
 
 
@@ -120,7 +122,9 @@ def kill(unit: str, deadline_s: float = 20) -> None:
 
     if not until(strike, deadline_s, 0.005):
         left = ", ".join(map(str, sorted(processes(unit))))
-        raise HelperError(f"processes {left} do not die (control group {unit}); they wait for the disk or the kernel")
+        raise HelperError(
+            f"processes {left} do not die (control group {unit}); they wait for the disk or the kernel"
+        )
 
 
 def remove(unit: str) -> None:

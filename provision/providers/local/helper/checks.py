@@ -23,7 +23,9 @@ def ready(request: dict[str, Any]) -> None:
     state = registry.load()
     groups = [validate.mapping(group, "group") for group in request.get("groups", [])]
     wishes = [
-        capacity.Wish(int(validate.number(group.get("count"), "count", 0, 100_000)), nodes.sizes(group)["memory_mb"])
+        capacity.Wish(
+            int(validate.number(group.get("count"), "count", 0, 100_000)), nodes.sizes(group)["memory_mb"]
+        )
         for group in groups
     ]
     count = sum(wish.count for wish in wishes)

@@ -52,14 +52,18 @@ def mount_root(node: Node) -> Path:
         return root
     for path in lower_paths(node):
         if not path.is_dir():
-            raise HelperError(f"image {path.parent.name} of {node.name} is gone; delete the node and create it again")
+            raise HelperError(
+                f"image {path.parent.name} of {node.name} is gone; delete the node and create it again"
+            )
     for name in ("root", "upper", "work"):
         (node.directory / name).mkdir(parents=True, exist_ok=True)
     options = f"lowerdir={':'.join(map(str, lower_paths(node)))},upperdir={node.directory}/upper,workdir={node.directory}/work"
     done = run(["mount", "-t", "overlay", "-o", options, f"muster-{node.unit}", str(root)], check=False)
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
-        raise HelperError(f"this computer does not permit mounting an overlay file system: {reason}", kind="not_ready")
+        raise HelperError(
+            f"this computer does not permit mounting an overlay file system: {reason}", kind="not_ready"
+        )
     return root
 
 
@@ -85,7 +89,9 @@ def attach(node: Node) -> str:
             return devices[0]
         done = run(["losetup", "--find", "--show", "--nooverlap", str(file)], check=False)
     if done.returncode:
-        raise HelperError(f"no loop device for the data disk of {node.name}: {done.stderr.strip()}", kind="not_ready")
+        raise HelperError(
+            f"no loop device for the data disk of {node.name}: {done.stderr.strip()}", kind="not_ready"
+        )
     return done.stdout.strip()
 
 

@@ -65,7 +65,9 @@ def lower(key: str) -> list[str]:
         return bases[-1:]
     image = get(key)
     if image is None or (image.base and get(image.base) is None):
-        raise HelperError(f"there is no image {key} on this computer; run the command again to bake it", kind="no_image")
+        raise HelperError(
+            f"there is no image {key} on this computer; run the command again to bake it", kind="no_image"
+        )
     return [image.id, image.base] if image.base else [image.id]
 
 
@@ -84,7 +86,9 @@ def base(request: dict[str, Any]) -> dict[str, Any]:
         except HelperError as error:
             if not usable or request.get("refresh"):
                 raise
-            say(f"the base image is {_age_days(usable[-1]):.0f} days old and could not be refreshed ({error}); kept")
+            say(
+                f"the base image is {_age_days(usable[-1]):.0f} days old and could not be refreshed ({error}); kept"
+            )
             return asdict(usable[-1])
 
 
@@ -125,16 +129,22 @@ def commit(request: dict[str, Any]) -> dict[str, Any]:
     cluster_id = validate.hex_id(request.get("cluster_id"))
     name = validate.name(request["name"]) if request.get("name") else ""
     meta = validate.mapping(request.get("meta"), "meta")
-    with registry.cluster_lock(cluster_id), locked(ROOT / "locks" / "images", waiting="waiting for another image"):
+    with (
+        registry.cluster_lock(cluster_id),
+        locked(ROOT / "locks" / "images", waiting="waiting for another image"),
+    ):
         state = registry.load()
         if existing := get(key):
             return asdict(existing)
         found = [node for node in state.of(cluster_id) if name in ("", node.name)]
         if len(found) != 1 or not found[0].prepared.exists():
             raise HelperError(
-                f"cluster {cluster_id} has no builder {name} (any more); run the command again", kind="no_builder"
+                f"cluster {cluster_id} has no builder {name} (any more); run the command again",
+                kind="no_builder",
             )
         node = found[0]
+        if len(node.lower) != 1:
+            raise HelperError(f"builder {node.name} was not booted from a base image", kind="refused")
         registry.authorize(node.owner, f"machine {name}")
         sweep()
         disks.require_space(0, "an image layer")
@@ -154,7 +164,9 @@ def commit(request: dict[str, Any]) -> dict[str, Any]:
 
 def users(image: Image, state: Registry, images: list[Image]) -> list[str]:
     """Who needs an image: machines, and layers on it."""
-    nodes = [f"{state.networks[n.cluster_id].name}/{n.name}" for n in state.nodes.values() if image.id in n.lower]
+    nodes = [
+        f"{state.networks[n.cluster_id].name}/{n.name}" for n in state.nodes.values() if image.id in n.lower
+    ]
     return sorted(nodes + [other.id for other in images if other.base == image.id])
 
 
@@ -178,7 +190,9 @@ def remove(request: dict[str, Any]) -> list[str]:
                 raise HelperError(f"there is no image {key}; `./muster images` lists them", kind="refused")
             registry.authorize(image.owner, f"image {key}")
             if using := users(image, state, known()):
-                raise HelperError(f"image {key} is used by {', '.join(using)}; remove these first", kind="in_use")
+                raise HelperError(
+                    f"image {key} is used by {', '.join(using)}; remove these first", kind="in_use"
+                )
             remove_tree(IMAGES / key)
         return wanted + (_prune(state, float(request.get("older_than_s", 0))) if request.get("prune") else [])
 

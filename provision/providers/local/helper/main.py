@@ -55,5 +55,5 @@ def main() -> int:
     os.chdir("/")
     verb = sys.argv[1] if len(sys.argv) == 2 else ""
     result = answer(verb, sys.stdin.read(LIMIT + 1))
-    print(json.dumps(result))
+    sys.stdout.write(f"{json.dumps(result)}\n")
     return 0 if "ok" in result else 1

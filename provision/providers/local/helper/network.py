@@ -54,7 +54,20 @@ def up(network: Network) -> None:
     """Make bridge, address, forwarding and rules; harmless when they are there."""
     bridge = network.bridge
     if not is_up(network):
-        run(["ip", "link", "add", bridge, "address", f"02:{_mac(network.id)}", "type", "bridge", "forward_delay", "0"])
+        run(
+            [
+                "ip",
+                "link",
+                "add",
+                bridge,
+                "address",
+                f"02:{_mac(network.id)}",
+                "type",
+                "bridge",
+                "forward_delay",
+                "0",
+            ]
+        )
     run(["ip", "-batch", "-"], stdin=(
         f"link set {bridge} alias muster-{network.name}\n"
         f"addr replace {network.gateway}/24 dev {bridge}\n"
@@ -137,7 +150,18 @@ def _admit(network: Network) -> None:
 def _withdraw(tag: str) -> None:
     for chain in _dropping_chains():
         for handle in _tagged(chain, tag):
-            run(["nft", "delete", "rule", chain["family"], chain["table"], chain["name"], "handle", str(handle)])
+            run(
+                [
+                    "nft",
+                    "delete",
+                    "rule",
+                    chain["family"],
+                    chain["table"],
+                    chain["name"],
+                    "handle",
+                    str(handle),
+                ]
+            )
 
 
 def room_for_nodes(count: int) -> None:

@@ -59,7 +59,9 @@ def _record(state: Registry, request: dict[str, Any], cluster_id: str, names: li
             raise HelperError(f"machine {name} of cluster {cluster} {doing}", kind="exists")
     missing = [name for name in names if name not in existing]
     if missing:
-        capacity.require_memory(state, [capacity.Wish(len(missing), size["memory_mb"])], capacity.total_memory_mb())
+        capacity.require_memory(
+            state, [capacity.Wish(len(missing), size["memory_mb"])], capacity.total_memory_mb()
+        )
         capacity.require_disk(len(missing), f"{len(missing)} more nodes")
         net = network_of(state, cluster_id, cluster, validate.subnet(group.get("subnet")))
         image = validate.image_key(request.get("image"))

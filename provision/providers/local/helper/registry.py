@@ -139,7 +139,8 @@ def load() -> Registry:
     raw: dict[str, Any] = json.loads(path.read_text())
     if raw.get("format") != FORMAT:
         raise HelperError(
-            f"{path} has format {raw.get('format')}, this version knows {FORMAT}; update muster", kind="not_ready"
+            f"{path} has format {raw.get('format')}, this version knows {FORMAT}; update muster",
+            kind="not_ready",
         )
     return Registry(
         networks={key: Network(**value) for key, value in raw["networks"].items()},

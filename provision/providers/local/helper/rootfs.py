@@ -72,7 +72,13 @@ def prepare(node: Node, network: Network, root: Path, seed: Seed, inherit: dict[
         f"Address={node.address}/24\nGateway={network.gateway}\n"
     ))  # fmt: skip
     put(root, "etc/resolv.conf", resolvers())
-    put(root, "var/lib/cloud/seed/nocloud/meta-data", f"instance-id: {node.unit}\nlocal-hostname: {node.name}\n")
+    for name in ("etc/.updated", "var/.updated"):  # newer than /usr: nothing to catch up with at boot
+        put(root, name, "")
+    put(
+        root,
+        "var/lib/cloud/seed/nocloud/meta-data",
+        f"instance-id: {node.unit}\nlocal-hostname: {node.name}\n",
+    )
     put(root, "var/lib/cloud/seed/nocloud/user-data", seed.user_data, 0o600)
     for name, content, mode in seed.files:
         put(root, name, content, mode)
@@ -100,7 +106,9 @@ def inherit_settings(root: Path, network: Network, inherit: dict[str, Any]) -> N
         put(root, "etc/apt/apt.conf.d/80-muster-proxy", reachable(apt, network))
     proxy = settings(inherit.get("proxy"), PROXY_KEYS, network)
     if proxy:
-        proxy["no_proxy"] = ",".join(filter(None, [inherit["proxy"].get("no_proxy", ""), "localhost", str(POOL)]))
+        proxy["no_proxy"] = ",".join(
+            filter(None, [inherit["proxy"].get("no_proxy", ""), "localhost", str(POOL)])
+        )
         lines = [f'{case}="{value}"' for key, value in proxy.items() for case in (key, key.upper())]
         put(root, "etc/environment", "\n".join([*lines, ""]))
 
@@ -112,7 +120,9 @@ def settings(value: object, known: tuple[str, ...], network: Network) -> dict[st
         if key in known:
             text = validate.text(one, key, 2000)
             if re.search(r'[\x00-\x08\x0b-\x1f"\\]', text):
-                raise HelperError(f"the setting {key} contains characters that are not allowed", kind="refused")
+                raise HelperError(
+                    f"the setting {key} contains characters that are not allowed", kind="refused"
+                )
             found[key] = reachable(" ".join(text.split()), network)
     return found
 
@@ -138,7 +148,11 @@ def resolvers() -> str:
     for candidate in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
         path = Path(candidate)
         if path.exists():
-            lines = [line for line in path.read_text().splitlines() if re.match(r"\s*(nameserver|search|domain)", line)]
+            lines = [
+                line
+                for line in path.read_text().splitlines()
+                if re.match(r"\s*(nameserver|search|domain)", line)
+            ]
             if any(re.match(r"\s*nameserver\s+(?!127\.|::1)", line) for line in lines):
                 return "\n".join([*(line for line in lines if not re.search(r"\s127\.", line)), ""])
     return ""

@@ -18,6 +18,8 @@ from .system import locked, remove_tree, run, say, write
 MACHINE = "object-store"
 HOST_KEY = "ssh_host_ed25519_key"
 AUTHORIZED = "etc/muster/authorized_keys/muster"
+# Before every other drop-in: of two keys of one kind sshd shows the first.
+SSHD = f"HostKey /etc/muster/{HOST_KEY}\nAuthorizedKeysFile /etc/muster/authorized_keys/%u .ssh/authorized_keys\n"
 
 
 def opened(request: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +43,9 @@ def opened(request: dict[str, Any]) -> dict[str, Any]:
             net = nodes.network_of(state, store.network_id, f"store-{name}")
             node = next(iter(state.of(net.id)), None)
             if node is None or not cgroups.processes(node.unit):
-                capacity.require_memory(state, [capacity.Wish(1, size["memory_mb"])], capacity.total_memory_mb())
+                capacity.require_memory(
+                    state, [capacity.Wish(1, size["memory_mb"])], capacity.total_memory_mb()
+                )
                 capacity.require_disk(1, f"object store {name}")
             node = node or Node(
                 name=MACHINE, group=MACHINE, cluster_id=net.id, unit=secrets.token_hex(5), token=f"store-{name}",
@@ -53,8 +57,13 @@ def opened(request: dict[str, Any]) -> dict[str, Any]:
             total = len(state.nodes)
         known, host_key = kept(store)
         started = not cgroups.processes(node.unit)
-        seed = Seed(user_data, ((f"etc/ssh/{HOST_KEY}", host_key, 0o600), (f"etc/ssh/{HOST_KEY}.pub", known["host_key"], 0o644)))
-        nodes.bring_up([node], net, total, seed, validate.mapping(request.get("inherit"), "inherit"))
+        files = (
+            (f"etc/muster/{HOST_KEY}", host_key, 0o600),
+            ("etc/ssh/sshd_config.d/05-muster-store.conf", SSHD, 0o644),
+        )
+        nodes.bring_up(
+            [node], net, total, Seed(user_data, files), validate.mapping(request.get("inherit"), "inherit")
+        )
         authorize_keys(store, node)
     return {"address": node.address, "started": started, "network_id": net.id, "name": name, **known}
 
@@ -87,7 +96,7 @@ def kept(store: Store) -> tuple[dict[str, str], str]:
     (directory / "data").mkdir(mode=0o755, exist_ok=True)
     credentials = directory / "credentials.json"
     if not credentials.exists():
-        pair = {"access_key": f"muster-{secrets.token_hex(6)}", "secret_key": secrets.token_urlsafe(30)}
+        pair = {"access_key": f"muster:{secrets.token_hex(6)}", "secret_key": secrets.token_urlsafe(30)}
         write(credentials, json.dumps(pair), 0o600, durable=True)
     host_key = directory / HOST_KEY
     if not host_key.exists():
@@ -101,7 +110,9 @@ def kept(store: Store) -> tuple[dict[str, str], str]:
 
 def authorize_keys(store: Store, node: Node) -> None:
     """Let exactly the attached clusters log in."""
-    lines = [f"{' '.join(key.split()[:2])} cluster-{cluster}" for cluster, key in sorted(store.clusters.items())]
+    lines = [
+        f"{' '.join(key.split()[:2])} cluster-{cluster}" for cluster, key in sorted(store.clusters.items())
+    ]
     rootfs.put(disks.mount_root(node), AUTHORIZED, "".join(f"{line}\n" for line in lines))
 
 
@@ -157,7 +168,9 @@ def remove(request: dict[str, Any]) -> None:
         registry.authorize(store.owner, f"object store {name}")
         if store.clusters:
             using = ", ".join(sorted(store.clusters))
-            raise HelperError(f"object store {name} is used by cluster {using}; destroy it first", kind="in_use")
+            raise HelperError(
+                f"object store {name} is used by cluster {using}; destroy it first", kind="in_use"
+            )
         for node in state.of(store.network_id):
             supervisor.halt(node)
             nodes.discard(node)

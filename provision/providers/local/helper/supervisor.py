@@ -104,6 +104,9 @@ def halt(node: Node) -> None:
         run(["systemctl", "stop", f"muster-{node.unit}.service"], check=False)
     cgroups.kill(node.unit)
     cgroups.remove(node.unit)
+    if (root := node.directory / "root").is_dir():
+        identity = root.stat()
+        Path(f"/run/systemd/nspawn/locks/inode-{identity.st_dev}:{identity.st_ino}").unlink(missing_ok=True)
     interface = Path(f"/sys/class/net/vb-{node.machine}")
     if not until(lambda: not interface.exists(), 5):
         run(["ip", "link", "del", interface.name])

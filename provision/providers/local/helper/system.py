@@ -12,10 +12,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from .errors import HelperError
 
+T = TypeVar("T")
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 
 
@@ -40,13 +41,14 @@ def run(
     return done
 
 
-def say(message: str, **facts: Any) -> None:
+def say(message: str, **facts: object) -> None:
     """One line of progress for the caller, as JSON on standard error."""
     with contextlib.suppress(OSError):  # the caller may be gone; the work goes on
-        print(json.dumps({"say": message, **facts}), file=sys.stderr, flush=True)
+        sys.stderr.write(json.dumps({"say": message, **facts}) + "\n")
+        sys.stderr.flush()
 
 
-def until(condition: Callable[[], Any], deadline_s: float, interval_s: float = 0.01) -> Any:
+def until(condition: Callable[[], T], deadline_s: float, interval_s: float = 0.01) -> T | None:
     """The first true result of `condition`, or None after `deadline_s` seconds."""
     end = time.monotonic() + deadline_s
     while not (result := condition()):
@@ -100,7 +102,9 @@ def locked(path: Path, *, waiting: str = "", deadline_s: float = 600) -> Iterato
             say(waiting)
         descriptor = until(lambda: _take(path), deadline_s, 0.02)
     if descriptor is None:
-        raise HelperError(f"another run holds {path} for more than {deadline_s:g} s; wait for it, then try again")
+        raise HelperError(
+            f"another run holds {path} for more than {deadline_s:g} s; wait for it, then try again"
+        )
     try:
         yield
     finally:

@@ -13,7 +13,9 @@ NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,39}[a-z0-9])?")
 HEX = re.compile(r"[0-9a-f]{8}")
 TOKEN = re.compile(r"[A-Za-z0-9._-]{1,80}")
 LABEL = re.compile(r"[A-Za-z0-9._:/@ +=-]{0,200}")
-PUBLIC_KEY = re.compile(r"(?:ssh-ed25519|ecdsa-sha2-nistp\d{3}|ssh-rsa) [A-Za-z0-9+/=]{20,2000}(?: [\w.@:+-]{0,100})?")
+PUBLIC_KEY = re.compile(
+    r"(?:ssh-ed25519|ecdsa-sha2-nistp\d{3}|ssh-rsa) [A-Za-z0-9+/=]{20,2000}(?: [\w.@:+-]{0,100})?"
+)
 
 
 def _match(pattern: re.Pattern[str], value: object, what: str) -> str:
