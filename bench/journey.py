@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times the journey of a local cluster and prints a table. Nothing is asserted; see README.md beside this file."""
+"""Times the journey of a local cluster and prints a table; see README.md beside this file."""
 
 from __future__ import annotations
 
@@ -132,7 +132,8 @@ def machine() -> str:
     memory = int(re.search(r"MemTotal:\s+(\d+)", text)[1]) / 2**20  # type: ignore[index]
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     load = os.getloadavg()[0]
-    return f"{os.cpu_count()} cores ({model[1] if model else 'unknown'}), {memory:.0f} GiB, load before {load:.1f}"
+    cpu = model[1] if model else "unknown"
+    return f"{os.cpu_count()} cores ({cpu}), {memory:.0f} GiB, load before {load:.1f}"
 
 
 def warm(folder: Path, nodes: int, size: int, table: Table) -> None:
@@ -165,7 +166,7 @@ def remove_results(cluster: str) -> None:
 
 
 def cold(folder: Path, nodes: int, table: Table) -> None:
-    """Measure a fresh clone without any cache: `./muster demo`, on an empty /var/lib/muster of its own (needs root)."""
+    """Measure `./muster demo` in a fresh clone, with an empty /var/lib/muster of its own (needs root)."""
     clone, empty = folder / "clone", folder / "var"
     empty.mkdir()
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
