@@ -1,0 +1,80 @@
+"""Maintainer's command: `python -m provision.artifacts_lock` makes artifacts.lock anew from versions.yml.
+
+Needs Maven on the PATH (it resolves Hadoop's dependency tree); users of the lock need none of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import yaml
+
+from provision.artifacts import LOCK, Artifact, default_registries, digest, locate
+from provision.errors import CommandFailed
+
+PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
+HEAD = """\
+# Every jar and archive that nodes get, with its digest. Made by `python -m provision.artifacts_lock`; do not edit.
+# Line: component kind sha256 size path; kind maven = path below the repository, pypi = project/file of the index.
+"""
+# Native code for other systems than Linux, and what no daemon or client of ours loads.
+LEFT_OUT = re.compile(r"osx-|netty-.*(macos|kqueue|riscv64|rxtx|sctp|udt)|listenablefuture|j2objc")
+POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>muster</groupId><artifactId>muster</artifactId><version>1</version><dependencies>{}</dependencies></project>"""
+DEPENDENCY = "<dependency><groupId>org.apache.hadoop</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
+
+
+def maven_path(coordinates: str) -> str:
+    """`group:artifact:jar[:classifier]:version:scope` as a path in the repository."""
+    group, artifact, kind, *classifier, version, _scope = coordinates.split(":")
+    name = "-".join([artifact, version, *classifier])
+    return f"{group.replace('.', '/')}/{artifact}/{version}/{name}.{kind}"
+
+
+def hadoop_paths(version: str) -> list[str]:
+    """Paths of HDFS's jars and their dependencies. Raises CommandFailed when Maven does."""
+    wanted = ("hadoop-common", "hadoop-hdfs", "hadoop-hdfs-client")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "pom.xml").write_text(POM.format("".join(DEPENDENCY.format(name, version) for name in wanted)))
+        run = subprocess.run(
+            ["mvn", "-q", "-B", f"{PLUGIN}:list", "-DincludeScope=runtime", "-DoutputFile=list"],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if run.returncode != 0:
+            raise CommandFailed(what="Maven could not resolve Hadoop's dependencies", output=run.stdout[-2000:])
+        found = re.findall(r"^\s+(\S+:jar:\S+)", Path(folder, "list").read_text(), re.MULTILINE)
+    return sorted(path for path in map(maven_path, found) if not LEFT_OUT.search(path))
+
+
+def pin(component: str, kind: str, path: str, folder: Path) -> Artifact:
+    """Download once, without a digest to compare with, and note what came."""
+    wish = Artifact(component, kind, "0" * 64, 0, path)
+    url = locate(wish, default_registries())
+    target = folder / hashlib.sha256(path.encode()).hexdigest()
+    subprocess.run(["curl", "-sSfL", "--retry", "5", "-o", str(target), url], check=True)
+    return Artifact(component, kind, digest(target), target.stat().st_size, path)
+
+
+def main() -> int:
+    """Write the lock. Returns the exit status."""
+    versions = yaml.safe_load(LOCK.with_name("versions.yml").read_text())["versions"]
+    hadoop, spark = versions["hadoop"], versions["spark"]
+    wanted = [("hadoop", "maven", path) for path in hadoop_paths(hadoop)]
+    base = "org/apache/hadoop/hadoop-hdfs"
+    wanted.append(("hadoop", "maven", f"{base}/{hadoop}/hadoop-hdfs-{hadoop}-tests.jar"))
+    wanted.append(("spark", "pypi", f"pyspark/pyspark-{spark}.tar.gz"))
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(8) as pool:
+        pinned = list(pool.map(lambda one: pin(*one, Path(folder)), wanted))
+    lines = [f"{one.component} {one.kind} {one.sha256} {one.size} {one.path}" for one in pinned]
+    LOCK.write_text(HEAD + "\n".join(lines) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""How a node's memory and cores are shared between system, daemons, driver and executors. Pure arithmetic.
+
+Sources of the numbers:
+  - Executor and driver overhead: Spark's own default, max(384 MiB, 10 % of the heap) (`spark.executor.memoryOverhead`
+    and `minMemoryOverhead` in Spark's configuration page); PySpark's worker processes live in it. Two Python workers
+    with numpy and their daemon fit (3 x about 60 MiB); each further core adds one more worker.
+  - Smallest heap: Spark refuses less than 1.5 x its 300 MiB reserve (UnifiedMemoryManager); 512 leaves room to cache.
+  - Largest heap: up to 31 GiB the JVM uses 32-bit references; a heap of 40 GiB holds hardly more than one of 31.
+  - NameNode: about 150 bytes per file and block, so 128 MiB carry some 500,000 objects (HDFS's users' guide: 1 GiB per
+    million blocks, generously).
+  - JVM beyond its heap (metaspace, code cache, threads, buffers): measured on idle daemons of this toolkit with
+    class-data archives, SerialGC and C1 on two cores (bench/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MIB_PER_GIB = 1024
+SYSTEM_MB = 160  # systemd, journald, sshd, one login, Ansible's module process
+SYSTEM_SHARE = 0.03  # page tables, network buffers, the page cache that must not vanish
+JVM_BEYOND_HEAP_MB = 96
+OVERHEAD_MB = 384
+OVERHEAD_SHARE = 0.10
+PYTHON_WORKER_MB = 64
+WORKERS_IN_OVERHEAD = 2
+SMALLEST_HEAP_MB = 512
+LARGEST_HEAP_MB = 31 * MIB_PER_GIB
+# daemon: (smallest heap in MiB, share of the node's memory, largest heap in MiB)
+DAEMON_HEAPS = {
+    "namenode": (128, 1 / 32, 8192),
+    "datanode": (96, 1 / 32, 1024),
+    "spark_master": (96, 1 / 32, 1024),
+    "spark_worker": (80, 1 / 32, 512),
+    "history_server": (96, 1 / 32, 1024),
+}
+GROUP_DAEMONS = {
+    "master": frozenset(DAEMON_HEAPS),
+    "worker": frozenset({"datanode", "spark_worker"}),
+}
+ENOUGH = 0.9  # of the cores (the memory) that the best choice uses
+DRIVER_SHARE = 1 / 6
+LARGEST_DRIVER_MB = 16 * MIB_PER_GIB
+SMALL_CORES, SMALL_MEMORY_MB = 4, 8 * MIB_PER_GIB
+
+
+@dataclass(frozen=True)
+class NodeSizing:
+    """One node. All `_mb` are MiB; a daemon that does not run there has 0.
+
+    `executors_mb` is left for executors and their overhead, `worker_memory_mb` what the Spark Worker offers to executors (heap only, as Spark counts it), `driver_mb` what
+    is kept free for a driver with its Python process. `small`: short start-up matters more than peak speed of daemons.
+    """
+
+    namenode_xmx_mb: int
+    datanode_xmx_mb: int
+    master_xmx_mb: int
+    worker_xmx_mb: int
+    history_xmx_mb: int
+    executors_mb: int
+    worker_memory_mb: int
+    worker_cores: int
+    driver_mb: int
+    system_mb: int
+    small: bool
+
+
+@dataclass(frozen=True)
+class ApplicationSizing:
+    """What one application takes when it may have the whole cluster. All `_mb` are MiB (of one executor, the driver)."""
+
+    executors: int
+    executor_cores: int
+    executor_memory_mb: int
+    executor_overhead_mb: int
+    driver_memory_mb: int
+    shuffle_partitions: int
+
+
+def overhead_mb(heap_mb: int, cores: int) -> int:
+    """Memory that an executor or driver takes beyond its heap, Python processes included."""
+    further = max(0, cores - WORKERS_IN_OVERHEAD) * PYTHON_WORKER_MB
+    return max(OVERHEAD_MB, round(OVERHEAD_SHARE * heap_mb)) + further
+
+
+def heap_within(total_mb: int, cores: int) -> int:
+    """Largest heap whose heap + overhead fits into `total_mb`, rounded down to 32 MiB (0 when none does)."""
+    further = max(0, cores - WORKERS_IN_OVERHEAD) * PYTHON_WORKER_MB
+    usable = total_mb - further
+    heap = min(usable - OVERHEAD_MB, int(usable / (1 + OVERHEAD_SHARE)))
+    return max(0, min(heap, LARGEST_HEAP_MB) // 32 * 32)
+
+
+def node_sizing(cores: int, memory_gb: float, roles: Collection[str]) -> NodeSizing:
+    """Share one node. `roles`: which of `namenode datanode spark_master spark_worker history_server` run there.
+
+    A node with `spark_master` also keeps room for a driver. Raises ValueError for an unknown role.
+    """
+    if unknown := set(roles) - set(DAEMON_HEAPS):
+        raise ValueError(f"unknown role {sorted(unknown)[0]}; known: {', '.join(DAEMON_HEAPS)}")
+    memory = int(memory_gb * MIB_PER_GIB)
+    system = SYSTEM_MB + round(SYSTEM_SHARE * memory)
+    heaps = {
+        name: min(max(smallest, int(memory * share)), largest) if name in roles else 0
+        for name, (smallest, share, largest) in DAEMON_HEAPS.items()
+    }
+    daemons = sum(heap + JVM_BEYOND_HEAP_MB for heap in heaps.values() if heap)
+    driver_heap = _driver_heap(memory)
+    driver = driver_heap + overhead_mb(driver_heap, 1) if "spark_master" in roles else 0
+    free = memory - system - daemons - driver if "spark_worker" in roles else 0
+    return NodeSizing(
+        namenode_xmx_mb=heaps["namenode"],
+        datanode_xmx_mb=heaps["datanode"],
+        master_xmx_mb=heaps["spark_master"],
+        worker_xmx_mb=heaps["spark_worker"],
+        history_xmx_mb=heaps["history_server"],
+        executors_mb=max(0, free),
+        worker_memory_mb=_offer(free),
+        worker_cores=cores if "spark_worker" in roles else 0,
+        driver_mb=driver,
+        system_mb=system,
+        small=cores <= SMALL_CORES or memory <= SMALL_MEMORY_MB,
+    )
+
+
+def cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> ApplicationSizing:
+    """Size one application for the cluster. Each node has `name group cores memory_gb`.
+
+    Every executor is alike, so the choice is how many cores and how much memory one has. Of the choices that use (nearly)
+    all cores, and of those the ones that use (nearly) all memory, the largest executor wins: few large executors beat
+    many small ones. A node that is much smaller than the others may thus be left without an executor.
+    Raises ValueError, naming the node, when a node has too little memory for any executor.
+    """
+    machines = [node for node in nodes if node["group"] in GROUP_DAEMONS]
+    if not machines:
+        raise ValueError("there is no master and no worker to size for")
+    room = []
+    for node in machines:
+        cores, memory = int(node["cores"]), float(node["memory_gb"])
+        free = node_sizing(cores, memory, GROUP_DAEMONS[node["group"]]).executors_mb
+        if heap_within(free, 1) < SMALLEST_HEAP_MB:
+            lacking = SMALLEST_HEAP_MB + OVERHEAD_MB - free
+            raise ValueError(
+                f"{node['name']}: {memory:g} GB of memory are too few for its daemons and one executor; "
+                f"give its group at least {memory + lacking / MIB_PER_GIB + 0.05:.1f}"
+            )
+        room.append((cores, free))
+    choices = list(_choices(room))
+    for use in (lambda one: one[0] * one[1], lambda one: one[0] * one[2]):  # cores, then heap of all executors
+        most = max(map(use, choices))
+        choices = [one for one in choices if use(one) >= ENOUGH * most]
+    executors, executor_cores, heap = max(choices, key=lambda one: (one[1], one[0], one[2]))
+    master = next((node for node in machines if node["group"] == "master"), machines[0])
+    return ApplicationSizing(
+        executors=executors,
+        executor_cores=executor_cores,
+        executor_memory_mb=heap,
+        executor_overhead_mb=overhead_mb(heap, executor_cores),
+        driver_memory_mb=_driver_heap(int(float(master["memory_gb"]) * MIB_PER_GIB)),
+        shuffle_partitions=2 * executors * executor_cores,
+    )
+
+
+def _choices(room: list[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Every sensible (executors, cores each, heap each) for nodes with `room` = (cores, MiB for executors)."""
+    for cores in range(1, max(one for one, _ in room) + 1):
+        heaps = {heap_within(free // fit, cores) for have, free in room for fit in range(1, have // cores + 1)}
+        for heap in heaps:
+            if heap >= SMALLEST_HEAP_MB:
+                each = heap + overhead_mb(heap, cores)
+                yield sum(min(have // cores, free // each) for have, free in room), cores, heap
+
+
+def _driver_heap(memory_mb: int) -> int:
+    return min(max(SMALLEST_HEAP_MB, int(memory_mb * DRIVER_SHARE) // 32 * 32), LARGEST_DRIVER_MB)
+
+
+def _offer(free_mb: int) -> int:
+    """What a Worker offers: the heaps of as many executors as one likes, with room for their overhead."""
+    return max(0, min(free_mb - OVERHEAD_MB, int(free_mb / (1 + OVERHEAD_SHARE))))

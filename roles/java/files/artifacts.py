@@ -1,0 +1,1 @@
+../../../provision/artifacts.py
