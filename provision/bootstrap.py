@@ -165,8 +165,9 @@ def make_venv() -> Path:
 
 def install_requirements(python: Path, *, dev: bool) -> None:
     """Install the requirements and the project itself (editable) with uv, or with pip where uv cannot."""
-    wanted = ["-r", ROOT / ("requirements-dev.txt" if dev else "requirements.txt"), "-e", ROOT]
-    say(f"installing Python packages into .venv: those of {wanted[1].name} and Muster itself")  # type: ignore[union-attr]
+    requirements = ROOT / ("requirements-dev.txt" if dev else "requirements.txt")
+    wanted: list[str | Path] = ["-r", requirements, "-e", ROOT]
+    say(f"installing Python packages into .venv: those of {requirements.name}, and Muster itself")
     with ticking("Python packages"):
         try:
             uv = VENV / "bin" / "uv"

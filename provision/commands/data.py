@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
@@ -56,23 +55,33 @@ def list_images(as_json: AsJson = False) -> None:
     if not found:
         answer("No images yet; the first cluster makes them.")
         return
-    rows = [(i["key"], size(i["bytes"]), ago(time.time() - i["created"]), i["used_by"] or "") for i in found]
-    answer(table(("IMAGE", "SIZE", "AGE", "USED BY"), rows))
+    rows = [
+        (
+            image["key"],
+            image["kind"],
+            size(image["bytes"]),
+            ago(image["age_s"]),
+            ", ".join(map(str, image["meta"].get("roles", []))),
+            ", ".join(image["used_by"]) or "-",
+        )
+        for image in found
+    ]
+    answer(table(("IMAGE", "KIND", "SIZE", "AGE", "ROLES", "USED BY"), rows))
 
 
 def prune_images(yes: Yes = False) -> None:
-    """Remove the images that no node runs on; they are made anew when needed."""
+    """Remove the images that nothing uses; they are made anew when needed."""
     from provision.providers.local import images
 
     unused = [image for image in images.list_images() if not image["used_by"]]
     if not unused:
         say("Nothing to remove.")
         return
-    confirm(f"Remove {', '.join(image['key'] for image in unused)}?", yes=yes)
+    names = ", ".join(image["key"] for image in unused)
+    confirm(f"Remove {names} ({size(sum(image['bytes'] for image in unused))})?", yes=yes)
     with waiting("removing images"):
-        for image in unused:
-            images.remove(image["key"])
-    say(f"Removed {len(unused)} images.")
+        removed = images.prune()
+    say(f"Removed {', '.join(removed) or 'nothing'}.")
 
 
 def list_data(context: typer.Context, as_json: AsJson = False) -> None:

@@ -227,8 +227,7 @@ def destroy(
     if not force:
         _refuse_while_busy(cluster)
     confirm(f"Delete {', '.join(node.name for node in nodes)}?", yes=yes)
-    with waiting(f"deleting {len(nodes)} machines"):
-        outcome = cluster.destroy()
+    outcome = cluster.destroy()
     say(f"{cluster.spec.name}: deleted {', '.join(outcome.deleted) or 'nothing'}. The object store stays.")
 
 

@@ -89,15 +89,16 @@ def run(
 ) -> None:
     """Run a command on all machines at once as `hadoop`; fails when it fails on any of them."""
     from provision import trust
+    from provision.state import STORE_HOST
 
     cluster = of(context).cluster()
     words = command[1:] if command[:1] == ["--"] else command
     line = words[0] if len(words) == 1 else shlex.join(words)
-    nodes = cluster.nodes
-    if not nodes:
+    names = [name for name in cluster.state.targets() if name != STORE_HOST]
+    if not names:
         raise MusterError(what="no machines", where=cluster.spec.name, remedy="Start it with ./muster up")
-    with waiting(f"running on {len(nodes)} machines"):
-        results = trust.run_on_all(cluster.state_dir, [node.name for node in nodes], line, timeout_s=timeout)
+    with waiting(f"running on {len(names)} machines"):
+        results = trust.run_on_all(cluster.state_dir, names, line, timeout_s=timeout)
     if as_json:
         answer_json(
             {

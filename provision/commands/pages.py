@@ -12,6 +12,8 @@ from provision.commands.common import answer, answer_json, examples, of, say, wa
 from provision.errors import MusterError
 
 if TYPE_CHECKING:
+    from paramiko import Transport
+
     from provision.ui import Pages
 
 
@@ -36,40 +38,39 @@ def ui(
     from provision.ui import Pages, through
 
     cluster = of(context).cluster()
-    nodes = {node.name: node.address for node in cluster.nodes}
-    master = next((node.name for node in cluster.nodes if node.group.name == "master"), "")
-    if not master:
+    targets = cluster.state.targets()
+    machines = cluster.state.load().machines
+    master = next((machine.name for machine in machines if machine.group == "master"), "")
+    if master not in targets:
         raise MusterError(what="no machines", where=cluster.spec.name, remedy="Start it with ./muster up")
     with waiting(f"connecting to {master}"):
-        client = trust.connect(cluster.state_dir, master)
+        link = trust.connect(targets[master], cluster.state.key_file, user="hadoop", deadline_s=15)
+    link.set_keepalive(30)
+    pages = Pages({machine.name: machine.address for machine in machines}, through(link))
     try:
-        transport = client.get_transport()
-        if transport is None:
-            raise MusterError(what="the SSH connection was lost", where=master, remedy="Try again")
-        transport.set_keepalive(30)
-        pages = Pages(nodes, through(transport))
-        try:
-            found = addresses(pages, master, live.look(cluster.state_dir, cluster.spec.name).applications)
-            if as_json:
-                answer_json(dict(found))
-            else:
-                for name, address in found:
-                    answer(f"{name:<12} {address}")
-            say("Open until Ctrl-C.")
-            closed = threading.Event()
-            try:
-                while transport.is_active():
-                    closed.wait(1)
-            except KeyboardInterrupt:
-                say("Closed.")
-                return
-            raise MusterError(
-                what="the SSH connection was lost", where=master, remedy="Run ./muster ui again"
-            )
-        finally:
-            pages.close()
+        found = addresses(pages, master, live.look(cluster.state_dir, cluster.spec.name).applications)
+        if as_json:
+            answer_json(dict(found))
+        else:
+            for name, address in found:
+                answer(f"{name:<12} {address}")
+        say("Open until Ctrl-C.")
+        _until_closed(link)
     finally:
-        client.close()
+        pages.close()
+        link.close()
+
+
+def _until_closed(link: Transport) -> None:
+    """Wait for Ctrl-C. Raises MusterError when the connection is lost before."""
+    closed = threading.Event()
+    try:
+        while link.is_active():
+            closed.wait(1)
+    except KeyboardInterrupt:
+        say("Closed.")
+        return
+    raise MusterError(what="the SSH connection was lost", remedy="Run ./muster ui again")
 
 
 def addresses(pages: Pages, master: str, applications: Sequence[str]) -> list[tuple[str, str]]:

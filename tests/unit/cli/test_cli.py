@@ -13,9 +13,10 @@ from provision.commands import common, lifecycle, live, machines, playbooks, wor
 from provision.errors import MusterError
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = (
-    "init up status ssh run put get submit jobs logs cancel ui verify destroy timeline demo test".split()
-)
+COMMANDS = [
+    *("init", "up", "status", "ssh", "run", "put", "get", "submit", "jobs", "logs", "cancel", "ui", "verify"),
+    *("destroy", "timeline", "demo", "test"),
+]
 CONFIG = "plugin: cluster\ncluster: pond\nnodes: 3\n"
 
 

@@ -10,7 +10,10 @@ import pytest
 
 from provision import ui
 
-PAGE = b'<a href="http://pond-worker-1:9864/x">w</a> "infoAddr":"10.0.0.3:9864" spark://pond-master:7077 pond-worker-1:9866'
+PAGE = (
+    b'<a href="http://pond-worker-1:9864/x">w</a> "infoAddr":"10.0.0.3:9864" '
+    b"spark://pond-master:7077 pond-worker-1:9866"
+)
 
 
 class Remote(BaseHTTPRequestHandler):
@@ -70,9 +73,8 @@ def test_links_between_pages_become_local_and_only_those(pages: ui.Pages) -> Non
     response = ask(namenode, "/")
     text = response.read().decode()
     worker = pages.local("pond-worker-1", ui.DATANODE)
-    assert (
-        text
-        == f'<a href="http://{worker}/x">w</a> "infoAddr":"{worker}" spark://pond-master:7077 pond-worker-1:9866'
+    assert text == (
+        f'<a href="http://{worker}/x">w</a> "infoAddr":"{worker}" spark://pond-master:7077 pond-worker-1:9866'
     )
     assert response.headers["X-Host"] == "pond-master:9870"
     assert ask(worker, "/").status == 200
