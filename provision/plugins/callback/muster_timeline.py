@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ansible.plugins.callback import CallbackBase
 
-from provision.timeline import Phase, Timeline, run_id
+from provision.timeline import FILE, Phase, Timeline, this_run
 
 DOCUMENTATION = """
     name: muster_timeline
@@ -31,16 +31,11 @@ class CallbackModule(CallbackBase):
 
     def __init__(self):
         super().__init__()
-        self._command = "ansible-playbook"
         self._folder = None
         self._play = ""
         # (play, role) -> [first start, last end], in seconds since the epoch; role "" is the play itself
         self._spans: dict[tuple[str, str], list[float]] = {}
         self._failed: set[tuple[str, str]] = set()
-
-    def v2_playbook_on_start(self, playbook):
-        """Remember which playbook the user typed."""
-        self._command = Path(playbook._file_name).name
 
     def v2_playbook_on_play_start(self, play):
         """Begin a play's phase; the state folder is known from the inventory's variables."""
@@ -70,15 +65,15 @@ class CallbackModule(CallbackBase):
         """Write everything that was recorded; `destroy` has removed the folder and records nothing."""
         if not self._folder or not os.path.isdir(self._folder):
             return
-        timeline, run = Timeline(Path(self._folder) / "timeline.jsonl"), run_id()
+        timeline, run = Timeline(Path(self._folder) / FILE), this_run()[0]
         for (play, role), (start, end) in self._spans.items():
             name = f"{play}: {role}" if role else play
             timeline.add(
                 Phase(
                     run=run,
-                    command=self._command,
+                    command=command,
                     name=name,
-                    start=round(start, 3),
+                    begin=round(start, 3),
                     seconds=round(end - start, 3),
                     ok=(play, role) not in self._failed,
                 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible.utils.display import Display
 
 from provision import config, inventory
 from provision.errors import MusterError
@@ -33,18 +33,22 @@ class InventoryModule(BaseInventoryPlugin):
     NAME = "cluster"
 
     def verify_file(self, path: str) -> bool:
-        """Return True for our config files (and for YAML files that are none, so that the error is ours)."""
-        return super().verify_file(path) and Path(path).suffix in {".yml", ".yaml"}
+        """Return True for YAML files, those that do not exist or are none of ours included: the error is ours."""
+        return Path(path).suffix in {".yml", ".yaml"} and not Path(path).is_dir()
 
     def parse(self, inventory_data: Any, loader: Any, path: str, cache: bool = True) -> None:  # noqa: ANN401
-        """Fill Ansible's inventory. Raises AnsibleParserError with one line."""
+        """Fill Ansible's inventory; a wrong config ends the command with one line.
+
+        Raising Ansible's own error instead would print the same text four times over twelve lines.
+        """
         super().parse(inventory_data, loader, path, cache)
         try:
             spec = config.load(Path(path), self._vars)
             root = project_root(Path(path).parent)
             found = inventory.build(spec, State(states_folder(root) / spec.name), root=str(root))
         except MusterError as error:
-            raise AnsibleParserError(str(error)) from None
+            Display().error(str(error), wrap_text=False)
+            raise SystemExit(error.exit_status) from None
         for group, names in found.groups.items():
             self.inventory.add_group(group)
             for name in names:
