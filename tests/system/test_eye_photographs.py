@@ -6,57 +6,52 @@ import shutil
 
 import pytest
 
+LABELLED = ("10_left.jpeg", "10_right.jpeg", "17_left.jpeg", "17_right.jpeg")
+
 
 @pytest.fixture
 def pictures(photographs, tmp_path):
-    """A folder with the photographs and a labels CSV beside them; not part of the project."""
+    """A folder with photographs and a labels CSV: one without a label, one corrupt, one label without an image."""
     folder = tmp_path / "eyes"
     folder.mkdir()
-    names = sorted(path.name for path in photographs.glob("*.jpeg"))
-    for name in names:
+    for name in LABELLED:
         shutil.copy(photographs / name, folder / name)
-    (folder / "labels.csv").write_text(
-        "image,level\n" + "".join(f"{name},{number % 2}\n" for number, name in enumerate(names))
-    )
+    shutil.copy(folder / LABELLED[0], folder / "20_left.jpeg")
+    (folder / "99_left.jpeg").write_bytes((folder / LABELLED[0]).read_bytes()[:3000])
+    rows = [f"{name.removesuffix('.jpeg')},{number % 2}" for number, name in enumerate(LABELLED)]
+    write_labels(folder, [*rows, "99_left,1", "nobody_left,1"])
     return folder
+
+
+def write_labels(folder, rows: list[str]) -> None:
+    (folder / "labels.csv").write_text("\n".join(["image,level", *rows, ""]))
 
 
 @pytest.fixture
 def eyes(labs, pictures):
     """A cluster of one node for them."""
     node = {"cores": 2, "memory_gb": 3, "data_disk_gb": 10}
-    return labs(
-        nodes=1,
-        groups={"master": node},
-        dataset={"source": str(pictures), "name": "eyes", "labels": "labels.csv"},
-    )
+    dataset = {"source": str(pictures), "name": "eyes", "labels": "labels.csv"}
+    return labs(nodes=1, groups={"master": node}, dataset=dataset)
 
 
-def rows(lab, size: int) -> dict[str, list[list[str]]]:
-    """The staged sets' rows, by part."""
-    found = {}
-    for part in ("train", "holdout", "test"):
-        script = f"hdfs dfs -cat '/datasets/eyes/{part}_{size}/part-*' 2>/dev/null | zcat 2>/dev/null"
-        found[part] = [line.split(",") for line in lab.ssh(lab.master, script).answer.splitlines()]
-    return found
+def rows(lab, part: str, size: int) -> list[list[str]]:
+    """The rows of a staged set."""
+    script = f"hdfs dfs -cat '/datasets/eyes/{part}_{size}/part-*' | zcat"
+    return [line.split(",") for line in lab.ssh(lab.master, script).ok().answer.splitlines()]
 
 
 def test_photographs(eyes, pictures):
-    """Also with a corrupt one among them: it is reported and left out, the run goes on."""
-    (pictures / "99_left.jpeg").write_bytes((pictures / "10_left.jpeg").read_bytes()[:3000])
-    with (pictures / "labels.csv").open("a") as labels:
-        labels.write("99_left.jpeg,1\n")
     eyes.playbook("start_cluster.yml").ok()
+    eyes.playbook("main.yml", "-e", "IMAGE_SIZE=32").refused(r"nobody_left")
+    kept = (pictures / "labels.csv").read_text().splitlines()[1:-1]
+    write_labels(pictures, kept)
     run = eyes.playbook("main.yml", "-e", "IMAGE_SIZE=32").ok()
-    assert "99_left" in run.output, "the corrupt image is reported"
-    found = rows(eyes, 32)
-    staged = found["train"] + found["holdout"]
-    assert len(staged) == len(list(pictures.glob("*.jpeg"))) - 1
-    assert {len(row) for row in staged} <= {1 + 32 * 32, 1 + 32 * 32 * 3}
-    assert {row[0] for row in staged} <= {"0", "1"}
-    values = [int(value) for row in staged for value in row[1:]]
-    assert min(values) >= 0 and max(values) <= 255 and len(set(values)) > 50, "real pictures, not one colour"
-    # Labels and images that do not belong together end the next size's run before anything is written.
-    with (pictures / "labels.csv").open("a") as labels:
-        labels.write("nobody_left.jpeg,1\n")
-    eyes.playbook("main.yml", "-e", "IMAGE_SIZE=16").refused(r"nobody_left")
+    assert "99_left" in run.output, "the corrupt image is reported, and the run went on"
+    train, holdout, test = (rows(eyes, part, 32) for part in ("train", "holdout", "test"))
+    assert len(train) + len(holdout) == len(LABELLED) and train and holdout
+    assert [row[0] for row in test] == ["20_left"]
+    assert {len(row) for row in train + holdout + test} == {1 + 32 * 32 * 3}
+    assert {row[0] for row in train + holdout} <= {"0", "1"}
+    values = [int(value) for row in train for value in row[1:]]
+    assert min(values) >= 0 and max(values) <= 255 and len(set(values)) > 50, "pictures, not one colour"
