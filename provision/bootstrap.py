@@ -84,11 +84,22 @@ def ticking(what: str, *, after_s: float = 0.0) -> Iterator[None]:
         say(f"{what}: done in {took:.1f} s")
 
 
-def run(command: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> str:
-    """Run `command`, return what it printed. Raises SetupError with its last lines when it fails."""
+def run(
+    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, lock: Sequence[int] = ()
+) -> str:
+    """Run `command`, return what it printed. Raises SetupError with its last lines when it fails.
+
+    `lock`: open files that the command holds on to; the next set-up waits for it even when this one is killed.
+    """
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         status = subprocess.run(
-            command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+            pass_fds=lock,
         ).returncode
         log.seek(0)
         output = log.read()
@@ -151,7 +162,7 @@ def pip_settings(python: Path) -> dict[str, str]:
     return settings
 
 
-def make_venv() -> Path:
+def make_venv(lock: Sequence[int] = ()) -> Path:
     """Make `.venv` anew unless it is complete or only out of date; return its Python."""
     python = VENV / "bin" / "python"
     complete = (VENV / STAMPS["base"][0]).exists() and python.exists()
@@ -159,11 +170,11 @@ def make_venv() -> Path:
         (VENV / name).unlink(missing_ok=True)
     if not complete:
         with ticking("Python environment .venv"):
-            run([sys.executable, "-m", "venv", "--clear", VENV])
+            run([sys.executable, "-m", "venv", "--clear", VENV], lock=lock)
     return python
 
 
-def install_requirements(python: Path, *, dev: bool) -> None:
+def install_requirements(python: Path, *, dev: bool, lock: Sequence[int] = ()) -> None:
     """Install the requirements and the project itself (editable) with uv, or with pip where uv cannot."""
     requirements = ROOT / ("requirements-dev.txt" if dev else "requirements.txt")
     wanted: list[str | Path] = ["-r", requirements, "-e", ROOT]
@@ -172,14 +183,17 @@ def install_requirements(python: Path, *, dev: bool) -> None:
         try:
             uv = VENV / "bin" / "uv"
             if not uv.exists():
-                run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV])
+                run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV], lock=lock)
             run(
                 [uv, "pip", "install", "--quiet", "--python", python, *wanted],
                 env={"UV_SYSTEM_CERTS": "1", **os.environ, **pip_settings(python)},
+                lock=lock,
             )
         except SetupError as error:
             say(f"uv could not ({error}); trying pip")
-            run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
+            run(
+                [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted], lock=lock
+            )
 
 
 def stamp(kind: str) -> None:
@@ -204,7 +218,7 @@ def stamped(kind: str) -> bool:
     return text == f"{ROOT} {sums}"
 
 
-def set_up(packages: Sequence[str], kinds: Sequence[str], *, optional_packages: bool) -> None:
+def set_up(packages: Sequence[str], kinds: Sequence[str], lock: int, *, optional_packages: bool) -> None:
     """Do what is missing. Raises SetupError."""
     packages = list(packages)
     if (
@@ -229,7 +243,7 @@ def set_up(packages: Sequence[str], kinds: Sequence[str], *, optional_packages: 
             say(str(error))
     missing = [kind for kind in kinds if not stamped(kind)]
     if missing:
-        install_requirements(make_venv(), dev="dev" in missing)
+        install_requirements(make_venv([lock]), dev="dev" in missing, lock=[lock])
         for kind in ("base", *(["dev"] if "dev" in missing else [])):
             stamp(kind)
 
@@ -250,7 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except BlockingIOError:
                 with ticking("another ./muster is setting up; waiting for it"):
                     fcntl.flock(lock, fcntl.LOCK_EX)
-            set_up(wanted.packages, kinds, optional_packages=wanted.optional_packages)
+            set_up(wanted.packages, kinds, lock.fileno(), optional_packages=wanted.optional_packages)
     except KeyboardInterrupt:
         say("interrupted; the next ./muster starts the set-up over")
         return 130
