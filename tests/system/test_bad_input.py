@@ -53,12 +53,16 @@ def test_more_nodes_than_memory(untouched):
 def test_config_files(untouched, what):
     keys, reason = WRONG_CONFIGS[what]
     untouched.write(**keys)
-    for run in (untouched.playbook("start_cluster.yml"), untouched.muster("status")):
-        run.refused(reason)
-        line = next(
-            line for line in run.output.splitlines() if untouched.config.name in line and "$" not in line
-        )
-        assert len(line) < 400, line
+    run = untouched.playbook("start_cluster.yml").refused(reason)
+    said = [line for line in run.output.splitlines() if untouched.config.name in line and "$" not in line]
+    assert said and len(said[0]) < 400, run.report()
+
+
+def test_a_config_file_seen_by_the_command(untouched):
+    keys, reason = WRONG_CONFIGS["unknown key"]
+    untouched.write(**keys)
+    run = untouched.muster("status").refused(reason)
+    assert len(run.output.strip().splitlines()) == 2, "the command and one line"
 
 
 def test_a_file_that_is_no_yaml(untouched):

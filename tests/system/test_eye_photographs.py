@@ -11,7 +11,7 @@ LABELLED = ("10_left.jpeg", "10_right.jpeg", "17_left.jpeg", "17_right.jpeg")
 
 @pytest.fixture
 def pictures(photographs, tmp_path):
-    """A folder with photographs and a labels CSV: one without a label, one corrupt, one label without an image."""
+    """Photographs and a labels CSV: one without a label, one corrupt, one label without an image."""
     folder = tmp_path / "eyes"
     folder.mkdir()
     for name in LABELLED:

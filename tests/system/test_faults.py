@@ -1,0 +1,50 @@
+"""Things that break while a cluster works: one clear line, and the same command goes on when they are mended."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.long
+STORE = "object-store"
+
+
+@pytest.fixture
+def single(labs):
+    """A cluster of one node with a small data disk."""
+    return labs(nodes=1, groups={"master": {"cores": 2, "memory_gb": 3, "data_disk_gb": 1}})
+
+
+def test_the_object_store_is_down_during_staging(ready):
+    ready.ssh(ready.master, "hdfs dfs -rm -r -skipTrash /datasets/digits/train_16").ok()
+    ready.ssh(STORE, "sudo systemctl stop object-store", user="muster").ok()
+    try:
+        ready.playbook("main.yml", "-e", "IMAGE_SIZE=16").refused(
+            r"object.store.*(reach|answer|refused|down)"
+        )
+    finally:
+        ready.ssh(STORE, "sudo systemctl start object-store", user="muster").ok()
+    ready.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
+    assert "part-" in ready.ssh(ready.master, "hdfs dfs -ls /datasets/digits/train_16").ok().answer
+
+
+def test_the_data_disk_is_full(single):
+    single.up(16)
+    single.ssh(single.master, "hdfs dfs -rm -r -skipTrash /datasets/digits/train_16").ok()
+    fill = "df --output=avail -B1 /data | tail -n 1 | xargs -I{} fallocate -l {} /data/fill; df /data"
+    single.ssh(single.master, f"sudo sh -c '{fill}'", user="muster").ok()
+    single.playbook("main.yml", "-e", "IMAGE_SIZE=16").refused(r"(full|space|room)")
+    single.ssh(single.master, "sudo rm /data/fill", user="muster").ok()
+    single.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
+
+
+def test_an_unreachable_worker_is_named_and_stops_nobody_else(ready):
+    """Its SSH does not answer; the others are done all the same, and the run fails."""
+    name = ready.worker(2)
+    block = "nft insert rule inet muster input tcp dport 22 drop"
+    undo = "systemd-run --on-active=60 nft -f /etc/nftables.conf"
+    ready.ssh(name, f"sudo sh -c '{undo} && {block}'", user="muster", timeout=20)
+    for user in ("muster", "hadoop"):
+        ready.run(["ssh", "-F", str(ready.state_dir / "ssh_config"), "-O", "exit", f"{user}@{name}"])
+    run = ready.playbook("main.yml", "-e", "IMAGE_SIZE=16")
+    run.refused(name)
+    ready.ssh(ready.master, "true", user="muster").ok()
