@@ -89,7 +89,7 @@ def run(
 ) -> str:
     """Run `command`, return what it printed. Raises SetupError with its last lines when it fails.
 
-    `lock`: open files that the command holds on to; the next set-up waits for it even when this one is killed.
+    `lock`: open files that the command holds on to, so that the next set-up waits for it in any case.
     """
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         status = subprocess.run(
