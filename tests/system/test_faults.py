@@ -1,4 +1,4 @@
-"""Things that break while a cluster works: one clear line, and the same command goes on when they are mended."""
+"""Things that break while a cluster works: one clear line; once mended, the same command goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Staging of much data: 1 GiB in few large images, and 20,000 small ones; also when it is killed on the way."""
+"""Staging of much data: 1 GiB of large images, and 20,000 small ones; also killed on the way."""
 
 from __future__ import annotations
 
