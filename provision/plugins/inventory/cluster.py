@@ -33,7 +33,7 @@ class InventoryModule(BaseInventoryPlugin):
     NAME = "cluster"
 
     def verify_file(self, path: str) -> bool:
-        """Return True for YAML files, those that do not exist or are none of ours included: the error is ours."""
+        """Return True for YAML files, missing ones and strangers too: the error is ours."""
         return Path(path).suffix in {".yml", ".yaml"} and not Path(path).is_dir()
 
     def parse(self, inventory_data: Any, loader: Any, path: str, cache: bool = True) -> None:  # noqa: ANN401
