@@ -93,9 +93,7 @@ def require_tools() -> None:
 
 def require_mount() -> None:
     """Check that mounting is permitted, in a mount namespace that ends with the check."""
-    probe = ROOT / "probe"
-    probe.mkdir(exist_ok=True)
-    done = run(["unshare", "--mount", "mount", "-t", "tmpfs", "muster-probe", str(probe)], check=False)
+    done = run(["unshare", "--mount", "mount", "-t", "tmpfs", "muster-probe", str(ROOT / "nodes")], check=False)
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
         raise HelperError(

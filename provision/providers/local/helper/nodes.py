@@ -242,8 +242,6 @@ def delete(request: dict[str, Any]) -> None:
             for node in nodes:
                 del state.nodes[node.key]
             sweep(state)
-        if cluster_id not in state.networks:
-            (ROOT / "locks" / cluster_id).unlink(missing_ok=True)
 
 
 def sweep(state: Registry, keep: str = "") -> None:

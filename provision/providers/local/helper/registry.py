@@ -158,11 +158,28 @@ def changing() -> Iterator[Registry]:
         registry.save()
 
 
-def cluster_lock(cluster_id: str) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def cluster_lock(cluster_id: str) -> Iterator[None]:
     """One verb at a time per cluster; waits for a helper that outlived its caller."""
-    return locked(
-        ROOT / "locks" / cluster_id, waiting=f"waiting for another run on cluster {cluster_id}", deadline_s=60
-    )
+    path = ROOT / "locks" / cluster_id
+    with locked(path, waiting=f"waiting for another run on cluster {cluster_id}", deadline_s=60):
+        try:
+            yield
+        finally:
+            if cluster_id not in load().networks:
+                path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def store_lock(name: str) -> Iterator[None]:
+    """One verb at a time per object store."""
+    path = ROOT / "locks" / f"store-{name}"
+    with locked(path, waiting=f"waiting for another run on object store {name}", deadline_s=60):
+        try:
+            yield
+        finally:
+            if name not in load().stores:
+                path.unlink(missing_ok=True)
 
 
 def caller() -> int:

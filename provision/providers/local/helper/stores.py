@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from . import capacity, cgroups, disks, images, network, nodes, registry, rootfs, supervisor, validate
 from .errors import HelperError
-from .registry import ROOT, Node, Registry, Store
+from .registry import Node, Registry, Store
 from .rootfs import Seed
-from .system import locked, remove_tree, run, say, write
+from .system import remove_tree, run, say, write
 
 MACHINE = "object-store"
 HOST_KEY = "ssh_host_ed25519_key"
@@ -31,7 +30,7 @@ def opened(request: dict[str, Any]) -> dict[str, Any]:
     size = nodes.sizes(validate.mapping(request.get("group"), "group"))
     image = validate.image_key(request.get("image"))
     lower = images.lower(image)
-    with store_lock(name):
+    with registry.store_lock(name):
         _end_outdated(registry.load(), name, image, cluster_id)
         with registry.changing() as state:
             nodes.sweep(state)
@@ -66,11 +65,6 @@ def opened(request: dict[str, Any]) -> dict[str, Any]:
         )
         authorize_keys(store, node)
     return {"address": node.address, "started": started, "network_id": net.id, "name": name, **known}
-
-
-def store_lock(name: str) -> AbstractContextManager[None]:
-    """One verb at a time per store."""
-    return locked(ROOT / "locks" / f"store-{name}", waiting=f"waiting for another run on object store {name}")
 
 
 def _end_outdated(state: Registry, name: str, image: str, cluster_id: str) -> None:
@@ -120,7 +114,7 @@ def closed(request: dict[str, Any]) -> dict[str, Any]:
     """Detach a cluster; the machine stops with the last one, its data and its root stay."""
     name = validate.name(request.get("store"), "store")
     cluster_id = validate.hex_id(request.get("cluster_id"))
-    with store_lock(name):
+    with registry.store_lock(name):
         with registry.changing() as state:
             store = state.stores.get(name)
             if store is None:
@@ -160,7 +154,7 @@ def remove(request: dict[str, Any]) -> None:
         HelperError: a cluster uses it, or there is none of that name.
     """
     name = validate.name(request.get("store"), "store")
-    with store_lock(name):
+    with registry.store_lock(name):
         state = registry.load()
         store = state.stores.get(name)
         if store is None:
@@ -180,4 +174,3 @@ def remove(request: dict[str, Any]) -> None:
                 del changed.nodes[node.key]
             del changed.stores[name]
             nodes.sweep(changed)
-        (ROOT / "locks" / f"store-{name}").unlink(missing_ok=True)

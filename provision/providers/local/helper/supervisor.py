@@ -6,6 +6,7 @@ off (stay down). Killing systemd-nspawn does not end the node, so after any othe
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from pathlib import Path
 
@@ -64,11 +65,19 @@ def boot(node: Node, device: str) -> None:
             started = _boot_loop(node, device, output.fileno())
 
     def up_or_dead() -> bool:
-        return cgroups.init(node.unit) is not None or (started is not None and started.poll() is not None)
+        return _runs_its_own(node) or (started is not None and started.poll() is not None)
 
-    if not until(up_or_dead, 15) or cgroups.init(node.unit) is None:
+    if not until(up_or_dead, 30) or not _runs_its_own(node):
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         raise HelperError(f"node {node.name} did not boot: {lines[-1] if lines else 'no reason given'}")
+
+
+def _runs_its_own(node: Node) -> bool:
+    """Whether the node's process 1 is its own program already, no longer systemd-nspawn preparing the way."""
+    init = cgroups.init(node.unit)
+    with contextlib.suppress(OSError):
+        return init is not None and Path(f"/proc/{init}/exe").readlink().name != "systemd-nspawn"
+    return False
 
 
 def _boot_loop(node: Node, device: str, output: int) -> subprocess.Popen[bytes]:

@@ -1,0 +1,360 @@
+"""Real machines on this computer: boot, reboot, crash, kill at any moment, and nothing left afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from provision.errors import NotReady, ProviderError
+from provision.model import ClusterIdentity, CreateRequest, Machine, NodeGroup, NodeState
+from provision.providers.local import client, images, stores
+from provision.providers.local.helper import cgroups
+from provision.providers.local.provider import LocalProvider, group_request
+from provision.wait import until
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(os.geteuid() != 0, reason="looks at processes and mounts of root"),
+]
+ROOT = Path("/var/lib/muster")
+GROUP = NodeGroup("worker", "local", None, 1, 0.5, 1)
+USER_DATA = """\
+#cloud-config
+bootcmd:
+  - [sh, -c, "test -e /etc/ssh/ssh_host_ed25519_key || ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key"]
+ssh_deletekeys: false
+ssh_genkeytypes: []
+users:
+  - {name: muster, sudo: "ALL=(ALL) NOPASSWD:ALL", shell: /bin/bash}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def base() -> None:
+    images.ensure_base()
+
+
+@pytest.fixture
+def provider() -> LocalProvider:
+    return LocalProvider()
+
+
+@pytest.fixture
+def cluster(provider: LocalProvider) -> Iterator[ClusterIdentity]:
+    """An identity of its own; the test fails when anything of it is left afterwards."""
+    identity = ClusterIdentity("ptest", secrets.token_hex(4))
+    units: set[str] = set()
+    yield identity
+    units |= units_of(identity)
+    provider.delete(identity, provider.list(identity))
+    assert traces(identity, units) == []
+
+
+def request(cluster: ClusterIdentity, count: int = 2, token: str = "t1") -> CreateRequest:
+    names = tuple(f"ptest-worker-{number}" for number in range(1, count + 1))
+    return CreateRequest(cluster, GROUP, names, token, USER_DATA, "", {})
+
+
+def registered() -> dict[str, dict[str, dict[str, str]]]:
+    return json.loads((ROOT / "registry.json").read_text())
+
+
+def units_of(cluster: ClusterIdentity) -> set[str]:
+    return {node["unit"] for node in registered()["nodes"].values() if node["cluster_id"] == cluster.id}
+
+
+def traces(cluster: ClusterIdentity, units: set[str]) -> list[str]:
+    """Everything on this computer that belongs to the cluster; others work at the same time and do not count."""
+    listings = [
+        Path("/proc/self/mountinfo").read_text(),
+        output("losetup", "--list", "--noheadings"),
+        output("ip", "-o", "link"),
+        output("nft", "list", "ruleset"),
+        output("ps", "-eo", "pid,args", "--no-headers"),
+        "\n".join(map(str, ROOT.glob("*/*"))),
+        "\n".join(map(str, ROOT.glob("*/.*"))),
+        "\n".join(str(path) for unit in units for path in Path("/sys/fs/cgroup").glob(f"**/*{unit}*")),
+        "\n".join(map(str, Path("/run/systemd/nspawn").rglob("*"))),
+        (ROOT / "registry.json").read_text(),
+    ]
+    words = {cluster.id, *units}
+    return [line for text in listings for line in text.splitlines() if any(word in line for word in words)]
+
+
+def output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def answers(machine: Machine) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((machine.address, 22), 0.5) as connection:
+        return connection.recv(4) == b"SSH-"
+    return False
+
+
+def wait_for_ssh(machines: list[Machine]) -> None:
+    for machine in machines:
+        assert until(lambda machine=machine: answers(machine), deadline_s=60), f"{machine.name} has no SSH"
+
+
+def inside(machine: Machine, *command: str) -> str:
+    init = cgroups.init(unit_of(machine))
+    assert init is not None
+    return output("nsenter", "--target", str(init), "--all", *command)
+
+
+def unit_of(machine: Machine) -> str:
+    return registered()["nodes"][machine.provider_id]["unit"]
+
+
+def states(provider: LocalProvider, cluster: ClusterIdentity) -> list[NodeState]:
+    return [machine.state for machine in provider.list(cluster)]
+
+
+def becomes(provider: LocalProvider, cluster: ClusterIdentity, *wanted: NodeState) -> bool:
+    return bool(until(lambda: states(provider, cluster) == list(wanted), deadline_s=20))
+
+
+def supervisor_and_nspawn(machine: Machine) -> tuple[int, int]:
+    unit = unit_of(machine)
+    found = {}
+    for pid in cgroups.processes(unit):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if words[0] in (b"/bin/sh", b"systemd-nspawn") and any(unit.encode() in word for word in words):
+            found[words[0]] = pid
+    return found[b"/bin/sh"], found[b"systemd-nspawn"]
+
+
+def test_a_machine_is_what_was_asked_for(provider: LocalProvider, cluster: ClusterIdentity) -> None:
+    machines = provider.create(request(cluster))
+    wait_for_ssh(machines)
+    assert provider.create(request(cluster)) == machines == provider.list(cluster)
+    first, second = machines
+    assert inside(first, "hostname").strip() == "ptest-worker-1"
+    group = cgroups.groups(unit_of(first))[0]
+    limit = next(path for path in (group / "memory.max", group / "memory.limit_in_bytes") if path.exists())
+    assert int(limit.read_text()) == 512 * 1024**2
+    assert inside(first, "cat", "/etc/machine-id") != inside(second, "cat", "/etc/machine-id")
+    assert inside(first, "blockdev", "--getsize64", "/dev/xvdc").strip() == str(1024**3)
+    inside(first, "bash", "-c", f"exec 3<> /dev/tcp/{second.address}/22")
+    assert inside(first, "stat", "-c", "%a %U", "/var/lib/cloud/seed/nocloud/user-data").strip() == "600 root"
+    assert "ro," in inside(first, "findmnt", "-no", "OPTIONS", "/var/cache/muster/artifacts")
+    with pytest.raises(ProviderError, match="exists already"):
+        provider.create(request(cluster, token="t2"))
+
+
+def test_reboot_power_off_and_start(provider: LocalProvider, cluster: ClusterIdentity) -> None:
+    (machine,) = provider.create(request(cluster, 1))
+    wait_for_ssh([machine])
+    inside(machine, "sh", "-c", "echo kept > /root/file && echo disk > /dev/xvdc")
+    before = cgroups.init(unit_of(machine))
+    inside(machine, "systemctl", "--no-block", "reboot")
+    assert until(lambda: cgroups.init(unit_of(machine)) not in (None, before), deadline_s=30)
+    wait_for_ssh([machine])
+    inside(machine, "systemctl", "--no-block", "poweroff")
+    assert becomes(provider, cluster, NodeState.STOPPED)
+    provider.start(cluster, [machine])
+    wait_for_ssh([machine])
+    assert inside(machine, "cat", "/root/file") == "kept\n"
+    assert inside(machine, "head", "-c5", "/dev/xvdc") == "disk\n"
+    provider.stop(cluster, [machine])
+    assert states(provider, cluster) == [NodeState.STOPPED]
+    assert "/root" not in "".join(line for line in traces(cluster, set()) if "overlay" in line)
+    provider.start(cluster, [machine])
+    assert provider.list(cluster) == [machine]
+
+
+@pytest.mark.parametrize("victims", [(0,), (1,), (0, 1)], ids=["supervisor", "nspawn", "both"])
+def test_killed_processes(
+    provider: LocalProvider, cluster: ClusterIdentity, victims: tuple[int, ...]
+) -> None:
+    (machine,) = provider.create(request(cluster, 1))
+    wait_for_ssh([machine])
+    found = supervisor_and_nspawn(machine)
+    for victim in victims:
+        os.kill(found[victim], signal.SIGKILL)
+    alive = NodeState.STOPPED if victims == (1,) else NodeState.RUNNING
+    assert becomes(provider, cluster, alive)
+    if alive == NodeState.STOPPED:
+        assert not cgroups.processes(unit_of(machine))
+        provider.start(cluster, [machine])
+    wait_for_ssh([machine])
+
+
+def killed_helper(verb: str, body: dict[str, object], after_s: float) -> None:
+    command = [sys.executable, "-I", "-S", "-c", client.DIRECT, str(client.PACKAGE.parent), verb]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stdin
+        process.stdin.write(json.dumps(body))
+        process.stdin.close()
+        time.sleep(after_s)
+        process.kill()
+
+
+def test_a_helper_killed_at_any_moment(provider: LocalProvider, cluster: ClusterIdentity) -> None:
+    wanted = request(cluster)
+    body: dict[str, object] = {
+        "cluster": cluster.name, "cluster_id": cluster.id, "group": group_request(GROUP), "names": list(wanted.names),
+        "token": wanted.token, "user_data": USER_DATA, "image": "", "labels": {}, "inherit": {},
+    }  # fmt: skip
+    seen: set[str] = set()
+    moments = [0.04, 0.1, 0.16, 0.22, 0.3]
+    for moment in moments:
+        killed_helper("create", body, moment + random.uniform(0, 0.05))
+        machines = provider.create(wanted)
+        assert [machine.state for machine in machines] == [NodeState.RUNNING] * 2
+        assert len(provider.list(cluster)) == 2
+        seen |= units_of(cluster)
+        killed_helper("delete", {"cluster_id": cluster.id, "names": list(wanted.names)}, moment)
+        provider.delete(cluster, provider.list(cluster))
+        assert traces(cluster, seen) == []
+
+
+def test_a_machine_comes_back_after_the_computer_was_off(
+    provider: LocalProvider, cluster: ClusterIdentity
+) -> None:
+    (machine,) = provider.create(request(cluster, 1))
+    unit = unit_of(machine)
+    cgroups.kill(unit)  # what is left after a reboot: the registry and the disks
+    cgroups.remove(unit)
+    subprocess.run(["umount", ROOT / "nodes" / machine.provider_id / "root"], check=True)
+    subprocess.run(["ip", "link", "del", f"mu{cluster.id}"], check=True)
+    subprocess.run(["nft", "delete", "table", "ip", f"muster_{cluster.id}"], check=True)
+    assert states(provider, cluster) == [NodeState.STOPPED]
+    provider.start(cluster, [machine])
+    wait_for_ssh([machine])
+
+
+def test_what_does_not_fit_is_refused_and_nothing_changed(
+    provider: LocalProvider, cluster: ClusterIdentity
+) -> None:
+    with pytest.raises(NotReady, match="more fit"):
+        provider.create(
+            CreateRequest(cluster, NodeGroup("worker", "local", None, 1, 4000, 1), ("a",), "t", "", "", {})
+        )
+    with pytest.raises(NotReady, match=r"127\.0\.0\.0/24 is in use"):
+        client.call("ready", {"groups": [{**group_request(GROUP), "count": 1}], "subnet": "127.0.0.0/24"})
+    assert traces(cluster, set()) == []
+
+
+def test_a_layer_is_the_changes_of_a_builder(provider: LocalProvider, cluster: ClusterIdentity) -> None:
+    key = f"ptest{secrets.token_hex(4)}"
+    (builder,) = provider.create(request(cluster, 1))
+    wait_for_ssh([builder])
+    inside(
+        builder,
+        "sh",
+        "-c",
+        "echo baked > /opt/file; rm /etc/issue; mkdir -p /root/.ssh; echo x > /root/.ssh/id",
+    )
+    assert images.commit(cluster, key, {"made": "by a test"}) == key
+    try:
+        provider.delete(cluster, provider.list(cluster))
+        root = ROOT / "images" / key / "root"
+        assert not (root / "root/.ssh").exists()
+        assert not list(root.glob("etc/ssh/ssh_host_*"))
+        assert not list(root.glob("var/lib/cloud/seed"))
+        (machine,) = provider.create(
+            CreateRequest(cluster, GROUP, ("ptest-worker-9",), "t9", USER_DATA, key, {})
+        )
+        wait_for_ssh([machine])
+        assert machine.image == key
+        assert (
+            inside(machine, "sh", "-c", "cat /opt/file; test -e /etc/issue || echo gone") == "baked\ngone\n"
+        )
+        (image,) = [image for image in images.list_images() if image["key"] == key]
+        assert (image["used_by"], image["meta"]) == (["ptest/ptest-worker-9"], {"made": "by a test"})
+        with pytest.raises(ProviderError, match="is used by"):
+            images.remove(key)
+    finally:
+        provider.delete(cluster, provider.list(cluster))
+        images.remove(key)
+
+
+def test_a_store_outlives_its_clusters(provider: LocalProvider, cluster: ClusterIdentity) -> None:
+    name = f"ptest-{secrets.token_hex(3)}"
+    other = ClusterIdentity("other", secrets.token_hex(4))
+    key = "ssh-ed25519 " + "A" * 68
+
+    def opened(identity: ClusterIdentity) -> stores.OpenStore:
+        return stores.store_open(name, identity, key, image="", user_data=USER_DATA, group=GROUP)
+
+    def condition() -> str:
+        return next(store.state for store in stores.store_list() if store.name == name)
+
+    try:
+        first = opened(cluster)
+        assert first.started
+        second = opened(other)
+        assert not second.started
+        assert (first.secret_key, first.host_key) == (second.secret_key, second.host_key)
+        scanned = until(lambda: scan(first.address), deadline_s=30)
+        assert scanned
+        assert first.host_key.split()[1] in scanned
+        (ROOT / "stores" / name / "data" / "object").write_text("kept")
+        assert not stores.store_close(name, cluster)
+        assert condition() == "running"
+        with pytest.raises(ProviderError, match="is used by"):
+            stores.store_remove(name)
+        assert stores.store_close(name, other)
+        assert condition() == "stopped"
+        assert stores.store_close(name, other)
+        again = opened(cluster)
+        assert again.started
+        assert (again.secret_key, again.host_key) == (first.secret_key, first.host_key)
+        assert (ROOT / "stores" / name / "data" / "object").read_text() == "kept"
+    finally:
+        for identity in (cluster, other):
+            stores.store_close(name, identity)
+        stores.store_remove(name)
+    assert name not in (ROOT / "registry.json").read_text()
+    assert not (ROOT / "stores" / name).exists()
+
+
+def scan(address: str) -> str:
+    return subprocess.run(
+        ["ssh-keyscan", "-T", "1", "-t", "ed25519", address], capture_output=True, text=True, check=False
+    ).stdout
+
+
+def test_two_clones_open_one_store_at_once(cluster: ClusterIdentity) -> None:
+    name = f"ptest-{secrets.token_hex(3)}"
+    others = [ClusterIdentity("other", secrets.token_hex(4)) for _ in range(2)]
+    body: Callable[[ClusterIdentity], dict[str, object]] = lambda identity: {  # noqa: E731
+        "store": name, "cluster_id": identity.id, "public_key": "ssh-ed25519 " + "A" * 68, "image": "",
+        "user_data": USER_DATA, "group": group_request(GROUP), "inherit": {},
+    }  # fmt: skip
+    command = [sys.executable, "-I", "-S", "-c", client.DIRECT, str(client.PACKAGE.parent), "store-open"]
+    try:
+        running = [
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            for _ in others
+        ]
+        for process, identity in zip(running, others, strict=True):
+            assert process.stdin
+            process.stdin.write(json.dumps(body(identity)))
+            process.stdin.close()
+        answers = []
+        for process in running:
+            with process:
+                assert process.stdout
+                answers.append(json.loads(process.stdout.read())["ok"])
+        assert sorted(answer["started"] for answer in answers) == [False, True]
+        assert len({(answer["address"], answer["secret_key"], answer["host_key"]) for answer in answers}) == 1
+    finally:
+        for identity in others:
+            stores.store_close(name, identity)
+        stores.store_remove(name)
