@@ -54,7 +54,7 @@ def _bake(recipe: Recipe, reporter: Reporter) -> None:
     folder = Cluster.state_folder(builder)
     file = _builder_file(folder.parent / f"{builder}.yml", builder)
     cluster = Cluster(load(file), reporter=reporter, bake=lambda *_: "")
-    cluster.destroy()
+    cluster.destroy()  # what a killed run left
     try:
         cluster.ensure(wish=1)
         with reporter.phase("bake", ", ".join(recipe.roles)):
@@ -86,23 +86,17 @@ def _builder_file(path: Path, name: str) -> Path:
 
 
 def _run_playbook(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
-    """Run playbooks/bake.yml; its output goes to a log, its task names become progress lines."""
+    """Run playbooks/install.yml; its output goes to a log, its task names become progress lines."""
     log = inventory.with_suffix(".log")
-    extra = {
-        "bake_roles": list(recipe.roles),
-        "base_apt_packages": list(recipe.packages.apt),
-        "base_pip_packages": list(recipe.packages.pip),
-        "base_setup": recipe.setup,
-    }
     command = [
         str(Path(sys.executable).with_name("ansible-playbook")),
-        "-i", str(inventory), "playbooks/bake.yml", "-e", json.dumps(extra),
+        "-i", str(inventory), "playbooks/install.yml", "-e", json.dumps({"node_recipe": recipe.as_variable()}),
     ]  # fmt: skip
     environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     with (
         log.open("w") as sink,
         subprocess.Popen(
-            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command, cwd=ROOT, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process,
     ):
         assert process.stdout is not None  # noqa: S101  PIPE was asked for

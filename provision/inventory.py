@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
 from provision.plan import MASTER, WORKER, machine_number
 from provision.project import LOGIN_USER as USER
 from provision.project import control_path
+from provision.providers.local.helper.network import POOL
+from provision.recipe import node_recipe, store_recipe
 from provision.state import STORE_HOST, Snapshot, State
 
 DATA_DEVICE = "/dev/xvdc"
@@ -63,7 +65,7 @@ def compose(
     inventory = Inventory()
     by_name = {group.name: group for group in spec.groups}
     groups: dict[str, list[str]] = {name: [] for name in by_name}
-    groups |= {name: [] for name in (*FUNCTIONAL, "cluster", "deep_learning", "object_store")}
+    groups |= {name: [] for name in (*FUNCTIONAL, "cluster", "deep_learning", "object_store", "uninstalled")}
     # Ansible adds a ControlPath of its own, shared by all clusters, unless it sees one here.
     ssh_args = f"-F '{ssh_config}' -o ControlPath={control_path(identity.id)}"
     nodes: list[dict[str, Any]] = []
@@ -73,6 +75,10 @@ def compose(
         inventory.hosts[machine.name] = _host(machine, group, size, ssh_args)
         for name in _memberships(group):
             groups[name].append(machine.name)
+        recipe = node_recipe(spec, group)
+        inventory.hosts[machine.name]["node_recipe"] = recipe.as_variable()
+        if machine.image != recipe.key:
+            groups["uninstalled"].append(machine.name)
         nodes.append(
             {
                 "name": machine.name,
@@ -84,6 +90,8 @@ def compose(
         )
     if snapshot.store is not None:
         groups["object_store"].append(STORE_HOST)
+        if snapshot.store.image != store_recipe().key:
+            groups["uninstalled"].append(STORE_HOST)
         inventory.hosts[STORE_HOST] = {
             "ansible_host": snapshot.store.address,
             "ansible_user": USER,
@@ -97,6 +105,7 @@ def compose(
             "node_data_device": "",
             "node_data_disk_gb": 0,
             "node_image": snapshot.store.image,
+            "node_recipe": store_recipe().as_variable(),
         }
     inventory.groups = groups
     inventory.variables = {
@@ -113,8 +122,6 @@ def compose(
             "labels": spec.dataset.labels,
             **spec.dataset.options,
         },
-        "cluster_packages": {"apt": list(spec.packages.apt), "pip": list(spec.packages.pip)},
-        "cluster_setup": spec.setup,
         "cluster_access": dict(spec.access),
     }
     return inventory
@@ -157,12 +164,14 @@ def _host(machine: Machine, group: NodeGroup, size: Mapping[str, Any], ssh_args:
         "node_data_device": DATA_DEVICE if size["data_disk_gb"] else "",
         "node_data_disk_gb": size["data_disk_gb"],
         "node_image": machine.image,
-        "node_packages": asdict(group.packages),
-        "node_setup": group.setup,
     }
 
 
 def _object_store(spec: ClusterSpec, snapshot: Snapshot) -> dict[str, Any]:
     store = spec.object_store
     endpoint = f"http://{STORE_HOST}:{STORE_PORT}" if snapshot.store is not None else ""
-    return {"kind": store.kind, "name": store.name, "endpoint": endpoint, "container": store.container}
+    known = {"kind": store.kind, "name": store.name, "endpoint": endpoint, "container": store.container}
+    if snapshot.store is None:
+        return known
+    gateway = snapshot.store.address.rpartition(".")[0] + ".1"
+    return {**known, "clients": str(POOL), "gateway": gateway}

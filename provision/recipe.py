@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from provision.model import ClusterSpec, NodeGroup, Packages
 
@@ -30,15 +31,24 @@ class Recipe:
         digest = hashlib.sha256(SUITE.encode())
         for path in self._files():
             digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
-        digest.update(json.dumps([self.roles, self.packages.apt, self.packages.pip, self.setup]).encode())
+        digest.update(json.dumps(self.as_variable()).encode())
         return digest.hexdigest()[:16]
+
+    def as_variable(self) -> dict[str, Any]:
+        """The recipe as playbooks/install.yml reads it (`node_recipe`)."""
+        return {
+            "roles": list(self.roles),
+            "apt": list(self.packages.apt),
+            "pip": list(self.packages.pip),
+            "setup": self.setup,
+        }
 
     def _files(self) -> Iterator[Path]:
         """The files of the project that the install parts read."""
         for name in ("versions.yml", "artifacts.lock"):
             yield ROOT / "group_vars" / "all" / name
         yield ROOT / "provision" / "artifacts.py"
-        yield ROOT / "playbooks" / "bake.yml"
+        yield ROOT / "playbooks" / "install.yml"
         for role in self.roles:
             folder = ROOT / "roles" / role
             for part in ("defaults", "files", "tasks/install.yml", "tasks/custom.yml", "templates/install", "vars"):
