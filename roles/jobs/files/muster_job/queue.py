@@ -1,0 +1,93 @@
+"""The queue: one run at a time, in the order of submission.
+
+`dispatch` is the only part that runs as root, started by systemd whenever the folder `queue` is not empty and after a
+boot. It reads what the user `hadoop` wrote, starts and stops units by checked names, and writes nothing but removes
+the notes in `queue`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+
+from muster_job import records
+from muster_job.records import QUEUED, RUNNING, Record
+
+DEADLINE_S = 60.0
+"""How long a unit may take to vanish after its end (it parses its log then)."""
+UNIT = "muster-job@{run}.service"
+
+
+def dispatch() -> None:
+    """Stop what was cancelled, give up what a restart killed, start the next run when none runs."""
+    while True:
+        notes = _take_notes()
+        for note in notes:
+            if note.endswith(".cancel"):
+                _systemctl("stop", UNIT.format(run=note.removesuffix(".cancel")))
+        _settle()
+        active = _active()
+        everything = records.every()
+        for record in everything:
+            if record.state == RUNNING and UNIT.format(run=record.run) not in active:
+                _as_user("finish", record.run, "vanished")
+        waiting = next_run(everything, busy=bool(active))
+        if waiting is not None:
+            _systemctl("start", UNIT.format(run=waiting.run))
+        if not notes:
+            return
+
+
+def next_run(everything: list[Record], *, busy: bool) -> Record | None:
+    """Return the run to start now, or None."""
+    return None if busy else next((record for record in everything if record.state == QUEUED), None)
+
+
+def _take_notes() -> list[str]:
+    taken = []
+    for path in sorted((records.ROOT / "queue").iterdir()):
+        if not path.is_dir():
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+            if records.RUN_ID.fullmatch(path.name.rpartition(".")[0]):
+                taken.append(path.name)
+    return taken
+
+
+def _units(*states: str) -> set[str]:
+    done = subprocess.run(
+        ["systemctl", "list-units", "--plain", "--no-legend", f"--state={','.join(states)}", "muster-job@*.service"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
+
+
+def _active() -> set[str]:
+    return _units("active", "activating", "deactivating", "reloading")
+
+
+def _settle() -> None:
+    """Wait until no unit is on its way down."""
+    end = time.monotonic() + DEADLINE_S
+    while _units("deactivating") and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def _systemctl(verb: str, unit: str) -> None:
+    subprocess.run(["systemctl", verb, unit], stdin=subprocess.DEVNULL, check=False)
+
+
+def _as_user(*words: str) -> None:
+    owner = (records.ROOT / "runs").stat()
+    subprocess.run(
+        [sys.executable, "-I", sys.argv[0], *words],
+        user=owner.st_uid,
+        group=owner.st_gid,
+        extra_groups=[],
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )

@@ -1,0 +1,114 @@
+"""Why a run failed, in one line, read from the end of its log.
+
+A failing Spark program prints up to 300 lines of stack traces of two languages. The line that helps is the innermost
+cause: the exception that a Python worker raised, else the last `Caused by:`, else the exception itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+TAIL_BYTES = 512 * 1024
+"""How much of a log's end is looked at."""
+LONGEST = 400
+"""Characters of a reason."""
+
+_TRACEBACK = "Traceback (most recent call last):"
+_THREAD = re.compile(r'^Exception in thread "[^"]*" ')
+_JAVA = re.compile(r"^(?:[a-z_][\w$]*\.)+[A-Z][\w$]*(?::|$)")
+_LOG = re.compile(r"^\d\d(?:\d\d)?[/-]\d\d[/-]\d\d[ T]\d\d:\d\d:\d\d\S* (?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL) ")
+_NOISE = re.compile(
+    r"^\s|^$|^: |^Caused by: |^Driver stacktrace:|^\[Stage \d+:|^Exception ignored in|^WARNING: "
+    r"|^Using Spark's default log4j|^Setting default log level|^To adjust logging level"
+)
+_HEAP = re.compile(r"java\.lang\.OutOfMemoryError:? ?(.*)")
+_LOST = re.compile(r"ExecutorLostFailure \(executor (\S+).*?\) ?Reason: (.*)")
+_KILLED = re.compile(r"\b137\b|Remote RPC client disassociated")
+
+
+def find(log: str, *, status: int | None, signal: int = 0, out_of_memory: bool = False) -> str:
+    """Return the reason of a failure in one line.
+
+    Args:
+        log: the last part of what the program printed (see TAIL_BYTES).
+        status: its exit status; None when it never ended by itself.
+        signal: the number of the signal that killed it, else 0.
+        out_of_memory: True when the kernel killed it for memory.
+    """
+    lines = [line.rstrip() for line in log.replace("\r", "\n").split("\n")]
+    if memory := _memory(lines, killed=out_of_memory or signal == 9 or status == 137):
+        return _short(memory)
+    if signal:
+        return f"ended by signal {signal}"
+    found = _python(lines) or _jvm(lines) or _last(lines)
+    if not found:
+        return f"exit status {status}, and it said nothing" if status is not None else "it ended without a word"
+    suffix = "" if status in (0, 1, None) else f" (exit status {status})"
+    return _short(found, room=len(suffix)) + suffix
+
+
+def _memory(lines: Sequence[str], *, killed: bool) -> str:
+    """Return the reason when memory was what was missing, else ''."""
+    help_text = "take a smaller image size or batch, or machines with more memory"
+    if killed:
+        return f"out of memory: the machine's memory was used up and the program was killed; {help_text}"
+    for line in reversed(lines):
+        if heap := _HEAP.search(line):
+            return f"out of memory in Java ({heap[1].rstrip(' .') or 'heap'}); {help_text}"
+        if lost := _LOST.search(line):
+            if _KILLED.search(lost[2]):
+                return f"out of memory: executor {lost[1]} was killed; {help_text}"
+            return f"executor {lost[1]} was lost: {lost[2]}"
+    return ""
+
+
+def _python(lines: Sequence[str]) -> str:
+    """Return the exception of the last Python traceback, or the Java exception behind it; '' without a traceback."""
+    begin = max((index for index, line in enumerate(lines) if line.endswith(_TRACEBACK)), default=-1)
+    raised = next((i for i in range(begin + 1, len(lines)) if lines[i][:1].strip()), -1) if begin >= 0 else -1
+    if raised < 0:
+        return ""
+    text, after = lines[raised].removeprefix("pyspark.errors.exceptions.captured."), lines[raised + 1 :]
+    if "Py4JJavaError" in text:
+        outer = next((line[2:] for line in after if line.startswith(": ")), "")
+        return _java_cause(outer, after) or text
+    if text.endswith(":"):
+        text += " " + next((line.strip() for line in after if line.strip()), "")
+        return text
+    words = _words(after)
+    return f"{text}; {words[0]}" if len(words) == 1 else words[-1] if len(words) > 8 else text
+
+
+def _jvm(lines: Sequence[str]) -> str:
+    """Return the cause of the last exception that ended a Java thread, else ''."""
+    begin = max((index for index, line in enumerate(lines) if _THREAD.match(line)), default=-1)
+    return _java_cause(_THREAD.sub("", lines[begin]), lines[begin + 1 :]) if begin >= 0 else ""
+
+
+def _java_cause(outer: str, after: Sequence[str]) -> str:
+    """Return the last `Caused by:`, or `outer` when that already says the same and more."""
+    causes = [line.removeprefix("Caused by: ") for line in after if line.startswith("Caused by: ")]
+    if not causes or causes[-1] in outer:
+        return outer
+    return causes[-1]
+
+
+def _last(lines: Sequence[str]) -> str:
+    """Return the last line that says something, else the last error message of the log, else ''."""
+    words = _words(lines)
+    if words:
+        return words[-1]
+    errors = [_LOG.sub("", line) for line in lines if _LOG.match(line) and re.search(r" (ERROR|FATAL) ", line)]
+    return errors[-1] if errors else ""
+
+
+def _words(lines: Sequence[str]) -> list[str]:
+    """Return the lines that are neither log messages nor parts of stack traces."""
+    return [line for line in lines if not (_NOISE.match(line) or _LOG.match(line) or _JAVA.match(line))]
+
+
+def _short(text: str, room: int = 0) -> str:
+    """Return the text in one line of at most LONGEST characters, `room` of them left free."""
+    line = " ".join(text.split())
+    return line if len(line) + room <= LONGEST else line[: LONGEST - room - 1] + "…"

@@ -1,0 +1,138 @@
+"""What is known about runs: one folder per run, one JSON file in it, written atomically."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+ROOT = Path(os.environ.get("MUSTER_JOBS_ROOT", "/var/lib/muster"))
+SETTINGS = Path(os.environ.get("MUSTER_JOBS_SETTINGS", "/etc/muster/jobs.json"))
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}-[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
+QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "queued", "running", "succeeded", "failed", "cancelled"
+FINAL = frozenset((SUCCEEDED, FAILED, CANCELLED))
+KINDS = frozenset(("builtin", "python", "folder", "jar", "shell"))
+
+
+class Refused(Exception):
+    """What was asked cannot be done; the text is one line for the user."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run. Times are seconds since the epoch; `reason` is one line, empty unless it failed or was cancelled."""
+
+    run: str
+    name: str
+    kind: str
+    entry: str = ""
+    args: tuple[str, ...] = ()
+    main_class: str = ""
+    deps: bool = False
+    env: dict[str, str] = field(default_factory=dict)
+    submitter: str = ""
+    state: str = QUEUED
+    submitted: float = 0.0
+    started: float = 0.0
+    ended: float = 0.0
+    exit_status: int | None = None
+    reason: str = ""
+    boot: str = ""
+
+    def seconds(self, now: float) -> float:
+        """Return how long the run has been running, or ran."""
+        return round((self.ended or now) - self.started, 1) if self.started else 0.0
+
+
+def folder(run: str) -> Path:
+    """Return the folder of a run. Raises Refused when `run` is no run id."""
+    if not RUN_ID.fullmatch(run):
+        raise Refused(f"{run!r} is not the name of a run")
+    return ROOT / "runs" / run
+
+
+def load(run: str) -> Record:
+    """Return the record of a run. Raises Refused when there is none."""
+    try:
+        found = json.loads((folder(run) / "run.json").read_text())
+        return Record(**{**found, "args": tuple(found["args"])})
+    except FileNotFoundError:
+        raise Refused(f"there is no run {run}") from None
+    except (ValueError, TypeError, KeyError):
+        raise Refused(f"the record of {run} is damaged") from None
+
+
+def save(record: Record) -> None:
+    """Write the record of a run that is known, all or nothing."""
+    write(record, folder(record.run))
+
+
+def write(record: Record, home: Path) -> None:
+    """Write a record into the folder `home`, all or nothing."""
+    path = home / "run.json"
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(asdict(record), indent=1) + "\n")
+    fresh.replace(path)
+
+
+def every() -> list[Record]:
+    """Return all runs, the oldest first; damaged records are left out."""
+    found = []
+    for path in (ROOT / "runs").iterdir():
+        if RUN_ID.fullmatch(path.name):
+            with contextlib.suppress(Refused):
+                found.append(load(path.name))
+    return sorted(found, key=lambda record: (record.submitted, record.run))
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Hold the lock under which states change."""
+    with (ROOT / "runs" / ".lock").open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def change(run: str, *, only_from: frozenset[str], **fields: object) -> Record:
+    """Change fields of a record; nothing happens when its state is not in `only_from`. Returns what is there now."""
+    with locked():
+        record = load(run)
+        if record.state in only_from:
+            record = replace(record, **fields)  # type: ignore[arg-type]
+            save(record)
+        return record
+
+
+def ahead(run: str) -> list[Record]:
+    """Return the unfinished runs that were submitted before `run`."""
+    unfinished = [record for record in every() if record.state not in FINAL]
+    names = [record.run for record in unfinished]
+    return unfinished[: names.index(run)] if run in names else []
+
+
+def describe(record: Record) -> dict[str, object]:
+    """Return a record as the answer that programs read."""
+    answer = asdict(record)
+    answer["seconds"] = record.seconds(time.time())
+    answer["ahead"] = [other.run for other in ahead(record.run)] if record.state == QUEUED else []
+    answer["results"] = sorted(path.name for path in (folder(record.run) / "results").glob("*"))
+    return answer
+
+
+def notify(run: str, what: str) -> None:
+    """Wake the queue (see queue.py): it looks whenever this folder is not empty."""
+    (ROOT / "queue" / f"{run}.{what}").touch()
+
+
+def boot_id() -> str:
+    """Return an id that is new after each start of the machine."""
+    with contextlib.suppress(OSError):
+        started = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + "-" + started
+    return ""
