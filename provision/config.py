@@ -167,13 +167,15 @@ def _group(
     name: str, model: GroupModel, parsed: ConfigFile, shown: str, folders: tuple[Path, ...]
 ) -> NodeGroup:
     count = {"master": 1, "worker": None}.get(name, model.count)
+    provider = model.provider or parsed.provider
     return NodeGroup(
         name=name,
-        provider=model.provider or parsed.provider,
+        provider=provider,
         count=count,
         cores=model.cores,
         memory_gb=float(model.memory_gb),
         data_disk_gb=model.data_disk_gb,
+        options={"subnet": parsed.local.subnet} if provider == "local" and parsed.local.subnet else {},
         deep_learning=model.deep_learning,
         packages=_packages(model.packages),
         setup=_script(model.setup, shown, f"groups.{name}.setup", folders),
