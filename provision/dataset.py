@@ -1,0 +1,182 @@
+"""Data sets: what a folder of images and labels holds, its way into the object store, and what is there.
+
+Keys: `<name>/raw/images/<file>`, small files together in `<name>/raw/packs/<digest>.tar` (named in
+`<name>/raw/packs.json`), `<name>/raw/labels.csv` written last; `<name>/<part>_<size>/…` with a manifest.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from provision.labels import DatasetError, Source, scan
+from provision.store import HasStore, ObjectStore, StoredObject, open_store
+
+__all__ = ["DatasetError", "Uploaded", "list_sets", "remove", "source_to_store", "upload"]
+
+# A file up to this size travels in a pack: a store spends as long on a small object as on 200 KiB of a large one.
+SMALL = 256 << 10
+PACK_BYTES = 8 << 20
+THREADS = 8
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """What an upload did; objects (an image, or a pack of them) sent and found there already."""
+
+    images: int
+    sent: int
+    kept: int
+    unlabelled: int
+
+
+def source_to_store(
+    cluster: HasStore, name: str, folder: Path, labels: str, say: Callable[[str], None]
+) -> Uploaded:
+    """Send a folder of images with its labels to a cluster's object store. Raises DatasetError, StoreError."""
+    source = scan(folder, labels)
+    with open_store(cluster) as store:
+        return upload(store, name, source, say)
+
+
+def upload(store: ObjectStore, name: str, source: Source, say: Callable[[str], None]) -> Uploaded:
+    """Send a source to the store: only what is not there yet, the labels last. Raises StoreError."""
+    there = {item.key: item for item in store.objects(f"{name}/raw/")}
+    packs: dict[str, list[str]] = {}
+    counts = {"sent": 0, "kept": 0, "images": 0}
+
+    def send(item: tuple[str, bytes | Path, list[str]]) -> None:
+        key, content, members = item
+        if _same(there.get(key), content):
+            counts["kept"] += 1
+        else:
+            store.write(key, content)
+            counts["sent"] += 1
+        if key.endswith(".tar"):
+            packs[key] = members
+        counts["images"] += len(members)
+        say(f"uploading: {counts['images']} of {len(source.images)} images")
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for batch in _batches(_items(name, source), THREADS * 4):
+            list(pool.map(send, batch))
+    store.write(f"{name}/raw/packs.json", json.dumps(dict(sorted(packs.items()))).encode())
+    store.remove([key for key in there if key.endswith(".tar") and key not in packs])
+    store.write(f"{name}/raw/labels.csv", source.labels_csv().encode())
+    return Uploaded(len(source.images), counts["sent"], counts["kept"], len(source.unlabelled))
+
+
+def pack(members: Sequence[tuple[str, bytes]]) -> bytes:
+    """Return a tar archive of files; the same files give the same bytes."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in members:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def list_sets(cluster: HasStore) -> list[dict[str, Any]]:
+    """Return what is in a cluster's object store: name, rows (images for raw data), bytes. Raises StoreError."""
+    with open_store(cluster) as store:
+        return sets_in(store)
+
+
+def sets_in(store: ObjectStore) -> list[dict[str, Any]]:
+    """Return the raw data and the complete sets in a store, by name. Raises StoreError."""
+    sizes: dict[str, int] = {}
+    rows: dict[str, int] = {}
+    for item in store.objects():
+        parts = item.key.split("/")
+        if len(parts) < 3:
+            continue
+        name = "/".join(parts[:2])
+        sizes[name] = sizes.get(name, 0) + item.bytes
+        if parts[2] == "manifest.json":
+            rows[name] = int(json.loads(store.read(item.key))["rows"])
+        elif parts[1:3] == ["raw", "images"]:
+            rows[name] = rows.get(name, 0) + 1
+        elif parts[1:3] == ["raw", "packs.json"]:
+            rows[name] = rows.get(name, 0) + sum(map(len, json.loads(store.read(item.key)).values()))
+    return [{"name": name, "rows": rows.get(name, 0), "bytes": sizes[name]} for name in sorted(sizes)]
+
+
+def remove(cluster: HasStore, name: str) -> int:
+    """Delete a data set (`digits`) or one part of it (`digits/train_16`, `digits/raw`); return how many objects.
+
+    Raises DatasetError when the store has no such data, StoreError.
+    """
+    with open_store(cluster) as store:
+        return remove_from(store, name)
+
+
+def remove_from(store: ObjectStore, name: str) -> int:
+    """See `remove`."""
+    keys = [item.key for item in store.objects(f"{name.strip('/')}/")]
+    if not keys:
+        known = sorted({entry["name"] for entry in sets_in(store)})
+        raise DatasetError(
+            what="there is no such data in the object store", where=name, remedy=f"There is: {known}."
+        )
+    # What says that a set exists goes first, so that half a set is never taken for a whole one.
+    marks = [key for key in keys if key.endswith(("/manifest.json", "/raw/labels.csv"))]
+    store.remove(marks)
+    store.remove([key for key in keys if key not in set(marks)])
+    return len(keys)
+
+
+def _items(name: str, source: Source) -> Iterator[tuple[str, bytes | Path, list[str]]]:
+    """What to write: (key, content, images in it). Small images are packed in the order of their names."""
+    waiting: list[tuple[str, bytes]] = []
+    size = 0
+    for image, path in sorted(source.images.items()):
+        length = path.stat().st_size
+        if length > SMALL:
+            yield f"{name}/raw/images/{image}", path, [image]
+            continue
+        if size + length > PACK_BYTES and waiting:
+            yield _packed(name, waiting)
+            waiting, size = [], 0
+        waiting.append((image, path.read_bytes()))
+        size += length
+    if waiting:
+        yield _packed(name, waiting)
+
+
+def _packed(name: str, members: Sequence[tuple[str, bytes]]) -> tuple[str, bytes, list[str]]:
+    content = pack(members)
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return f"{name}/raw/packs/{digest}.tar", content, [image for image, _ in members]
+
+
+def _batches(
+    items: Iterator[tuple[str, bytes | Path, list[str]]], count: int
+) -> Iterator[list[tuple[str, bytes | Path, list[str]]]]:
+    """Cut a stream into lists, so that only a few packs are in memory at a time."""
+    batch = []
+    for item in items:
+        batch.append(item)
+        if len(batch) >= count:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _same(stored: StoredObject | None, content: bytes | Path) -> bool:
+    """Say whether an object holds this content already: by size, and by MD5 where the store tells one."""
+    if stored is None:
+        return False
+    size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    if stored.bytes != size or len(stored.md5) != 32:
+        return stored.bytes == size
+    data = content if isinstance(content, bytes) else content.read_bytes()
+    return hashlib.md5(data, usedforsecurity=False).hexdigest() == stored.md5

@@ -1,0 +1,77 @@
+"""`muster_run`: run one of our programs on a node, show its progress while it runs, read its answer."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import threading
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+display = Display()
+LOOK_EVERY_S = 2.0
+
+
+class ActionModule(ActionBase):
+    """Arguments: `argv` (list), `progress` (a file of one line on the node), `accept` (exit statuses that are no failure).
+
+    The program's last line on standard output is JSON and becomes `result`; its `changed` is the task's. When it
+    fails, its last line on standard error is the message.
+    """
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the task."""
+        outcome: dict[str, Any] = super().run(tmp, task_vars)
+        argv = self._task.args.get("argv")
+        if not isinstance(argv, list) or set(self._task.args) - {"argv", "progress", "accept"}:
+            raise AnsibleActionFail(
+                "muster_run takes argv (a list), progress (a path) and accept (a list of numbers)"
+            )
+        if self._task.check_mode:
+            return outcome | {"skipped": True, "msg": "the program has no check mode"}
+        answer = self._watched(
+            shlex.join(str(word) for word in argv), self._task.args.get("progress", ""), task_vars
+        )
+        outcome["rc"] = answer["rc"]
+        lines = str(answer["stdout"]).strip().splitlines()
+        if answer["rc"] not in (0, *self._task.args.get("accept", ())):
+            told = [line for line in str(answer["stderr"]).splitlines() if line.strip()] or lines
+            reason = told[-1] if told else f"exit status {answer['rc']}"
+            return outcome | {"failed": True, "msg": reason, "stderr_lines": told[-40:]}
+        try:
+            outcome["result"] = json.loads(lines[-1])
+        except (IndexError, ValueError):
+            return outcome | {"failed": True, "msg": f"{argv[0]} gave no answer", "stderr_lines": lines[-40:]}
+        outcome["changed"] = bool(outcome["result"].get("changed"))
+        return outcome
+
+    def _watched(self, command: str, progress: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        ended = threading.Event()
+        host = (task_vars or {}).get("inventory_hostname", "")
+
+        def look() -> None:
+            shown = ""
+            while not ended.wait(LOOK_EVERY_S):
+                line = self._low_level_execute_command(f"cat {shlex.quote(progress)} 2>/dev/null")[
+                    "stdout"
+                ].strip()
+                if line and line != shown:
+                    display.display(f"  {host}: {line}")
+                    shown = line
+
+        watcher = threading.Thread(target=look, daemon=True)
+        if progress:
+            watcher.start()
+        try:
+            result: dict[str, Any] = self._low_level_execute_command(command)
+            return result
+        finally:
+            ended.set()
+            if progress:
+                watcher.join()

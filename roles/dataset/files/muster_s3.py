@@ -1,0 +1,184 @@
+"""A small S3 client on the standard library: what staging and preprocessing need, on every node.
+
+It signs requests (AWS Signature Version 4), keeps connections open, and retries what may be retried. One client is
+used by one thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import json
+import time
+import urllib.parse
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+SETTINGS = Path("/etc/muster/store.json")
+ATTEMPTS = 4
+CHUNK = 1 << 20
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+class StoreError(Exception):
+    """The object store refused a request or does not answer; the text is one line."""
+
+
+class NotFound(StoreError):
+    """There is no such object."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the store is and who asks. `endpoint` is a URL such as http://object-store:8080."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    container: str
+    region: str = "us-east-1"
+
+    @classmethod
+    def load(cls, path: Path = SETTINGS) -> Settings:
+        """Read the node's settings file. Raises StoreError when it cannot be read."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise StoreError(f"{path}: {error}") from error
+
+
+def signature(settings: Settings, method: str, path: str, query: str, headers: dict[str, str]) -> str:
+    """Return the Authorization header for a request; `headers` has host, x-amz-date and x-amz-content-sha256."""
+    names = ";".join(sorted(headers))
+    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+    canonical = "\n".join([method, path, query, lines, names, headers["x-amz-content-sha256"]])
+    moment = headers["x-amz-date"]
+    scope = f"{moment[:8]}/{settings.region}/s3/aws4_request"
+    text = "\n".join(["AWS4-HMAC-SHA256", moment, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = f"AWS4{settings.secret_key}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    sign = hmac.digest(key, text.encode(), "sha256").hex()
+    return (
+        f"AWS4-HMAC-SHA256 Credential={settings.access_key}/{scope}, SignedHeaders={names}, Signature={sign}"
+    )
+
+
+def _quote(text: str, safe: str = "") -> str:
+    return urllib.parse.quote(text, safe=f"-_.~{safe}")
+
+
+class Client:
+    """Objects of one container."""
+
+    def __init__(self, settings: Settings, timeout_s: float = 60) -> None:
+        self.settings = settings
+        self._timeout_s = timeout_s
+        self._url = urllib.parse.urlsplit(settings.endpoint)
+        self._connection: http.client.HTTPConnection | None = None
+
+    def get(self, key: str) -> bytes:
+        """Return an object's content. Raises NotFound, StoreError."""
+        return self._send("GET", key)
+
+    def download(self, key: str, target: IO[bytes]) -> str:
+        """Write an object's content to `target` and return its SHA-256. Raises NotFound, StoreError."""
+        failure: Exception | None = None
+        for attempt in range(ATTEMPTS):
+            target.seek(0)
+            target.truncate()
+            digest = hashlib.sha256()
+            try:
+                answer = self._request("GET", key, {}, b"")
+                self._check(answer, key)
+                while block := answer.read(CHUNK):
+                    digest.update(block)
+                    target.write(block)
+                if answer.length:
+                    raise http.client.IncompleteRead(b"", answer.length)
+            except (OSError, http.client.HTTPException, _Busy) as error:
+                failure = error
+                self.close()
+                time.sleep(0.2 * 4**attempt)
+            else:
+                return digest.hexdigest()
+        raise self._gone(failure)
+
+    def put(self, key: str, content: bytes) -> None:
+        """Write an object. Raises StoreError."""
+        self._send("PUT", key, body=content)
+
+    def names(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """List objects whose key starts with `prefix`: (key, bytes), in order. Raises StoreError."""
+        query, token = {"list-type": "2", "prefix": prefix}, ""
+        while True:
+            text = self._send("GET", "", query={**query, **({"continuation-token": token} if token else {})})
+            root = ElementTree.fromstring(text)  # noqa: S314  the answer of our own store
+            space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
+            for item in root.iter(f"{space}Contents"):
+                yield item.findtext(f"{space}Key") or "", int(item.findtext(f"{space}Size") or 0)
+            token = root.findtext(f"{space}NextContinuationToken") or ""
+            if not token:
+                return
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection.close()
+            self._connection = None
+
+    def _send(self, method: str, key: str, query: dict[str, str] | None = None, body: bytes = b"") -> bytes:
+        failure: Exception | None = None
+        for attempt in range(ATTEMPTS):
+            try:
+                answer = self._request(method, key, query or {}, body)
+                self._check(answer, key)
+                return answer.read()
+            except (OSError, http.client.HTTPException, _Busy) as error:
+                failure = error
+                self.close()
+                time.sleep(0.2 * 4**attempt)
+        raise self._gone(failure)
+
+    def _request(self, method: str, key: str, query: dict[str, str], body: bytes) -> http.client.HTTPResponse:
+        path = _quote(f"/{self.settings.container}" + (f"/{key}" if key else ""), safe="/")
+        text = "&".join(f"{_quote(name)}={_quote(value)}" for name, value in sorted(query.items()))
+        headers = {
+            "host": self._url.netloc,
+            "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
+            "x-amz-content-sha256": hashlib.sha256(body).hexdigest() if body else EMPTY_SHA256,
+        }
+        headers["Authorization"] = signature(self.settings, method, path, text, headers)
+        if self._connection is None:
+            kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+            self._connection = kind(self._url.netloc, timeout=self._timeout_s)
+        self._connection.request(
+            method, f"{path}?{text}" if text else path, body=body or None, headers=headers
+        )
+        return self._connection.getresponse()
+
+    def _check(self, answer: http.client.HTTPResponse, key: str) -> None:
+        if answer.status in (200, 204, 206):
+            return
+        text = answer.read()[:2000].decode(errors="replace")
+        if answer.status == 404:
+            raise NotFound(f"the object store has no {key or 'such container'}")
+        if answer.status >= 500 or answer.status == 429:
+            raise _Busy(f"HTTP {answer.status} for {key}")
+        code = text.partition("<Code>")[2].partition("</Code>")[0] or answer.reason
+        raise StoreError(
+            f"the object store at {self.settings.endpoint} refuses {key}: HTTP {answer.status} {code}"
+        )
+
+    def _gone(self, failure: Exception | None) -> StoreError:
+        return StoreError(f"the object store at {self.settings.endpoint} does not answer ({failure})")
+
+
+class _Busy(Exception):
+    """The store answered that it cannot answer now."""
