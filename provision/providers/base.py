@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, Plan
 
-
 Machines = list[Machine]  # inside the class, `list` is the verb
 
 
@@ -43,4 +42,4 @@ class Provider(ABC):
 
     @abstractmethod
     def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
-        """Delete machines and return when they are gone; with the last one goes all that the cluster shared."""
+        """Delete machines and return when they are gone; with the last one goes what the cluster shared."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import secrets
 import signal
 import socket
@@ -33,7 +32,7 @@ GROUP = NodeGroup("worker", "local", None, 1, 0.5, 1)
 USER_DATA = """\
 #cloud-config
 bootcmd:
-  - [sh, -c, "test -e /etc/ssh/ssh_host_ed25519_key || ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key"]
+  - [cloud-init-per, instance, key, ssh-keygen, -q, -t, ed25519, -N, "", -f, /etc/ssh/ssh_host_ed25519_key]
 ssh_deletekeys: false
 ssh_genkeytypes: []
 users:
@@ -62,7 +61,7 @@ def cluster(provider: LocalProvider) -> Iterator[ClusterIdentity]:
     assert traces(identity, units) == []
 
 
-def request(cluster: ClusterIdentity, count: int = 2, token: str = "t1") -> CreateRequest:
+def request(cluster: ClusterIdentity, count: int = 2, token: str = "t1") -> CreateRequest:  # noqa: S107  no password
     names = tuple(f"ptest-worker-{number}" for number in range(1, count + 1))
     return CreateRequest(cluster, GROUP, names, token, USER_DATA, "", {})
 
@@ -76,7 +75,7 @@ def units_of(cluster: ClusterIdentity) -> set[str]:
 
 
 def traces(cluster: ClusterIdentity, units: set[str]) -> list[str]:
-    """Everything on this computer that belongs to the cluster; others work at the same time and do not count."""
+    """What on this computer belongs to the cluster; others work at the same time and do not count."""
     listings = [
         Path("/proc/self/mountinfo").read_text(),
         output("losetup", "--list", "--noheadings"),
@@ -205,13 +204,14 @@ def killed_helper(verb: str, body: dict[str, object], after_s: float) -> None:
 def test_a_helper_killed_at_any_moment(provider: LocalProvider, cluster: ClusterIdentity) -> None:
     wanted = request(cluster)
     body: dict[str, object] = {
-        "cluster": cluster.name, "cluster_id": cluster.id, "group": group_request(GROUP), "names": list(wanted.names),
-        "token": wanted.token, "user_data": USER_DATA, "image": "", "labels": {}, "inherit": {},
+        "cluster": cluster.name, "cluster_id": cluster.id, "group": group_request(GROUP),
+        "names": list(wanted.names), "token": wanted.token, "user_data": USER_DATA, "image": "",
+        "labels": {}, "inherit": {},
     }  # fmt: skip
     seen: set[str] = set()
     moments = [0.04, 0.1, 0.16, 0.22, 0.3]
     for moment in moments:
-        killed_helper("create", body, moment + random.uniform(0, 0.05))
+        killed_helper("create", body, moment)
         machines = provider.create(wanted)
         assert [machine.state for machine in machines] == [NodeState.RUNNING] * 2
         assert len(provider.list(cluster)) == 2

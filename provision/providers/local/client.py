@@ -1,4 +1,4 @@
-"""Talking to the root helper: directly when this process is root, else through `sudo -n` and an installed copy."""
+"""Talking to the root helper: directly when this process is root, else by `sudo -n` and an installed copy."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from provision.errors import MusterError, NotReady, ProviderError
 
 PACKAGE = Path(__file__).resolve().parent / "helper"
 INSTALLED = Path("/usr/local/libexec/muster-local")
+INSTALL = ("install", "-D", "-o", "root", "-g", "root", "-m", "0755")
 INTERPRETER = "/usr/bin/python3 -IS"
 DIRECT = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from helper.main import main; raise SystemExit(main())"
@@ -31,7 +32,7 @@ PROXY_KEYS = ("http_proxy", "https_proxy", "no_proxy")
 Say = Callable[[str], None]
 
 
-def call(verb: str, request: Mapping[str, Any] | None = None, *, say: Say | None = None) -> Any:  # noqa: ANN401  JSON
+def call(verb: str, request: Mapping[str, Any] | None = None, *, say: Say | None = None) -> Any:  # noqa: ANN401
     """Let the helper carry out one verb.
 
     Args:
@@ -137,9 +138,11 @@ def _require_installed() -> None:
         return
     try:
         done = subprocess.run(
-            ["sudo", "-n", "install", "-D", "-o", "root", "-g", "root", "-m", "0755", "/dev/stdin", str(INSTALLED)],
-            input=wanted, capture_output=True, check=False,
-        )  # fmt: skip
+            ["sudo", "-n", *INSTALL, "/dev/stdin", str(INSTALLED)],
+            input=wanted,
+            capture_output=True,
+            check=False,
+        )
     except FileNotFoundError:
         raise NotReady(
             what="local machines need root, and there is no sudo here", remedy="Run it as root."
@@ -165,7 +168,7 @@ def how_to_allow() -> str:
 
 
 def inherited() -> dict[str, dict[str, str]]:
-    """The proxy and pip settings of this user, which machines are to share (the helper adds apt's and the CAs)."""
+    """The proxy and pip settings of this user, for machines to share (the helper adds apt's and the CAs)."""
     proxy = {key: os.environ.get(key) or os.environ.get(key.upper()) or "" for key in PROXY_KEYS}
     pip: dict[str, str] = {}
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")

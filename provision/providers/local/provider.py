@@ -25,7 +25,7 @@ class LocalProvider(Provider):
         ]
         block = spec.options.get("local")
         subnet = block.get("subnet", "") if isinstance(block, Mapping) else ""
-        client.call("ready", {"groups": groups, "subnet": subnet})
+        client.call("ready", {"cluster": spec.name, "groups": groups, "subnet": subnet})
 
     def list(self, cluster: ClusterIdentity) -> Machines:
         """Return the cluster's machines, their states seen from their processes."""
@@ -61,7 +61,7 @@ class LocalProvider(Provider):
         self._do("stop", cluster, machines)
 
     def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
-        """Delete machines; without any, still remove what an interrupted delete left of the cluster's network."""
+        """Delete machines; without any, still remove what an interrupted delete left of the network."""
         self._do("delete", cluster, machines)
 
     @staticmethod

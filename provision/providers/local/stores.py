@@ -46,11 +46,17 @@ def store_open(
         user_data: first-boot data of its machine.
         group: its size (`cores`, `memory_gb`; `data_disk_gb` should be 0: data lies on this computer's disk).
     """
-    known = client.call("store-open", {
-        "store": name, "cluster_id": cluster.id, "public_key": public_key, "image": image, "user_data": user_data,
-        "group": {"cores": group.cores, "memory_gb": group.memory_gb, "data_disk_gb": group.data_disk_gb},
+    size = {"cores": group.cores, "memory_gb": group.memory_gb, "data_disk_gb": group.data_disk_gb}
+    request = {
+        "store": name,
+        "cluster_id": cluster.id,
+        "public_key": public_key,
+        "image": image,
+        "user_data": user_data,
+        "group": size,
         "inherit": client.inherited(),
-    })  # fmt: skip
+    }
+    known = client.call("store-open", request)
     return OpenStore(
         name=name,
         address=known["address"],
@@ -62,7 +68,7 @@ def store_open(
 
 
 def store_close(name: str, cluster: ClusterIdentity) -> bool:
-    """Detach a cluster; return whether the machine was stopped because nobody uses it any more. Idempotent."""
+    """Detach a cluster; return whether the machine was stopped as nobody uses it any more. Idempotent."""
     return bool(client.call("store-close", {"store": name, "cluster_id": cluster.id})["stopped"])
 
 

@@ -23,17 +23,17 @@ def test_unknown_providers_are_refused_in_one_line() -> None:
 
 
 def test_not_ready_and_other_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_helper(monkeypatch, "print('{\"error\": \"no room\", \"kind\": \"not_ready\"}')")
+    fake_helper(monkeypatch, 'print(\'{"error": "no room", "kind": "not_ready"}\')')
     with pytest.raises(NotReady, match="no room"):
         client.call("create", {})
-    fake_helper(monkeypatch, "print('{\"error\": \"oh\", \"kind\": \"failed\"}')")
+    fake_helper(monkeypatch, 'print(\'{"error": "oh", "kind": "failed"}\')')
     with pytest.raises(ProviderError, match="oh"):
         client.call("create", {})
 
 
 def test_progress_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_helper(
-        monkeypatch, "import sys; sys.stderr.write('{\"say\": \"building\"}\\n'); print('{\"ok\": [1]}')"
+        monkeypatch, 'import sys; sys.stderr.write(\'{"say": "building"}\\n\'); print(\'{"ok": [1]}\')'
     )
     told: list[str] = []
     assert client.call("image-base", say=told.append) == [1]
@@ -73,7 +73,9 @@ def test_the_helper_as_one_file_is_reproducible_and_runs(tmp_path: Path) -> None
     assert client.archive() == client.archive()
     file = tmp_path / "muster-local"
     file.write_bytes(client.archive())
-    done = subprocess.run([sys.executable, "-IS", file, "nonsense"], input="{}", capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-IS", file, "nonsense"], input="{}", capture_output=True, text=True
+    )
     assert "unknown verb" in done.stdout
 
 
@@ -83,7 +85,9 @@ def test_settings_of_this_user_are_handed_on(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     monkeypatch.delenv("https_proxy", raising=False)
     (tmp_path / ".config" / "pip").mkdir(parents=True)
-    (tmp_path / ".config" / "pip" / "pip.conf").write_text("[global]\nindex-url = https://index/%%40\nunknown = 1\n")
+    (tmp_path / ".config" / "pip" / "pip.conf").write_text(
+        "[global]\nindex-url = https://index/%%40\nunknown = 1\n"
+    )
     monkeypatch.setenv("PIP_TRUSTED_HOST", "index")
     found = client.inherited()
     assert found["proxy"]["https_proxy"] == "http://proxy:3128"

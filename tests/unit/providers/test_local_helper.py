@@ -48,8 +48,8 @@ def recording(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def node(name: str = "retina-worker-1", cluster: str = CLUSTER, **changes: Any) -> Node:
     values: dict[str, Any] = {
         "name": name, "group": "worker", "cluster_id": cluster, "unit": "0123456789", "token": "t1",
-        "address": "10.77.1.10", "cores": 2.0, "memory_mb": 2048, "disk_gb": 10, "image": "", "lower": ["base-1"],
-        "created": 1.0, "owner": 0,
+        "address": "10.77.1.10", "cores": 2.0, "memory_mb": 2048, "disk_gb": 10, "image": "",
+        "lower": ["base-1"], "created": 1.0, "owner": 0,
     }  # fmt: skip
     return Node(**(values | changes))
 
@@ -57,15 +57,18 @@ def node(name: str = "retina-worker-1", cluster: str = CLUSTER, **changes: Any) 
 def request(**changes: Any) -> dict[str, Any]:
     group = {"name": "worker", "cores": 2, "memory_gb": 2, "data_disk_gb": 10}
     return {
-        "cluster": "retina", "cluster_id": CLUSTER, "group": group, "names": ["retina-worker-1", "retina-worker-2"],
-        "token": "t1", "user_data": "#cloud-config\n", "image": "", "labels": {},
+        "cluster": "retina", "cluster_id": CLUSTER, "group": group,
+        "names": ["retina-worker-1", "retina-worker-2"], "token": "t1",
+        "user_data": "#cloud-config\n", "image": "", "labels": {},
     } | changes  # fmt: skip
 
 
 # --- validation
 
 
-@pytest.mark.parametrize("bad", ["", "A", "1a", "a/b", "..", "a b", "a\n", "a.b", "-a", "a-", "a" * 42, None, 3, "ä"])
+@pytest.mark.parametrize(
+    "bad", ["", "A", "1a", "a/b", "..", "a b", "a\n", "a.b", "-a", "a-", "a" * 42, None, 3, "ä"]
+)
 def test_names_that_could_lead_anywhere_are_refused(bad: object) -> None:
     with pytest.raises(HelperError) as caught:
         validate.name(bad)
@@ -102,7 +105,9 @@ def test_numbers(bad: object) -> None:
         validate.number(bad, "cores", 0.1, 64)
 
 
-@pytest.mark.parametrize("bad", ["", "ssh-ed25519 short", "ssh-ed25519 AAAA\nssh-rsa BBBB", 'command="sh" ssh-ed25519 ' + "A" * 40])
+@pytest.mark.parametrize(
+    "bad", ["", "ssh-ed25519 short", "ssh-ed25519 AAAA\nssh-rsa BBBB", 'command="sh" ssh-ed25519 ' + "A" * 40]
+)
 def test_public_keys(bad: object) -> None:
     with pytest.raises(HelperError):
         validate.public_key(bad)
@@ -174,7 +179,9 @@ def test_memory_counts_all_clusters_but_neither_dying_machines_nor_resting_store
 
 def test_too_many_nodes_says_how_many_fit() -> None:
     with pytest.raises(HelperError, match=r"1000 more nodes need 2001\.0 GiB .* 4 more fit"):
-        capacity.require_memory(Registry(), [capacity.Wish(1, 3072), capacity.Wish(999, 2048)], 10 * 1024 + 500)
+        capacity.require_memory(
+            Registry(), [capacity.Wish(1, 3072), capacity.Wish(999, 2048)], 10 * 1024 + 500
+        )
 
 
 # --- registry and idempotency
@@ -297,7 +304,8 @@ def test_an_old_base_is_kept_when_it_cannot_be_renewed(root: Path, monkeypatch: 
 def test_the_reason_of_a_failed_build_is_one_useful_line() -> None:
     output = (
         "I: running apt-get update...\nErr:1 http://mirror trixie InRelease\n  Could not resolve 'mirror'\n"
-        "E: Failed to fetch http://mirror/InRelease  Could not resolve 'mirror'\nE: mmdebstrap failed to run\n"
+        "E: Failed to fetch http://mirror/InRelease  Could not resolve 'mirror'\n"
+        "E: mmdebstrap failed to run\n"
     )
     assert bootstrap.failure(output).startswith("Failed to fetch http://mirror/InRelease")
     assert bootstrap.is_network(output)

@@ -12,18 +12,19 @@ from .system import run, say
 
 SUITE = "trixie"
 PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "nftables", "iproute2", "cloud-init", "python3",
-    "python3-apt", "python3-venv", "ca-certificates", "rsync", "acl", "libpam-systemd", "procps", "e2fsprogs", "curl",
-    "zstd",
+    "systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "nftables", "iproute2", "cloud-init",
+    "python3", "python3-apt", "python3-venv", "ca-certificates", "rsync", "acl", "libpam-systemd", "procps",
+    "e2fsprogs", "curl", "zstd",
 )  # fmt: skip
-DPKG = "".join(f"path-exclude={path}\n" for path in (
-    "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*",
-)) + "path-include=/usr/share/locale/locale.alias\n"  # fmt: skip
+EXCLUDED = ("doc", "man", "locale", "info", "lintian")
+DPKG = "".join(f"path-exclude=/usr/share/{name}/*\n" for name in EXCLUDED)
+DPKG += "path-include=/usr/share/locale/locale.alias\n"
 MASKED = (
-    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service",
-    "fstrim.timer", "console-getty.service", "container-getty@.service", "getty@.service", "getty-static.service",
-    "tmp.mount", "dev-hugepages.mount",     "systemd-networkd-wait-online.service", "systemd-firstboot.service", "ssh.socket", "systemd-resolved.service",
-    "systemd-pstore.service", "modprobe@.service", "cloud-init-hotplugd.socket",
+    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
+    "e2scrub_reap.service", "fstrim.timer", "console-getty.service", "container-getty@.service",
+    "getty@.service", "getty-static.service", "tmp.mount", "dev-hugepages.mount",
+    "systemd-networkd-wait-online.service", "systemd-firstboot.service", "ssh.socket",
+    "systemd-resolved.service", "systemd-pstore.service", "modprobe@.service", "cloud-init-hotplugd.socket",
 )  # fmt: skip
 # Only what first boot uses: each module that is not loaded saves time on every node.
 CLOUD = """\
@@ -47,7 +48,17 @@ FILES = {
 }
 ATTEMPTS = 3
 # However this process ends, the build and all that it mounted end with it.
-TIED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")
+TIED = (
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "unshare",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount",
+    "--mount-proc",
+)
 
 
 def recipe() -> str:

@@ -65,8 +65,9 @@ def require_memory(registry: Registry, wishes: Sequence[Wish], total_mb: int) ->
     if needed > free or count > MAX_NODES:
         others = f", of which {given / 1024:.1f} GiB are given to {len(holders)} nodes" if given else ""
         raise HelperError(
-            f"{count} more nodes need {needed / 1024:.1f} GiB of memory; this computer has {total_mb / 1024:.1f} GiB"
-            f"{others}: {fits} more fit; ask for fewer nodes or lower memory_gb",
+            f"{count} more nodes need {needed / 1024:.1f} GiB of memory; "
+            f"this computer has {total_mb / 1024:.1f} GiB{others}: "
+            f"{fits} more fit; ask for fewer nodes or lower memory_gb",
             kind="not_ready",
         )
 
@@ -93,10 +94,12 @@ def require_tools() -> None:
 
 def require_mount() -> None:
     """Check that mounting is permitted, in a mount namespace that ends with the check."""
-    done = run(["unshare", "--mount", "mount", "-t", "tmpfs", "muster-probe", str(ROOT / "nodes")], check=False)
+    done = run(
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "muster-probe", str(ROOT / "nodes")], check=False
+    )
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
         raise HelperError(
-            f"this computer does not permit mounting ({reason}); inside a container it must be a privileged one",
+            f"this computer does not permit mounting ({reason}); a container must be a privileged one",
             kind="not_ready",
         )

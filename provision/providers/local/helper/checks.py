@@ -33,11 +33,12 @@ def ready(request: dict[str, Any]) -> None:
         return
     capacity.require_memory(state, wishes, capacity.total_memory_mb())
     capacity.require_disk(count, f"{count} more nodes")
-    cluster_id = request.get("cluster_id")
-    if cluster_id and validate.hex_id(cluster_id) in state.networks:
-        return
+    wish = validate.subnet(request.get("subnet"))
+    known = [net for net in state.networks.values() if net.name == request.get("cluster")]
+    if any(wish in ("", net.subnet) and net.owner == registry.caller() for net in known):
+        return  # it grows in the subnet that it has
     taken = [*network.host_networks(), *(IPv4Network(net.subnet) for net in state.networks.values())]
-    network.choose(taken, validate.subnet(request.get("subnet")))
+    network.choose(taken, wish)
 
 
 def prepare_root() -> None:

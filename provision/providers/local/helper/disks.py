@@ -30,8 +30,9 @@ def require_space(needed: int, what: str) -> None:
     free = shutil.disk_usage(ROOT).free
     if free < needed + RESERVE:
         raise HelperError(
-            f"{what} needs {needed / 1024**3:.1f} GiB and {RESERVE / 1024**3:.0f} GiB must stay free on the disk of "
-            f"{ROOT}, which has {free / 1024**3:.1f} GiB; free some, or run `./muster images prune`",
+            f"{what} needs {needed / 1024**3:.1f} GiB and {RESERVE / 1024**3:.0f} GiB must stay free "
+            f"on the disk of {ROOT}, which has {free / 1024**3:.1f} GiB; "
+            f"free some, or run `./muster images prune`",
             kind="not_ready",
         )
 
@@ -57,7 +58,8 @@ def mount_root(node: Node) -> Path:
             )
     for name in ("root", "upper", "work"):
         (node.directory / name).mkdir(parents=True, exist_ok=True)
-    options = f"lowerdir={':'.join(map(str, lower_paths(node)))},upperdir={node.directory}/upper,workdir={node.directory}/work"
+    lower = ":".join(map(str, lower_paths(node)))
+    options = f"lowerdir={lower},upperdir={node.directory}/upper,workdir={node.directory}/work"
     done = run(["mount", "-t", "overlay", "-o", options, f"muster-{node.unit}", str(root)], check=False)
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]

@@ -1,7 +1,7 @@
 """Images on this computer: bases made by mmdebstrap, and layers, each the changes of one builder machine.
 
-`images/<id>/root` is the tree, `images/<id>/meta.json` says what it is. A directory appears under its name only
-when it is complete; everything unfinished lies in `images/.tmp-<pid>-…` and is removed by the next run.
+`images/<id>/root` is the tree, `images/<id>/meta.json` says what it is. A directory appears under its name
+only when it is complete; everything unfinished lies in `images/.tmp-<pid>-…` and is removed by the next run.
 """
 
 from __future__ import annotations
@@ -86,9 +86,8 @@ def base(request: dict[str, Any]) -> dict[str, Any]:
         except HelperError as error:
             if not usable or request.get("refresh"):
                 raise
-            say(
-                f"the base image is {_age_days(usable[-1]):.0f} days old and could not be refreshed ({error}); kept"
-            )
+            days = f"{_age_days(usable[-1]):.0f}"
+            say(f"the base image is {days} days old and could not be refreshed ({error}); kept")
             return asdict(usable[-1])
 
 
@@ -124,7 +123,7 @@ def _finish(temporary: Path, image: Image) -> Image:
 
 
 def commit(request: dict[str, Any]) -> dict[str, Any]:
-    """Make the changes of a builder machine a layer; the machine is ended, and its disks are gone after it."""
+    """Make the changes of a builder machine a layer; the machine is ended, its disks are used up."""
     key = validate.token(request.get("key"), "image key")
     cluster_id = validate.hex_id(request.get("cluster_id"))
     name = validate.name(request["name"]) if request.get("name") else ""
@@ -156,10 +155,16 @@ def commit(request: dict[str, Any]) -> dict[str, Any]:
         temporary.mkdir(parents=True)
         (node.directory / "upper").rename(temporary / "root")
         layer.clean(temporary / "root")
-        return asdict(_finish(temporary, Image(
-            id=key, kind="layer", base=node.lower[-1], created=time.time(), size=tree_size(temporary / "root"),
-            owner=registry.caller(), meta=meta,
-        )))  # fmt: skip
+        made = Image(
+            id=key,
+            kind="layer",
+            base=node.lower[-1],
+            created=time.time(),
+            size=tree_size(temporary / "root"),
+            owner=registry.caller(),
+            meta=meta,
+        )
+        return asdict(_finish(temporary, made))
 
 
 def users(image: Image, state: Registry, images: list[Image]) -> list[str]:

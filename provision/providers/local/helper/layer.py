@@ -7,16 +7,18 @@ from pathlib import Path
 
 # Relative to the root; globs.
 OF_ONE_MACHINE = (
-    "etc/machine-id", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/ssh/ssh_host_*", "etc/environment",
-    "etc/systemd/network/10-host0.network", "etc/apt/apt.conf.d/80-muster-proxy", "etc/apt/apt.conf.d/90-muster-builder",
-    "etc/dpkg/dpkg.cfg.d/90-muster-builder", "etc/sudoers.d/90-cloud-init-users", "etc/muster/authorized_keys", "etc/muster/ssh_host_ed25519_key",
-    "etc/ssh/sshd_config.d/05-muster-store.conf",
-    "etc/.pwd.lock", "var/lib/cloud", "var/lib/dbus/machine-id", "var/lib/systemd/random-seed",
-    "var/lib/systemd/timers/*", "var/lib/systemd/timesync/*", "var/lib/private/systemd/*", "var/lib/sudo/*",
-    "var/log/journal/*", "var/log/*.log", "var/log/apt/*", "var/log/wtmp", "var/log/btmp", "var/log/lastlog",
-    "var/cache/apt/*.bin", "var/cache/apt/archives/*.deb", "var/cache/apt/archives/partial/*", "var/lib/apt/lists/*",
-    "var/tmp/*", "tmp/*", "tmp/.*", "run/*", "root/.ssh", "root/.ansible", "root/.bash_history", "root/.cache",
-    "home/*/.ssh", "home/*/.ansible", "home/*/.cache", "home/*/.bash_history",
+    "etc/machine-id", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/ssh/ssh_host_*",
+    "etc/environment", "etc/systemd/network/10-host0.network", "etc/apt/apt.conf.d/80-muster-proxy",
+    "etc/apt/apt.conf.d/90-muster-builder", "etc/dpkg/dpkg.cfg.d/90-muster-builder",
+    "etc/sudoers.d/90-cloud-init-users", "etc/muster/authorized_keys", "etc/muster/ssh_host_ed25519_key",
+    "etc/ssh/sshd_config.d/05-muster-store.conf", "etc/.pwd.lock", "var/lib/cloud",
+    "var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "var/lib/systemd/timers/*",
+    "var/lib/systemd/timesync/*", "var/lib/private/systemd/*", "var/lib/sudo/*", "var/log/journal/*",
+    "var/log/*.log", "var/log/apt/*", "var/log/wtmp", "var/log/btmp", "var/log/lastlog",
+    "var/cache/apt/*.bin", "var/cache/apt/archives/*.deb", "var/cache/apt/archives/partial/*",
+    "var/lib/apt/lists/*", "var/tmp/*", "tmp/*", "tmp/.*", "run/*", "root/.ssh", "root/.ansible",
+    "root/.bash_history", "root/.cache", "home/*/.ssh", "home/*/.ansible", "home/*/.cache",
+    "home/*/.bash_history",
 )  # fmt: skip
 
 

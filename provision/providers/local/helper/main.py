@@ -1,4 +1,4 @@
-"""Entry point: a verb as argument, its request as JSON on standard input, the answer as JSON on standard output."""
+"""Entry point: a verb as argument, its request as JSON on standard input, the answer as JSON on output."""
 
 from __future__ import annotations
 

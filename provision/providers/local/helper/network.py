@@ -119,10 +119,8 @@ def _dropping_chains() -> list[dict[str, Any]]:
     """Chains of others that drop forwarded packets by default (Docker and ufw make such)."""
     entries = json.loads(run(["nft", "-j", "list", "chains"]).stdout or "{}").get("nftables", [])
     chains = [entry["chain"] for entry in entries if "chain" in entry]
-    return [
-        chain for chain in chains
-        if chain.get("hook") == "forward" and chain.get("policy") == "drop" and chain["family"] in ("ip", "inet")
-    ]  # fmt: skip
+    forward = [chain for chain in chains if (chain.get("hook"), chain.get("policy")) == ("forward", "drop")]
+    return [chain for chain in forward if chain["family"] in ("ip", "inet")]
 
 
 def _tagged(chain: dict[str, Any], tag: str) -> list[int]:

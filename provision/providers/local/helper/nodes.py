@@ -68,10 +68,19 @@ def _record(state: Registry, request: dict[str, Any], cluster_id: str, names: li
         lower = images.lower(image)
         for name in missing:
             node = Node(
-                name=name, group=validate.name(group.get("name"), "group"), cluster_id=cluster_id,
-                unit=secrets.token_hex(5), token=token, address=next_address(state, net), image=image, lower=lower,
-                created=time.time(), owner=registry.caller(), labels=validate.labels(request.get("labels", {})), **size,
-            )  # fmt: skip
+                name=name,
+                group=validate.name(group.get("name"), "group"),
+                cluster_id=cluster_id,
+                unit=secrets.token_hex(5),
+                token=token,
+                address=next_address(state, net),
+                image=image,
+                lower=lower,
+                created=time.time(),
+                owner=registry.caller(),
+                labels=validate.labels(request.get("labels", {})),
+                **size,
+            )
             state.nodes[node.key] = node
     registry.authorize(state.networks[cluster_id].owner, f"cluster {cluster}")
     return [state.nodes[f"{name}.{cluster_id}"] for name in names]
@@ -92,7 +101,10 @@ def network_of(state: Registry, cluster_id: str, name: str, wish: str = "") -> N
         taken = [*network.host_networks(), *(IPv4Network(net.subnet) for net in state.networks.values())]
         subnet = network.choose(taken, wish)
         state.networks[cluster_id] = Network(id=cluster_id, name=name, subnet=subnet, owner=registry.caller())
-    return state.networks[cluster_id]
+    net = state.networks[cluster_id]
+    if wish not in ("", net.subnet):
+        raise HelperError(f"{name} has subnet {net.subnet}; destroy it to move it to {wish}", kind="refused")
+    return net
 
 
 def next_address(state: Registry, net: Network) -> str:

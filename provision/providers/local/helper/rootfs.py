@@ -25,7 +25,7 @@ LOOPBACK = re.compile(r"(?<=[/@=,\s])(?:localhost|127\.\d+\.\d+\.\d+)(?=[:/\s]|$
 
 @dataclass(frozen=True)
 class Seed:
-    """What a machine is told at its first boot: user-data for cloud-init, and (path, content, mode) of files."""
+    """What a machine is told at its first boot: user-data, and (path, content, mode) of further files."""
 
     user_data: str
     files: tuple[tuple[str, str, int], ...] = ()
@@ -34,7 +34,7 @@ class Seed:
 
 BUILDER = {
     "etc/dpkg/dpkg.cfg.d/90-muster-builder": "force-unsafe-io\n",
-    "etc/apt/apt.conf.d/90-muster-builder": 'Acquire::Retries "3";\nDPkg::Use-Pty "0";\nDPkg::Lock::Timeout "60";\n',
+    "etc/apt/apt.conf.d/90-muster-builder": 'Acquire::Retries "3";\nDPkg::Lock::Timeout "60";\n',
 }
 
 

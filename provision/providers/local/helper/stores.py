@@ -18,7 +18,10 @@ MACHINE = "object-store"
 HOST_KEY = "ssh_host_ed25519_key"
 AUTHORIZED = "etc/muster/authorized_keys/muster"
 # Before every other drop-in: of two keys of one kind sshd shows the first.
-SSHD = f"HostKey /etc/muster/{HOST_KEY}\nAuthorizedKeysFile /etc/muster/authorized_keys/%u .ssh/authorized_keys\n"
+SSHD = f"""\
+HostKey /etc/muster/{HOST_KEY}
+AuthorizedKeysFile /etc/muster/authorized_keys/%u .ssh/authorized_keys
+"""
 
 
 def opened(request: dict[str, Any]) -> dict[str, Any]:
@@ -47,10 +50,19 @@ def opened(request: dict[str, Any]) -> dict[str, Any]:
                 )
                 capacity.require_disk(1, f"object store {name}")
             node = node or Node(
-                name=MACHINE, group=MACHINE, cluster_id=net.id, unit=secrets.token_hex(5), token=f"store-{name}",
-                address=f"{net.prefix}10", image=image, lower=lower, created=time.time(), owner=store.owner,
-                store=name, **size,
-            )  # fmt: skip
+                name=MACHINE,
+                group=MACHINE,
+                cluster_id=net.id,
+                unit=secrets.token_hex(5),
+                token=f"store-{name}",
+                address=f"{net.prefix}10",
+                image=image,
+                lower=lower,
+                created=time.time(),
+                owner=store.owner,
+                store=name,
+                **size,
+            )
             state.nodes[node.key] = node
             store.clusters[cluster_id] = key
             total = len(state.nodes)
@@ -139,11 +151,17 @@ def listing(_: dict[str, Any]) -> list[dict[str, Any]]:
     for store in state.stores.values():
         node = next(iter(state.of(store.network_id)), None)
         data = store.directory / "data"
-        found.append({
-            "name": store.name, "clusters": sorted(store.clusters), "created": store.created, "owner": store.owner,
-            "state": nodes.condition(node) if node else "stopped", "address": node.address if node else "",
-            "bytes": images.tree_size(data) if data.is_dir() else 0,
-        })  # fmt: skip
+        found.append(
+            {
+                "name": store.name,
+                "clusters": sorted(store.clusters),
+                "created": store.created,
+                "owner": store.owner,
+                "state": nodes.condition(node) if node else "stopped",
+                "address": node.address if node else "",
+                "bytes": images.tree_size(data) if data.is_dir() else 0,
+            }
+        )
     return found
 
 

@@ -1,7 +1,7 @@
 """Booting a node and keeping it: a transient systemd unit where there is systemd, else a small shell loop.
 
-systemd-nspawn ends with 133 when the node asked for a reboot (start it again) and with 0 when it powered itself
-off (stay down). Killing systemd-nspawn does not end the node, so after any other status the loop kills the rest.
+systemd-nspawn ends with 133 when the node asked for a reboot (start it again) and with 0 when it powered
+itself off (stay down). Killing systemd-nspawn does not end the node, so the loop kills what it left behind.
 """
 
 from __future__ import annotations
@@ -86,11 +86,16 @@ def _boot_loop(node: Node, device: str, output: int) -> subprocess.Popen[bytes]:
     if cgroups.is_v2():  # there, a group with limits for its children may hold no process itself
         keeper = "/keeper"
         (groups[0] / "keeper").mkdir(exist_ok=True)
+    arguments = [str(len(groups)), *map(str, groups), *command(node, device)]
     return subprocess.Popen(
-        ["/bin/sh", "-c", LOOP, f"muster-{node.key}", str(len(groups)), *map(str, groups), *command(node, device)],
-        stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-        cwd="/", env={**ENVIRONMENT, "KEEPER": keeper},
-    )  # fmt: skip
+        ["/bin/sh", "-c", LOOP, f"muster-{node.key}", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        cwd="/",
+        env={**ENVIRONMENT, "KEEPER": keeper},
+    )
 
 
 def _boot_unit(node: Node, device: str) -> None:

@@ -1,4 +1,4 @@
-"""Everything that comes from outside passes through here before it names a file, an interface or a process."""
+"""What comes from outside passes through here before it names a file, an interface or a process."""
 
 from __future__ import annotations
 
