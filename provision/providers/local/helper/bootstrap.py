@@ -45,6 +45,8 @@ FILES = {
     "etc/cloud/ds-identify.cfg": "policy: enabled\ndatasource: NoCloud\n",
     "etc/ssh/sshd_config.d/10-muster-fast.conf": "UseDNS no\n",
     "etc/machine-id": "",
+    # Packages with alternatives (Java) fail to configure where this folder is missing.
+    "usr/share/man/man1/.keep": "",
 }
 ATTEMPTS = 3
 # However this process ends, the build and all that it mounted end with it.
