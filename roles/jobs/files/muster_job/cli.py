@@ -27,13 +27,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="muster-job", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     verbs.add_parser("list", help="all runs, the oldest first").add_argument("--json", action="store_true")
-    for verb, text in (("show", "one run as JSON"), ("cancel", "stop a run"), ("bundle", "run, log and results as tar")):
+    for verb, text in (
+        ("show", "one run as JSON"),
+        ("cancel", "stop a run"),
+        ("bundle", "run, log and results as tar"),
+    ):
         verbs.add_parser(verb, help=text).add_argument("run")
     follow = verbs.add_parser("follow", help="print a run's log until it ends")
     follow.add_argument("run")
     follow.add_argument("--offset", type=int, default=0, help="bytes of the log to skip")
     follow.add_argument("--no-wait", action="store_true", help="only what is there now")
-    verbs.add_parser("submit", help="read a request (one line of JSON, then a tar archive) from standard input")
+    verbs.add_parser(
+        "submit", help="read a request (one line of JSON, then a tar archive) from standard input"
+    )
     verbs.add_parser("run").add_argument("run")
     finish = verbs.add_parser("finish")
     finish.add_argument("run")
@@ -70,7 +76,14 @@ def show(asked: argparse.Namespace) -> int:
 def submit(_: argparse.Namespace) -> int:
     """Take a run into the queue; the same run twice is one run."""
     request = json.loads(sys.stdin.buffer.readline())
-    known = {each.name for each in fields(Record)} - {"state", "submitted", "started", "ended", "exit_status", "boot"}
+    known = {each.name for each in fields(Record)} - {
+        "state",
+        "submitted",
+        "started",
+        "ended",
+        "exit_status",
+        "boot",
+    }
     if not isinstance(request, dict) or (unknown := set(request) - known):
         raise Refused(f"unknown keys in the request: {', '.join(sorted(unknown))}")
     record = Record(**{**request, "args": tuple(request.get("args", ())), "submitted": time.time()})
@@ -98,7 +111,9 @@ def _unpack(record: Record, target: Path) -> None:
         source = Path(str(runner.settings()["jobs"])) / record.name
         if not (source / record.entry).is_file():
             raise Refused(f"there is no built-in job {record.name}")
-        shutil.copytree(source, target / "code", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            source, target / "code", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
         archive.extractall(target, filter="data")
 
@@ -107,7 +122,9 @@ def cancel(asked: argparse.Namespace) -> int:
     """Stop a run or take it out of the queue, and wait until it has ended."""
     record = records.load(asked.run)
     if record.state in FINAL:
-        raise Refused(f"{asked.run} has already {record.state if record.state != CANCELLED else 'been cancelled'}")
+        raise Refused(
+            f"{asked.run} has already {record.state if record.state != CANCELLED else 'been cancelled'}"
+        )
     (records.folder(asked.run) / "cancel").touch()
     record = records.change(
         asked.run, only_from=frozenset((QUEUED,)), state=CANCELLED, reason="cancelled", ended=time.time()
@@ -168,6 +185,8 @@ COMMANDS: dict[str, Any] = {
     "follow": follow,
     "bundle": bundle,
     "run": lambda asked: runner.run(asked.run),
-    "finish": lambda asked: (runner.finish(asked.run, asked.result), records.notify(asked.run, "ended"), 0)[2],
+    "finish": lambda asked: (runner.finish(asked.run, asked.result), records.notify(asked.run, "ended"), 0)[
+        2
+    ],
     "dispatch": lambda _: queue.dispatch() or 0,
 }

@@ -58,7 +58,14 @@ def _take_notes() -> list[str]:
 
 def _units(*states: str) -> set[str]:
     done = subprocess.run(
-        ["systemctl", "list-units", "--plain", "--no-legend", f"--state={','.join(states)}", "muster-job@*.service"],
+        [
+            "systemctl",
+            "list-units",
+            "--plain",
+            "--no-legend",
+            f"--state={','.join(states)}",
+            "muster-job@*.service",
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -17,7 +17,9 @@ LONGEST = 400
 _TRACEBACK = "Traceback (most recent call last):"
 _THREAD = re.compile(r'^Exception in thread "[^"]*" ')
 _JAVA = re.compile(r"^(?:[a-z_][\w$]*\.)+[A-Z][\w$]*(?::|$)")
-_LOG = re.compile(r"^\d\d(?:\d\d)?[/-]\d\d[/-]\d\d[ T]\d\d:\d\d:\d\d\S* (?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL) ")
+_LOG = re.compile(
+    r"^\d\d(?:\d\d)?[/-]\d\d[/-]\d\d[ T]\d\d:\d\d:\d\d\S* (?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL) "
+)
 _NOISE = re.compile(
     r"^\s|^$|^: |^Caused by: |^Driver stacktrace:|^\[Stage \d+:|^Exception ignored in|^WARNING: "
     r"|^Using Spark's default log4j|^Setting default log level|^To adjust logging level"
@@ -43,7 +45,9 @@ def find(log: str, *, status: int | None, signal: int = 0, out_of_memory: bool =
         return f"ended by signal {signal}"
     found = _python(lines) or _jvm(lines) or _last(lines)
     if not found:
-        return f"exit status {status}, and it said nothing" if status is not None else "it ended without a word"
+        return (
+            f"exit status {status}, and it said nothing" if status is not None else "it ended without a word"
+        )
     suffix = "" if status in (0, 1, None) else f" (exit status {status})"
     return _short(found, room=len(suffix)) + suffix
 
@@ -99,7 +103,9 @@ def _last(lines: Sequence[str]) -> str:
     words = _words(lines)
     if words:
         return words[-1]
-    errors = [_LOG.sub("", line) for line in lines if _LOG.match(line) and re.search(r" (ERROR|FATAL) ", line)]
+    errors = [
+        _LOG.sub("", line) for line in lines if _LOG.match(line) and re.search(r" (ERROR|FATAL) ", line)
+    ]
     return errors[-1] if errors else ""
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Mapping
@@ -20,6 +21,9 @@ from muster_job import reason, records
 from muster_job.records import CANCELLED, FAILED, FINAL, QUEUED, RUNNING, SUCCEEDED, Record, Refused
 
 DEPS_BUILT = ".complete"
+LEFTOVERS_S = 15.0
+"""How long what a job left behind may go on, in seconds."""
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def settings() -> dict[str, object]:
@@ -39,6 +43,7 @@ def run(run_id: str) -> int:
     if record.state != RUNNING:
         return 0
     home = records.folder(run_id)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     with (home / "log").open("ab", buffering=0) as log:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the job gets it too; its end is still to be recorded
         try:
@@ -58,6 +63,7 @@ def run(run_id: str) -> int:
             status = 1
         else:
             status = child.wait()
+            _let_children_end()
     _write(home / "exit.json", {"status": status if status >= 0 else None, "signal": max(-status, 0)})
     return status if status >= 0 else 128 - status
 
@@ -112,7 +118,10 @@ def environ(record: Record, home: Path, log: IO[bytes]) -> dict[str, str]:
     if record.deps:
         packages = install(home / "requirements.txt", python=str(known["python"]), log=log)
         paths.insert(0, str(packages / "site"))
-        options += [f"--archives {packages}/site.zip#packages", "--conf spark.executorEnv.PYTHONPATH=packages"]
+        options += [
+            f"--archives {packages}/site.zip#packages",
+            "--conf spark.executorEnv.PYTHONPATH=packages",
+        ]
     if record.kind in ("folder", "builtin") and (modules := _modules(home)):
         options.append(f"--py-files {modules}")
     return {
@@ -121,7 +130,9 @@ def environ(record: Record, home: Path, log: IO[bytes]) -> dict[str, str]:
         **record.env,
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": ":".join(paths),
-        "PYSPARK_SUBMIT_ARGS": " ".join(["--conf spark.ui.showConsoleProgress=false", *options, "pyspark-shell"]),
+        "PYSPARK_SUBMIT_ARGS": " ".join(
+            ["--conf spark.ui.showConsoleProgress=false", *options, "pyspark-shell"]
+        ),
         "MUSTER_RUN": record.run,
         "MUSTER_RESULTS": str(result),
         "MUSTER_HDFS_RESULTS": f"/results/{record.run}",
@@ -200,13 +211,18 @@ def _machine_stops() -> bool:
     return done.stdout.strip() == "stopping"
 
 
+def _let_children_end() -> None:
+    """Wait for what the job left behind, such as Spark's JVM tidying up; the unit's end would kill it half-way."""
+    end = time.monotonic() + LEFTOVERS_S
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < end:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.05)
+
+
 def _default_sigterm() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _write(path: Path, content: Mapping[str, object]) -> None:
     path.write_text(json.dumps(content))
-
-
-if sys.version_info < (3, 11):
-    raise SystemExit("muster-job needs Python 3.11 or newer")

@@ -1,0 +1,93 @@
+"""Action plugin: send a job to the cluster, show its log as it comes, return its metrics."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from provision import jobs
+from provision.cluster import Cluster
+from provision.errors import MusterError
+from provision.plugins.action.muster_cluster import _spec
+
+
+class Lines:
+    """Hands bytes to Ansible's display line by line."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def __call__(self, block: bytes) -> None:
+        """Show the complete lines."""
+        *lines, self._rest = (self._rest + block).split(b"\n")
+        for line in lines:
+            Display().display(line.decode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Show what is left."""
+        if self._rest:
+            self(b"\n")
+
+
+class ActionModule(ActionBase):
+    """Arguments: job, args (a list or one line of shell words), deps, main_class, follow, env."""
+
+    _requires_connection = False
+    _supports_check_mode = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Carry out the task; an error becomes one line."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(
+            argument_spec={
+                "job": {"type": "str", "required": True},
+                "args": {"type": "raw", "default": ""},
+                "deps": {"type": "str", "default": ""},
+                "main_class": {"type": "str", "default": ""},
+                "follow": {"type": "bool", "default": True},
+                "env": {"type": "dict", "default": {}},
+            }
+        )
+        lines = Lines()
+        try:
+            cluster = Cluster(_spec(task_vars or {}))
+            run = jobs.submit(
+                cluster,
+                given["job"],
+                args=words(given["args"]),
+                deps=Path(given["deps"]).expanduser() if given["deps"] else None,
+                main_class=given["main_class"],
+                follow=given["follow"],
+                env={key: str(value) for key, value in given["env"].items()},
+                sink=lines,
+                say=Display().display,
+            )
+        except (MusterError, ValueError) as error:
+            lines.close()
+            return result | {"failed": True, "msg": str(error)}
+        lines.close()
+        return result | {"changed": True, "run": run, **outcome(cluster.root / "results" / run)}
+
+
+def words(args: Any) -> list[str]:  # noqa: ANN401  (a list, or one line)
+    """Return a job's arguments as a list. Raises ValueError for an open quote."""
+    return [str(word) for word in args] if isinstance(args, list) else shlex.split(str(args or ""))
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """Return the folder of the results and the numbers in its metrics.json (no lists, no tables)."""
+    if not folder.is_dir():
+        return {}
+    answer: dict[str, Any] = {"results": str(folder)}
+    path = folder / "metrics.json"
+    if path.is_file():
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        answer["metrics"] = {
+            key: value for key, value in metrics.items() if not isinstance(value, list | dict)
+        }
+    return answer
