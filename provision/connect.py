@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +56,6 @@ class Connector:
     trust: Trust
     guard: Callable[[], None]
 
-    def __post_init__(self) -> None:
-        self._lock = threading.Lock()
-
     def reach(self, machine: Machine, bootstrap: str | None, view: View, *, deadline_s: float) -> None:
         """Wait for one machine and pin its key; `bootstrap` is the key of its create call while that is open.
 
@@ -85,8 +81,7 @@ class Connector:
             )
 
         def pinned(key: str) -> None:
-            with self._lock:
-                self.state.journal.pin(machine.provider_id, key)
+            self.state.journal.pin(machine.provider_id, key)
 
         target = Target(machine.name, machine.ssh_address, bootstrap)
         self.trust.adopt(target, self.state.key_file, deadline_s=deadline_s, pinned=pinned, stop=self.guard)

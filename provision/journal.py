@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "journal.jsonl"
         self._requests = folder / "requests"
+        self._lock = threading.Lock()  # machines are reached, and their keys recorded, in threads
 
     def exists(self) -> bool:
         """Return True when there is a journal."""
@@ -163,15 +165,17 @@ class Journal:
 
     def _append(self, record: dict[str, Any]) -> None:
         record["at"] = round(time.time(), 3)
+        with self._lock:
+            self._write(_line(record))
+
+    def _write(self, line: bytes) -> None:
         new = not self.exists()
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "r+b") as stream:
             whole = stream.read().rfind(b"\n") + 1
             stream.seek(whole)
             stream.truncate()  # a torn last line
-            if whole == 0:
-                stream.write(_line({"format": FORMAT}))
-            stream.write(_line(record))
+            stream.write(line if whole else _line({"format": FORMAT}) + line)
             stream.flush()
             os.fsync(stream.fileno())
         if new:

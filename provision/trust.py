@@ -1,7 +1,7 @@
 """SSH to many machines at once, every host key pinned before the first byte is believed.
 
-A new machine is first reached with the bootstrap host key of its create call. Over that connection its own key
-is read and pinned, then the bootstrap key is removed from the machine; then only its own key counts.
+A new machine is first reached with the bootstrap host key of its create call. Over that connection its own
+key is read and pinned, then the bootstrap key is removed from the machine; then only its own key counts.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ def execute(transport: paramiko.Transport, command: str, *, timeout_s: float) ->
 
     Raises:
         TimeoutError: it wrote nothing and did not end for `timeout_s` seconds.
+        OSError, EOFError, SSHException: the connection broke.
     """
     with closing(transport.open_session(timeout=_HANDSHAKE_S)) as channel, ThreadPoolExecutor(1) as other:
         channel.settimeout(timeout_s)
@@ -129,7 +130,7 @@ def adopt(
     end = time.monotonic() + deadline_s
     transport = connect(target, key_file, deadline_s=deadline_s, stop=stop)
     try:
-        status, output, errors = execute(transport, f"cat {_OWN_KEY}", timeout_s=_HANDSHAKE_S)
+        status, output, errors = _execute(transport, target.name, f"cat {_OWN_KEY}")
         match = _ED25519.match(output)
         if status or not match:
             raise CommandFailed(
@@ -150,7 +151,7 @@ def adopt(
 
 def forget_bootstrap(transport: paramiko.Transport, name: str) -> None:
     """Remove the bootstrap host key from a machine; again is harmless. Raises CommandFailed."""
-    status, _, errors = execute(transport, _FORGET_BOOTSTRAP, timeout_s=_HANDSHAKE_S)
+    status, _, errors = _execute(transport, name, _FORGET_BOOTSTRAP)
     if status:
         raise CommandFailed(
             where=name,
@@ -231,6 +232,18 @@ def run_on_all(
 
     with ThreadPoolExecutor(max_workers=max(1, min(_THREADS, len(names)))) as pool:
         return dict(zip(names, pool.map(one, names), strict=True))
+
+
+def _execute(transport: paramiko.Transport, name: str, command: str) -> tuple[int, str, str]:
+    """Run a short command. Raises Unreachable when the connection breaks."""
+    try:
+        return execute(transport, command, timeout_s=_HANDSHAKE_S)
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Unreachable(
+            machines=[name],
+            what=f"the SSH connection broke ({_words(error)})",
+            remedy="Run the same command again",
+        ) from error
 
 
 def _open(target: Target, key: paramiko.Ed25519Key, user: str) -> paramiko.Transport:

@@ -1,0 +1,278 @@
+"""A computer in memory that can be killed: the provider, the stores and the network outlive the killed process."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from provision import files
+from provision.cluster import Cluster
+from provision.errors import ProviderError, Unreachable
+from provision.journal import Journal
+from provision.model import (
+    ClusterIdentity,
+    ClusterSpec,
+    CreateRequest,
+    DatasetSpec,
+    Machine,
+    NodeGroup,
+    NodeState,
+    ObjectStoreSpec,
+    Packages,
+    Plan,
+)
+from provision.providers.base import Provider
+from provision.state import State, Store, Target
+
+OWN = "ssh-ed25519 " + "A" * 68
+
+
+class KilledError(BaseException):
+    """The process was killed here; like SIGKILL, nothing of the program may catch it."""
+
+
+@dataclass
+class Clock:
+    """Counts the moments at which a process can be killed, and kills it at one of them."""
+
+    kill_at: int = 0
+    now: int = 0
+    dead: bool = False
+    seen: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def tick(self, what: str) -> None:
+        with self.lock:
+            self.now += 1
+            self.seen.append(what)
+            if self.dead or self.now == self.kill_at:
+                self.dead = True
+                raise KilledError(what)
+
+    def restart(self, kill_at: int = 0) -> None:
+        self.kill_at, self.now, self.dead = kill_at, 0, False
+        self.seen.clear()
+
+
+@dataclass
+class World:
+    """What exists outside of the process."""
+
+    clock: Clock = field(default_factory=Clock)
+    machines: dict[str, Machine] = field(default_factory=dict)
+    users_of_store: dict[str, set[str]] = field(default_factory=dict)
+    has_bootstrap: set[str] = field(default_factory=set)
+    unreachable: set[str] = field(default_factory=set)
+    refuse_create: str = ""
+    orders: list[str] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def names(self) -> list[str]:
+        return sorted(machine.name for machine in self.machines.values())
+
+
+class FakeProvider(Provider):
+    name: ClassVar[str] = "local"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
+        self.world.clock.tick("check_ready")
+
+    def list(self, cluster: ClusterIdentity) -> list[Machine]:
+        self.world.clock.tick("list")
+        return [m for m in self.world.machines.values() if m.labels["cluster"] == cluster.id]
+
+    def create(self, request: CreateRequest) -> list[Machine]:
+        world = self.world
+        world.clock.tick("create: before")
+        if world.refuse_create:
+            raise ProviderError(provider="local", what=world.refuse_create)
+        made = {m.name: m for m in world.machines.values() if m.token == request.token}
+        for name in request.names:
+            if name not in made:
+                number = next(world.numbers)
+                world.orders.append(name)
+                made[name] = world.machines[f"i-{number}"] = Machine(
+                    provider_id=f"i-{number}",
+                    name=name,
+                    group=request.group.name,
+                    state=NodeState.RUNNING,
+                    address=f"10.0.0.{number}",
+                    ssh_address=f"10.0.0.{number}",
+                    created=0.0,
+                    token=request.token,
+                    image=request.image,
+                    labels={**request.labels, "cluster": request.cluster.id},
+                )
+                world.has_bootstrap.add(f"i-{number}")
+            world.clock.tick(f"create: made {name}")
+        return list(made.values())
+
+    def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        for machine in machines:
+            self.world.clock.tick(f"start {machine.name}")
+            self.world.machines[machine.provider_id] = replace(machine, state=NodeState.RUNNING)
+
+    def stop(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        for machine in machines:
+            self.world.machines[machine.provider_id] = replace(machine, state=NodeState.STOPPED)
+
+    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        self.world.clock.tick("delete: before")
+        for machine in machines:
+            self.world.machines[machine.provider_id] = replace(machine, state=NodeState.DELETING)
+            self.world.clock.tick(f"delete: half {machine.name}")
+            del self.world.machines[machine.provider_id]
+            self.world.clock.tick(f"delete: done {machine.name}")
+
+
+@dataclass
+class FakeTrust:
+    world: World
+
+    def _find(self, target: Target) -> Machine | None:
+        self.world.clock.tick(f"ssh {target.name}")
+        if target.name in self.world.unreachable:
+            raise Unreachable(
+                machines=[target.name], what="not reachable by SSH after 60 s", remedy="Look at it"
+            )
+        return next((m for m in self.world.machines.values() if m.address == target.address), None)
+
+    def adopt(self, target: Target, key_file: Path, *, deadline_s: float, pinned: Any, stop: Any) -> str:
+        machine = self._find(target)
+        assert machine is not None
+        assert key_file.is_file()
+        assert machine.provider_id in self.world.has_bootstrap, "its bootstrap key is gone: nobody can get in"
+        pinned(OWN)
+        self.world.clock.tick("bootstrap key: before")
+        self.world.has_bootstrap.discard(machine.provider_id)
+        self.world.clock.tick("bootstrap key: removed")
+        return OWN
+
+    def check(
+        self, target: Target, key_file: Path, *, deadline_s: float, unfinished: bool, stop: Any
+    ) -> None:
+        machine = self._find(target)
+        assert target.host_key == OWN
+        if machine is not None and unfinished:
+            self.world.has_bootstrap.discard(machine.provider_id)
+
+
+@dataclass
+class FakeStores:
+    world: World
+
+    def prepare(self, spec: ClusterSpec) -> str:
+        return "store-image"
+
+    def open(
+        self, spec: ClusterSpec, identity: ClusterIdentity, state: State, *, image: str, login_key: str
+    ) -> Store:
+        if spec.object_store.name not in state.journal.read().stores:
+            state.journal.store(spec.object_store.name)
+        self.world.clock.tick("store: before")
+        self.world.users_of_store.setdefault(spec.object_store.name, set()).add(identity.id)
+        self.world.clock.tick("store: opened")
+        return Store(spec.object_store.name, "10.1.0.10", OWN, image)
+
+    def close(self, name: str, identity: ClusterIdentity) -> None:
+        self.world.clock.tick("store: closing")
+        self.world.users_of_store.get(name, set()).discard(identity.id)
+        self.world.clock.tick("store: closed")
+
+
+class SilentReporter:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    @contextmanager
+    def phase(self, name: str, detail: str = "") -> Iterator[None]:
+        yield
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def group(name: str, count: int | None = None, **more: Any) -> NodeGroup:
+    return NodeGroup(**{"name": name, "provider": "local", "count": count, "cores": 2, "memory_gb": 2.0,
+                        "data_disk_gb": 10} | more)  # fmt: skip
+
+
+def spec(
+    nodes: int = 3, *, gpu: int = 0, given: bool = True, path: Path = Path("/none/retina.yml")
+) -> ClusterSpec:
+    groups = [group("master", 1), group("worker")] + ([group("gpu", gpu)] if gpu else [])
+    return ClusterSpec(
+        name="retina",
+        provider="local",
+        nodes=nodes,
+        groups=tuple(groups),
+        object_store=ObjectStoreSpec(),
+        dataset=DatasetSpec(),
+        packages=Packages(),
+        setup="",
+        access={},
+        path=path,
+        nodes_given=given,
+    )
+
+
+def machine(name: str, state: NodeState = NodeState.RUNNING, *, group: str = "", id: str = "") -> Machine:
+    group = group or name.split("-")[1]
+    return Machine(id or f"i-{name}", name, group, state, "10.0.0.9", "10.0.0.9", 0.0, "t")
+
+
+def cluster(world: World, root: Path, nodes: int = 3, **more: Any) -> Cluster:
+    """A new process's view: everything but the world and the disk is made anew."""
+    return Cluster(
+        spec(nodes, path=root / "retina.yml", **more),
+        root=root,
+        reporter=SilentReporter(),
+        bake=lambda *_: "image",
+        provider=lambda _: FakeProvider(world),
+        trust=FakeTrust(world),
+        stores=FakeStores(world),
+    )
+
+
+def make_disk_mortal(monkeypatch: Any, clock: Clock) -> None:
+    """Let the process be killed around every journal record (also half-way), file and removal."""
+    append, write, remove, reset = Journal._append, files.write, State.remove, State.reset
+    rmtree = shutil.rmtree
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+    def mortal(
+        kind: str, real: Callable[..., Any], torn: Callable[..., None] | None = None
+    ) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            clock.tick(f"{kind}: before")
+            if torn is not None:
+                try:
+                    clock.tick(f"{kind}: half")
+                except KilledError:
+                    torn(*args)
+                    raise
+            result = real(*args, **kwargs)
+            clock.tick(f"{kind}: after")
+            return result
+
+        return call
+
+    def torn_record(journal: Journal, record: dict[str, Any]) -> None:
+        if journal.exists():
+            with journal._lock, journal.path.open("ab") as stream:
+                stream.write(b'{"kind":"cl')
+
+    monkeypatch.setattr(Journal, "_append", mortal("journal", append, torn_record))
+    monkeypatch.setattr(files, "write", mortal("file", write))
+    monkeypatch.setattr("provision.state.shutil.rmtree", mortal("rmtree", rmtree))
+    monkeypatch.setattr(State, "remove", mortal("remove", remove))
+    monkeypatch.setattr(State, "reset", mortal("reset", reset))

@@ -1,0 +1,177 @@
+"""Every bad input gives one line with file, key, what is wrong and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from provision import config
+from provision.config_models import ttl_minutes
+from provision.errors import ConfigError
+
+GOOD = """
+plugin: cluster
+cluster: retina
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def load(text: str, extra: dict | None = None, name: str = "retina.yml"):
+    path = Path.cwd() / name
+    path.write_text(dedent(text))
+    return config.load(path, extra)
+
+
+def line(text: str, extra: dict | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(text, extra)
+    said = str(caught.value)
+    assert "\n" not in said
+    return said
+
+
+def test_smallest_config() -> None:
+    spec = load(GOOD)
+    assert (spec.name, spec.provider, spec.nodes, spec.nodes_given) == ("retina", "local", 3, False)
+    assert [(group.name, group.count) for group in spec.groups] == [("master", 1), ("worker", None)]
+    assert spec.object_store.name == "default"
+    assert spec.dataset.source == "digits"
+
+
+def test_groups_in_file_order_after_the_master() -> None:
+    spec = load(GOOD + "groups: {gpu: {count: 2}, worker: {cores: 4}, master: {memory_gb: 4}}")
+    assert [group.name for group in spec.groups] == ["master", "gpu", "worker"]
+    assert spec.group("worker").cores == 4
+    assert spec.group("master").memory_gb == 4.0
+
+
+@pytest.mark.parametrize(
+    ("addition", "said"),
+    [
+        ("nods: 3", "retina.yml: nods: unknown key. Did you mean `nodes`?"),
+        ("zebra: 3", "retina.yml: zebra: unknown key. Known here: access, cluster, "),
+        ("groups: {worker: {core: 3}}", "retina.yml: groups.worker.core: unknown key. Did you mean `cores`?"),
+        ("packages: {atp: [tree]}", "retina.yml: packages.atp: unknown key. Did you mean `apt`?"),
+        ("local: {subnets: x}", "retina.yml: local.subnets: unknown key. Did you mean `subnet`?"),
+        ("nodes: three", "retina.yml: nodes: must be a whole number, not 'three'. Correct the value"),
+        ("nodes: 2.5", "retina.yml: nodes: must be a whole number, not 2.5. Correct the value"),
+        ("nodes: yes", "retina.yml: nodes: must be a whole number, not True. Correct the value"),
+        ("nodes: 0", "retina.yml: nodes: must be at least 1, not 0. Correct the value"),
+        ("nodes: -1", "retina.yml: nodes: must be at least 1, not -1. Correct the value"),
+        ("groups: {worker: {cores: two}}", "retina.yml: groups.worker.cores: must be a whole number, not 'two'"),
+        ("groups: {worker: {memory_gb: lots}}", "retina.yml: groups.worker.memory_gb: must be a number, not 'lots'"),
+        ("groups: {worker: {memory_gb: 0.2}}", "retina.yml: groups.worker.memory_gb: must be at least 1"),
+        ("groups: [master]", "retina.yml: groups: must be a mapping of names to values, not ['master']"),
+        ("groups: {worker: 3}", "retina.yml: groups.worker: must be a mapping of keys to values, not 3"),
+        ("groups: {worker: {count: 3}}", "retina.yml: groups: the group worker takes no `count`. Set `nodes`"),
+        ("groups: {master: {count: 2}}", "retina.yml: groups: there is exactly one master. Leave its `count` out"),
+        ("groups: {gpu: {cores: 2}}", "retina.yml: groups: the group 'gpu' has no `count`. Say how many"),
+        ("groups: {datanode: {count: 1}}", "retina.yml: groups: the group name 'datanode' is reserved."),
+        ("groups: {My-Group: {count: 1}}", "retina.yml: groups: 'My-Group' cannot be the name of a group."),
+        ("provider: azure", "retina.yml: provider: unknown provider 'azure'. Known: local"),
+        ("groups: {worker: {provider: ecc2}}", "retina.yml: groups.worker.provider: unknown provider 'ecc2'."),
+        ("packages: {apt: tree}", "retina.yml: packages.apt: must be a list, not 'tree'"),
+        ("packages: {apt: ['a; rm -rf /']}", "retina.yml: packages.apt: 'a; rm -rf /' is no Debian package name"),
+        ("packages: {pip: ['--index-url=x']}", "retina.yml: packages.pip: '--index-url=x' is no Python requirement"),
+        ("setup: nowhere.sh", "retina.yml: setup: there is no file 'nowhere.sh'. Looked in "),
+        ("groups: {gpu: {count: 1, setup: no.sh}}", "retina.yml: groups.gpu.setup: there is no file 'no.sh'."),
+        ("access: {katie: hello}", "retina.yml: access: no SSH public key for katie."),
+        ("access: {root: hello}", "retina.yml: access: 'root' cannot be a user's name here."),
+        ("access: {al: '-----BEGIN OPENSSH PRIVATE KEY-----'}", "retina.yml: access: that is the private key of al."),
+        ("object_store: {kind: ftp}", "retina.yml: object_store.kind: unknown kind of object store 'ftp'. Known: "),
+        ("object_store: {name: My_Store}", "retina.yml: object_store.name: 'My_Store' cannot be the name of a store."),
+        ("object_store: {container: x}", "retina.yml: object_store.container: 'x' cannot be a container."),
+        ("dataset: {source: 3}", "retina.yml: dataset.source: must be text, not 3"),
+        ("dataset: {holdout: 2}", "retina.yml: dataset.holdout: must be less than 1"),
+        ("local: {subnet: 10.77.300.0/24}", "retina.yml: local.subnet: '10.77.300.0/24' is no subnet of 256 addresses."),
+        ("ttl: soon", "retina.yml: ttl: 'soon' is no duration. Write it like 90m, 8h or 2d"),
+        ("deadlines: {boot: 0}", "retina.yml: deadlines.boot: must be more than 0"),
+        ("nodes: 3\nnodes: 4", "retina.yml: 'nodes' is given twice, in lines 4 and 5 (line 5). Remove one of them"),
+        ("groups: {gpu: {count: 1}, gpu: {count: 2}}", "retina.yml: 'gpu' is given twice, in lines 4 and 4"),
+        ("groups: {", "retina.yml: "),
+        ("setup: !!python/object:os.system x", "retina.yml: could not determine a constructor"),
+    ],
+)  # fmt: skip
+def test_one_line(addition: str, said: str) -> None:
+    assert line(GOOD + addition).startswith(said)
+
+
+@pytest.mark.parametrize("name", ["Retina", "retina_1", "1st", "-x", "x-", "a" * 31, "re tina", "retina.x"])
+def test_cluster_name_must_be_a_host_name(name: str) -> None:
+    said = line(f"plugin: cluster\ncluster: '{name}'")
+    assert said.startswith(f"retina.yml: cluster: {name!r} cannot be part of a host name. Use a-z")
+
+
+def test_machine_names_have_a_limit() -> None:
+    said = line("plugin: cluster\ncluster: " + "a" * 28 + "\ngroups: {very_long_group: {count: 1}}")
+    assert "names of more than 41 characters. Choose a shorter name" in said
+
+
+def test_missing_and_foreign_files() -> None:
+    assert line("plugin: cluster") == "retina.yml: cluster: is missing. Add `cluster: …`"
+    assert line("plugin: amazon\ncluster: x").startswith(
+        "retina.yml: plugin: is 'amazon'. Write `plugin: cluster`"
+    )
+    assert line("- a\n- b").startswith("retina.yml: a config file is a mapping")
+    assert line("").startswith("retina.yml: a config file is a mapping")
+    with pytest.raises(
+        ConfigError, match=r"^no\.yml: this config file does not exist\. Give an existing one"
+    ):
+        config.load(Path("no.yml"))
+
+
+def test_two_files_of_one_folder_cannot_share_a_name() -> None:
+    load(GOOD, name="other.yml")
+    assert line(GOOD).startswith("retina.yml: cluster: other.yml beside it is a cluster named 'retina' too.")
+
+
+@pytest.mark.parametrize("value", [5, "5", " 5 ", "+5"])
+def test_num_nodes(value: object) -> None:
+    spec = load(GOOD, {"NUM_NODES": value})
+    assert (spec.nodes, spec.nodes_given) == (5, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0, "-e NUM_NODES=0: a cluster has at least 1 node, not 0. Say for example -e NUM_NODES=3;"),
+        ("-1", "-e NUM_NODES=-1: a cluster has at least 1 node, not -1."),
+        ("abc", "-e NUM_NODES=abc: the number of nodes is not a whole number: 'abc'."),
+        ("3.0", "-e NUM_NODES=3.0: the number of nodes is not a whole number: '3.0'."),
+        ("", "-e NUM_NODES=: the number of nodes is not a whole number: ''."),
+        (True, "-e NUM_NODES=True: the number of nodes is not a whole number: 'True'."),
+        ([3], "-e NUM_NODES=[3]: the number of nodes is not a whole number: '[3]'."),
+    ],
+)
+def test_bad_num_nodes(value: object, said: str) -> None:
+    assert line(GOOD, {"NUM_NODES": value}).startswith(said)
+
+
+def test_paths_are_found_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "setup.sh").write_text("true")
+    (tmp_path / "My Eyes").mkdir()
+    spec = load(GOOD + "setup: setup.sh\ndataset: {source: My Eyes, labels: l.csv, seed: 7}")
+    assert spec.setup == str(tmp_path / "setup.sh")
+    assert spec.dataset.source == str(tmp_path / "My Eyes")
+    assert spec.dataset.name == "my-eyes"
+    assert spec.dataset.options == {"seed": 7}
+
+
+def test_access_takes_public_keys() -> None:
+    key = "ssh-ed25519 " + "A" * 68 + " katie@desk"
+    assert load(GOOD + f"access: {{katie: {key}}}").access == {"katie": key}
+
+
+def test_blank_key_means_default() -> None:
+    assert load(GOOD + "setup:\nnodes:\n").nodes == 3
+
+
+def test_ttl() -> None:
+    assert [ttl_minutes(text) for text in ("", "90m", "8h", "2d")] == [0, 90, 480, 2880]
+    assert load(GOOD + "ttl: 8h").options["ttl"] == "8h"

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from provision import firstboot
+from tests.unit.fake_provider import spec
+
+BOOTSTRAP = firstboot.new_bootstrap_key()
+
+
+def document(ttl: str = "") -> dict:
+    text = firstboot.user_data(
+        replace(spec(), options={"ttl": ttl}), login_key="ssh-ed25519 AAAA me", bootstrap=BOOTSTRAP
+    )
+    assert text.startswith("#cloud-config\n")
+    return yaml.safe_load(text)
+
+
+def files(data: dict) -> dict[str, str]:
+    return {entry["path"]: entry["content"] for entry in data["write_files"]}
+
+
+def test_only_keys_and_no_root() -> None:
+    data = document()
+    assert data["ssh_pwauth"] is False
+    assert data["disable_root"] is True
+    sshd = files(data)["/etc/ssh/sshd_config.d/10-muster.conf"]
+    assert "PasswordAuthentication no\n" in sshd
+    assert "PermitRootLogin no\n" in sshd
+    (user,) = data["users"]
+    assert (user["name"], user["uid"], user["lock_passwd"]) == ("muster", 1800, True)
+    assert user["ssh_authorized_keys"] == ["ssh-ed25519 AAAA me"]
+
+
+def test_bootstrap_key_arrives_whole() -> None:
+    keys = document()["ssh_keys"]
+    assert keys["ecdsa_private"].strip() == BOOTSTRAP.private.strip()
+    assert keys["ecdsa_public"] == BOOTSTRAP.public
+
+
+def test_firewall_and_own_key_come_before_sshd() -> None:
+    script = "\n".join(command[-1] for command in document()["bootcmd"])
+    assert "policy drop;" in script
+    assert "tcp dport 22 accept" in script
+    assert "ssh-keygen -q -t ed25519" in script
+
+
+def test_ttl() -> None:
+    assert "runcmd" not in document()
+    data = document("8h")
+    assert "OnBootSec=480min" in files(data)["/etc/systemd/system/muster-ttl.timer"]
+    assert data["runcmd"] == [["systemctl", "enable", "--now", "muster-ttl.timer"]]
+
+
+def test_store_keeps_its_host_key_and_takes_logins_from_its_disk() -> None:
+    data = yaml.safe_load(firstboot.store_user_data())
+    assert "ssh_keys" not in data
+    assert "rm -f /etc/ssh/ssh_host" not in str(data["bootcmd"])
+    assert "ssh_authorized_keys" not in data["users"][0]
+    assert "/etc/muster/authorized_keys/%u" in files(data)["/etc/ssh/sshd_config.d/11-muster-store.conf"]
+
+
+def test_login_key_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "id_ed25519"
+    public = firstboot.ensure_login_key(path, "muster-retina")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.with_suffix(".pub").unlink()  # killed between the two files
+    assert firstboot.ensure_login_key(path, "muster-retina") == public
+    assert path.with_suffix(".pub").read_text() == public + "\n"

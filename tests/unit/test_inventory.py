@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from provision import connect, inventory
+from provision.model import ClusterIdentity
+from provision.recipe import store_recipe
+from provision.state import Snapshot, State, Store
+from tests.unit.fake_provider import OWN, machine, spec
+
+MACHINES = tuple(
+    replace(machine(f"retina-{name}"), address=f"10.77.1.{number}", ssh_address=f"10.77.1.{number}")
+    for number, name in enumerate(("worker-10", "worker-2", "master", "gpu-1"), start=10)
+)
+STORE = Store("default", "10.77.9.10", OWN, image=store_recipe().key)
+
+
+def composed(snapshot: Snapshot, **more):
+    return inventory.compose(
+        spec(gpu=1),
+        ClusterIdentity("retina", "0123abcd"),
+        snapshot,
+        **{
+            "wish": 3,
+            "state_dir": "/p/.muster/retina",
+            "ssh_config": "/p/.muster/retina/ssh_config",
+            "root": "/p",
+        }
+        | more,
+    )
+
+
+def test_groups() -> None:
+    found = composed(Snapshot(MACHINES, STORE, complete=True))
+    nodes = ["retina-master", "retina-worker-2", "retina-worker-10"]
+    assert found.groups == {
+        "master": nodes[:1],
+        "worker": nodes[1:],
+        "gpu": ["retina-gpu-1"],
+        "cluster": [*nodes, "retina-gpu-1"],
+        "namenode": nodes[:1],
+        "datanode": nodes,
+        "spark_master": nodes[:1],
+        "spark_worker": nodes,
+        "history_server": nodes[:1],
+        "deep_learning": [*nodes, "retina-gpu-1"],
+        "object_store": ["object-store"],
+        "uninstalled": [*nodes, "retina-gpu-1"],  # booted from no image; the store was booted from one
+    }
+
+
+def test_host_variables() -> None:
+    labels = {"cores": "4", "memory_gb": "6", "data_disk_gb": "0"}
+    big = replace(MACHINES[2], labels=labels, image="abc")
+    host = composed(Snapshot((big,))).hosts["retina-master"]
+    assert host["ansible_host"] == host["node_address"] == "10.77.1.12"
+    assert host["ansible_user"] == "muster"
+    assert host["ansible_ssh_common_args"].startswith("-F '/p/.muster/retina/ssh_config' -o ControlPath=")
+    assert "0123abcd-" in host["ansible_ssh_common_args"]
+    # what it was made with, whatever the config says now
+    assert (host["node_cores"], host["node_memory_gb"], host["node_data_device"]) == (4, 6.0, "")
+    assert host["node_image"] == "abc"
+
+
+def test_variables_without_a_cluster() -> None:
+    found = composed(Snapshot())
+    assert found.hosts == {}
+    assert found.groups["cluster"] == []
+    assert found.variables["cluster_nodes"] == []
+    assert found.variables["cluster_object_store"] == {
+        "kind": "local", "name": "default", "endpoint": "", "container": "muster",
+    }  # fmt: skip
+
+
+def test_variables() -> None:
+    found = composed(Snapshot(MACHINES, STORE)).variables
+    assert found["cluster_nodes"][0] == {
+        "name": "retina-master", "address": "10.77.1.12", "group": "master", "cores": 2, "memory_gb": 2.0,
+    }  # fmt: skip
+    assert found["cluster_object_store"]["endpoint"] == "http://object-store:8080"
+    assert found["cluster_wish"] == 3
+
+
+def test_wish_from_the_state_or_from_num_nodes(tmp_path: Path) -> None:
+    state = State(tmp_path / "retina")
+    assert inventory.build(spec(3, given=False), state, root="/p").variables["cluster_wish"] == 3
+    state.begin(ClusterIdentity("retina", "0123abcd"))
+    state.journal.wish(5)
+    assert inventory.build(spec(3, given=False), state, root="/p").variables["cluster_wish"] == 5
+    assert inventory.build(spec(4, given=True), state, root="/p").variables["cluster_wish"] == 4
+
+
+def test_ssh_files(tmp_path: Path) -> None:
+    state = State(tmp_path / "with blank" / "retina")
+    state.begin(ClusterIdentity("retina", "0123abcd"))
+    for one in MACHINES[:2]:
+        state.journal.pin(one.provider_id, OWN)
+    state.save(Snapshot(MACHINES[:3], STORE))
+    connect.write_ssh_files(state, "0123abcd")
+    assert state.known_hosts.read_text().splitlines() == [
+        f"{name} {OWN}" for name in ("retina-worker-10", "retina-worker-2", "object-store")
+    ]
+    shown = subprocess.run(
+        ["ssh", "-G", "-F", state.ssh_config, "retina-worker-2"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for wanted in (
+        "hostname 10.77.1.11", "user hadoop", "stricthostkeychecking true", "hostkeyalias retina-worker-2",
+        "updatehostkeys false", "hostkeyalgorithms ssh-ed25519", f"userknownhostsfile {state.known_hosts}",
+    ):  # fmt: skip
+        assert wanted in shown
+    store = subprocess.run(
+        ["ssh", "-G", "-F", state.ssh_config, "object-store"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "user muster\n" in store
+
+
+def test_snapshot_survives_the_disk(tmp_path: Path) -> None:
+    state = State(tmp_path / "retina")
+    state.make_folder()
+    snapshot = Snapshot(MACHINES, STORE, complete=True)
+    state.save(snapshot)
+    assert state.load() == snapshot

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from provision.errors import MusterError
+from provision.timeline import FILE, ConsoleReporter, Phase, Timeline, last_run, this_run
+
+
+def test_phases_are_kept_until_the_folder_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    reporter = ConsoleReporter(lambda _: None)
+    with reporter.phase("image", "base"):
+        pass
+    folder.mkdir()
+    reporter.record_in(Timeline(folder / FILE))
+    with pytest.raises(MusterError), reporter.phase("create"):
+        raise MusterError(what="no")
+    assert [(p["name"], p["detail"], p["ok"]) for p in last_run(folder)] == [
+        ("image", "base", True),
+        ("create", "", False),
+    ]
+    assert last_run(folder)[0]["run"] == this_run()[0]
+
+
+def test_last_run_only(tmp_path: Path) -> None:
+    timeline = Timeline(tmp_path / FILE)
+    for run, name, begin in (("1", "old", 1.0), ("2", "later", 9.0), ("2", "sooner", 8.0)):
+        timeline.add(Phase(run, "up", name, begin, 0.5))
+    with timeline.path.open("a") as stream:
+        stream.write('{"cut sh')
+    assert [phase["name"] for phase in last_run(tmp_path)] == ["sooner", "later"]
+    assert json.dumps(last_run(tmp_path))
+
+
+def test_without_a_folder_nothing_is_recorded(tmp_path: Path) -> None:
+    Timeline(tmp_path / "gone" / FILE).add(Phase("1", "down", "destroy", 1.0, 0.5))
+    assert last_run(tmp_path / "gone") == []
+
+
+def test_what_lasts_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provision.timeline.QUIET_S", 0.01)
+    lines: list[str] = []
+    shown = __import__("threading").Event()
+    reporter = ConsoleReporter(lambda line: (lines.append(line), shown.set()))
+    with reporter.phase("connect", "waiting for SSH"):
+        assert shown.wait(5)
+    assert lines[0] == "connect: waiting for SSH … 0 s"
+    assert lines[-1].startswith("connect: waiting for SSH: done after 0.")
