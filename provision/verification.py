@@ -1,0 +1,155 @@
+"""What the nodes' proofs add up to: one report, one table, one verdict. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from provision.errors import one_line
+
+READY, SHORT, UNKNOWN = "ready", "short", "unknown"
+EXIT_STATUS = {READY: 0, SHORT: 1, UNKNOWN: 2}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One proof. `ok` is None where nothing could be said; `remedy` is empty when it is fine."""
+
+    name: str
+    ok: bool | None
+    expected: str
+    found: str
+    seconds: float
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All proofs of a cluster. `made` is seconds since the epoch; `seconds` what the slowest proof took."""
+
+    cluster: str
+    made: float
+    seconds: float
+    checks: tuple[Check, ...]
+
+    @property
+    def status(self) -> str:
+        """Short when anything is short, else unknown when anything could not be checked, else ready."""
+        verdicts = [check.ok for check in self.checks]
+        if False in verdicts:
+            return SHORT
+        return UNKNOWN if None in verdicts or not verdicts else READY
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON types, with `status`, `ready` and `exit_status`."""
+        return {
+            "cluster": self.cluster,
+            "status": self.status,
+            "ready": self.status == READY,
+            "exit_status": EXIT_STATUS[self.status],
+            "made": self.made,
+            "seconds": self.seconds,
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+    def lines(self) -> list[str]:
+        """Return the report as a table; remedies follow what is short."""
+        words = {True: "ok", False: "SHORT", None: "unknown"}
+        rows = [("", "CHECK", "EXPECTED", "FOUND", "SECONDS")]
+        rows += [(words[c.ok], c.name, c.expected, c.found, f"{c.seconds:.1f}") for c in self.checks]
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        table = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        return table + [f"{check.name}: {check.remedy}" for check in self.checks if check.remedy]
+
+    def verdict(self) -> str:
+        """Return the report in one line."""
+        if self.status == READY:
+            return f"{self.cluster} is ready: {len(self.checks)} checks in {self.seconds:.0f} s"
+        wrong = [f"{check.name} ({check.found})" for check in self.checks if not check.ok]
+        what = "something is short" if self.status == SHORT else "could not be checked"
+        return f"{self.cluster}: {what}: {'; '.join(wrong) or 'no node answered'}"
+
+
+def merge(cluster: str, answers: Mapping[str, Mapping[str, Any]], *, made: float) -> Report:
+    """Return the report of a cluster.
+
+    Args:
+        cluster: its name.
+        answers: node -> what Ansible registered there (`stdout` with the program's JSON, or `unreachable` and `msg`).
+        made: seconds since the epoch.
+    """
+    proofs: dict[str, dict[str, dict[str, Any]]] = {}
+    checks: list[Check] = []
+    silent = {node: text for node, answer in answers.items() if (text := _silence(answer))}
+    for node, text in silent.items():
+        checks.append(
+            Check(
+                name=node,
+                ok=False,
+                expected="an answer",
+                found=text,
+                seconds=0.0,
+                remedy="See ./muster status",
+            )
+        )
+    for node, answer in answers.items():
+        if node not in silent:
+            for proof in json.loads(str(answer["stdout"]).splitlines()[-1])["checks"]:
+                proofs.setdefault(proof["name"], {})[node] = proof
+    for name in ("DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set"):
+        if name in proofs:
+            checks.append(_join(name, proofs[name]))
+    slowest = max((check.seconds for check in checks), default=0.0)
+    return Report(cluster=cluster, made=made, seconds=slowest, checks=tuple(checks))
+
+
+def _silence(answer: Mapping[str, Any]) -> str:
+    """Return why a node gave no answer, '' when it did."""
+    if answer.get("unreachable"):
+        return one_line(str(answer.get("msg", "")))[:200] or "unreachable"
+    try:
+        json.loads(str(answer.get("stdout", "")).splitlines()[-1])["checks"]
+    except (IndexError, ValueError, KeyError, TypeError):
+        told = str(answer.get("stderr") or answer.get("msg") or "nothing").strip().splitlines()
+        return f"the program gave no answer: {one_line(told[-1])[:200]}" if told else "no answer"
+    return ""
+
+
+def _join(name: str, proofs: Mapping[str, Mapping[str, Any]]) -> Check:
+    """Return one check for a proof that one or several nodes made."""
+    verdicts = [proof["ok"] for proof in proofs.values()]
+    ok = False if False in verdicts else None if None in verdicts else True
+    first = next(iter(proofs.values()))
+    found = str(first["found"])
+    if name == "Deep learning":
+        wrong = [f"{node}: {proof['found']}" for node, proof in proofs.items() if not proof["ok"]]
+        found = "; ".join(wrong) or f"{len(proofs)} of {len(proofs)} nodes, {first['found']}"
+    elif name == "Data set":
+        found = _data(proofs)
+    return Check(
+        name=name,
+        ok=ok,
+        expected=str(first["expected"]),
+        found=found,
+        seconds=max(float(proof["seconds"]) for proof in proofs.values()),
+        remedy=next((str(proof["remedy"]) for proof in proofs.values() if proof["remedy"]), ""),
+    )
+
+
+def _data(proofs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what the nodes found in their shares of the staged files."""
+    shares: Sequence[Any] = [proof["found"] for proof in proofs.values()]
+    told = [share for share in shares if not isinstance(share, dict)]
+    wrong = [str(text) for share in shares if isinstance(share, dict) for text in share["wrong"]]
+    if told or wrong:
+        return "; ".join(dict.fromkeys([*map(str, told), *wrong]))
+    files, read = (sum(share[key] for share in shares) for key in ("files", "read"))
+    rows = ", ".join(f"{part} {count:,} rows" for part, count in shares[0]["all_rows"].items())
+    return f"{rows}; {read} of {files} files read and compared" + (
+        ", the others by size" if read < files else ""
+    )
