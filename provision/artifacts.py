@@ -8,6 +8,7 @@ that the machine was given, or fetches them itself. Registries are passed in; se
 from __future__ import annotations
 
 import argparse
+import compileall
 import hashlib
 import html.parser
 import os
@@ -37,12 +38,13 @@ ATTEMPTS = 5
 FIRST_PAUSE_S = 1.0  # doubled after every failed attempt
 TIMEOUT_S = 30.0  # of one read from the network
 BLOCK = 1 << 20
+PY4J = "python/py4j.zip"
 # Where the parts of the Spark archive go, and what is left out: other schedulers, other systems, R, the Connect shell.
 PLACES = (
     ("deps/bin/", "bin/"),
     ("deps/jars/", "jars/"),
     ("pyspark/", "python/pyspark/"),
-    ("lib/py4j", "python/lib/py4j"),
+    ("lib/py4j-", PY4J),
     ("LICENSE", "LICENSE"),
     ("NOTICE", "NOTICE"),
 )
@@ -206,14 +208,17 @@ def fetch_each(
     return found
 
 
-def _unpack_archive(archive: Path, to: Path) -> None:
-    """Take what a cluster runs out of the Spark archive, in the layout that SPARK_HOME has."""
+def _unpack_archive(archive: Path, to: Path, final: Path) -> None:
+    """Take what a cluster runs out of the Spark archive, in the layout of SPARK_HOME; `to` becomes `final` later."""
     with tarfile.open(archive) as tar:
         for member in tar:
             inner = member.name.partition("/")[2]
-            place = next((to_ + inner.removeprefix(from_) for from_, to_ in PLACES if inner.startswith(from_)), "")
+            place = next((there + inner.removeprefix(here) for here, there in PLACES if inner.startswith(here)), "")
             if place and member.isfile() and not LEFT_OUT.search(inner):
-                tar.extract(member.replace(name=place), to, filter="data")
+                tar.extract(member.replace(name=PY4J if place.startswith(PY4J) else place), to, filter="data")
+    _unpack_jar(to / PY4J, to / "python", "py4j/")
+    (to / PY4J).unlink()
+    compileall.compile_dir(to / "python", quiet=1, stripdir=str(to), prependdir=str(final))  # daemons cannot write there
 
 
 def _unpack_jar(archive: Path, to: Path, prefix: str) -> None:
@@ -244,7 +249,7 @@ def install(lock: Path, component: str, to: Path, caches: list[Path], registries
     cached |= fetch_each(missing, own, registries)
     for artifact, path in cached.items():
         if artifact.kind == "pypi":
-            _unpack_archive(path, new)
+            _unpack_archive(path, new, to)
         elif artifact.name.endswith("-tests.jar"):
             _unpack_jar(path, new, "webapps/")
         else:

@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 KINDS = ("template", "file", "content", "directory", "link")
-KEYS = frozenset((*KINDS, "dest", "owner", "group", "mode", "secret"))
+KEYS = frozenset((*KINDS, "dest", "owner", "group", "mode", "secret", "vars"))
 
 
 def check_entry(entry: Any) -> str:  # noqa: ANN401  it comes from a playbook and may be anything
@@ -55,16 +55,17 @@ class ActionModule(ActionBase):
         return result
 
     def _rendered(self, entry: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        rest = {key: entry[key] for key in entry if key not in ("template", "file", "content")}
+        rest = {key: entry[key] for key in entry if key not in ("template", "file", "content", "vars")}
         if "content" in entry:
             return rest | {"content": str(entry["content"])}
         if "template" in entry:
-            return rest | {"content": self._render(entry["template"], entry["dest"], task_vars)}
+            return rest | {"content": self._render(entry, task_vars | entry.get("vars", {}))}
         if "file" in entry:
             return rest | {"content": Path(self._find_needle("files", entry["file"])).read_text()}
         return rest
 
-    def _render(self, name: str, dest: str, task_vars: dict[str, Any]) -> str:
+    def _render(self, entry: dict[str, Any], task_vars: dict[str, Any]) -> str:
+        name, dest = entry["template"], entry["dest"]
         source = Path(self._find_needle("templates", name))
         variables = task_vars | _template_vars.generate_ansible_template_vars(
             path=name, fullpath=str(source), dest_path=dest, include_ansible_managed="ansible_managed" not in task_vars

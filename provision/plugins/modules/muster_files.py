@@ -31,6 +31,7 @@ options:
       - Entries with C(dest) and one of C(template) (of the role), C(file) (of the role), C(content),
         C(directory) (true) or C(link) (what it points to).
       - C(owner) and C(group) default to root; C(mode) to 0644, for directories 0755.
+      - C(vars) are variables for this entry's template alone.
       - C(secret) (true) keeps the content out of diffs.
   payload:
     type: str

@@ -1,0 +1,139 @@
+"""Start, restart, reload or stop several systemd units at once, as their files and state ask for."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: muster_units
+short_description: Bring several systemd units into a state, all at once
+description:
+  - C(started) enables and starts what does not run, restarts what runs on files older than those on disk, and
+    reloads what has only newer C(reload_files). Nothing is waited for, so that all start together.
+  - What has to be done follows from start times and file times, so an interrupted run loses no restart.
+  - C(reloaded) does only the last of it. C(restarted) restarts all. C(stopped) stops and waits.
+author: Muster
+options:
+  units:
+    type: list
+    elements: dict
+    required: true
+    description: Units as C(name), C(files) (a restart takes them in) and C(reload_files).
+    suboptions:
+      name: {type: str, required: true, description: Name without C(.service).}
+      files: {type: list, elements: path, default: [], description: Files read at the start.}
+      reload_files: {type: list, elements: path, default: [], description: Files read at a reload.}
+  state:
+    type: str
+    choices: [started, reloaded, restarted, stopped]
+    default: started
+    description: What is wished.
+"""
+EXAMPLES = r"""
+- name: Start the daemons
+  muster_units:
+    units:
+      - {name: hdfs-namenode, files: [/etc/hadoop/hdfs-site.xml], reload_files: [/etc/hadoop/dfs.include]}
+"""
+RETURN = r"""
+actions:
+  description: What was done to which unit, such as C(start hdfs-namenode).
+  type: list
+  elements: str
+  returned: always
+"""
+
+PROPERTIES = "Id,ActiveState,UnitFileState,FragmentPath,InactiveExitTimestamp,StateChangeTimestamp"
+
+
+def parse_show(text: str) -> dict[str, dict[str, str]]:
+    """`systemctl show` of several units: unit name -> property -> value."""
+    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.strip().split("\n\n")]
+    return {block["Id"].removesuffix(".service"): block for block in blocks if "Id" in block}
+
+
+def seconds(stamp: str) -> float:
+    """A time stamp of `systemctl show --timestamp=us+utc` as seconds since the epoch (0 when there is none)."""
+    from datetime import datetime
+
+    words = stamp.split()
+    if len(words) < 3:
+        return 0.0
+    return datetime.fromisoformat(f"{words[1]}T{words[2]}+00:00").timestamp()
+
+
+def newest(paths: list[str]) -> float:
+    """Latest change of any of the files, in seconds since the epoch."""
+    return max((Path(path).stat().st_mtime for path in paths if Path(path).exists()), default=0.0)
+
+
+def decide(unit: dict[str, Any], shown: dict[str, str], state: str) -> str:
+    """The one verb for a unit, '' when it is as wished."""
+    active = shown.get("ActiveState") in ("active", "activating", "reloading")
+    if state == "stopped":
+        return "stop" if active else ""
+    if state == "restarted":
+        return "restart"
+    if not active:
+        return "start" if state == "started" else ""
+    files = [*unit["files"], shown.get("FragmentPath", "")]
+    if state == "started" and newest([path for path in files if path]) > seconds(shown["InactiveExitTimestamp"]):
+        return "restart"
+    if newest(unit["reload_files"]) > seconds(shown["StateChangeTimestamp"]) and shown["ActiveState"] == "active":
+        return "reload"
+    return ""
+
+
+def main() -> None:
+    """Entry point of the module."""
+    entry = {
+        "name": {"type": "str", "required": True},
+        "files": {"type": "list", "elements": "path", "default": []},
+        "reload_files": {"type": "list", "elements": "path", "default": []},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "units": {"type": "list", "elements": "dict", "required": True, "options": entry},
+            "state": {
+                "type": "str",
+                "default": "started",
+                "choices": ["started", "reloaded", "restarted", "stopped"],
+            },
+        },
+        supports_check_mode=True,
+    )
+    units, state = module.params["units"], module.params["state"]
+    names = [unit["name"] for unit in units]
+    if not names:
+        module.exit_json(changed=False, actions=[])
+
+    def systemctl(*arguments: str) -> str:
+        run = subprocess.run(["/usr/bin/systemctl", *arguments], capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            module.fail_json(msg=f"systemctl {' '.join(arguments)}: {run.stderr.strip() or run.stdout.strip()}")
+        return run.stdout
+
+    shown = parse_show(systemctl("show", "--timestamp=us+utc", f"--property={PROPERTIES}", *names))
+    verbs: dict[str, list[str]] = {}
+    for unit in units:
+        if verb := decide(unit, shown.get(unit["name"], {}), state):
+            verbs.setdefault(verb, []).append(unit["name"])
+    if state in ("started", "restarted"):
+        off = [name for name in names if shown.get(name, {}).get("UnitFileState") != "enabled"]
+        if off:
+            verbs["enable"] = off
+    if not module.check_mode:
+        for verb in ("enable", "stop", "restart", "start", "reload"):
+            if verb in verbs:
+                waiting = ["--no-block"] if verb in ("start", "restart") else []
+                systemctl(verb, *waiting, *verbs[verb])
+    actions = [f"{verb} {name}" for verb, wanted in verbs.items() for name in wanted]
+    module.exit_json(changed=bool(actions), actions=actions)
+
+
+if __name__ == "__main__":
+    main()
