@@ -328,6 +328,66 @@ def scan(address: str) -> str:
     ).stdout
 
 
+def test_a_new_image_replaces_the_machine_of_a_store_but_nothing_else(cluster: ClusterIdentity) -> None:
+    name, key = f"ptest-{secrets.token_hex(3)}", f"ptest{secrets.token_hex(4)}"
+    login = "ssh-ed25519 " + "A" * 68
+    provider = LocalProvider()
+    provider.create(request(cluster, 1))
+    images.commit(cluster, key)
+    try:
+        before = stores.store_open(name, cluster, login, image="", user_data=USER_DATA, group=GROUP)
+        (ROOT / "stores" / name / "data" / "object").write_text("kept")
+        after = stores.store_open(name, cluster, login, image=key, user_data=USER_DATA, group=GROUP)
+        assert after.started
+        assert (after.address, after.secret_key, after.host_key) == (
+            before.address,
+            before.secret_key,
+            before.host_key,
+        )
+        assert (ROOT / "stores" / name / "data" / "object").read_text() == "kept"
+    finally:
+        stores.store_close(name, cluster)
+        stores.store_remove(name)
+        images.remove(key)
+
+
+FORWARDING = """
+import json, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+from provision.providers.local.helper import network
+from provision.providers.local.helper.registry import Network
+def rules():
+    return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+subprocess.run(["nft", "-f", "-"], input="table ip filter { chain FORWARD { "
+    "type filter hook forward priority 0; policy drop; tcp dport 22 accept; } }", text=True, check=True)
+before = rules()
+net = Network("abcdef01", "x", "10.77.9.0/24", 0)
+network.up(net)
+network.up(net)
+during = rules()
+network.down(net)
+network.down(net)
+print(json.dumps([before, during, rules()]))
+"""
+
+
+def test_where_forwarding_is_dropped_only_own_rules_come_and_go() -> None:
+    """In a network namespace of its own: Docker's or ufw's chain is there before and unchanged after."""
+    project = Path(__file__).parents[2]
+    script = f"mount -t sysfs none /sys && exec {sys.executable} - {project}"
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "sh", "-c", script],
+        input=FORWARDING,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, during, after = json.loads(done.stdout)
+    assert 'iifname "muabcdef01" accept comment "muster_abcdef01"' in during
+    assert during.count("muster_abcdef01") == 4
+    assert before == after
+
+
 def test_two_clones_open_one_store_at_once(cluster: ClusterIdentity) -> None:
     name = f"ptest-{secrets.token_hex(3)}"
     others = [ClusterIdentity("other", secrets.token_hex(4)) for _ in range(2)]

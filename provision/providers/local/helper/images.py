@@ -108,10 +108,16 @@ def _build_base() -> Image:
     (temporary / "root").mkdir(parents=True)
     bootstrap.build(temporary / "root")
     identity = f"base-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
-    return _finish(temporary, Image(
-        id=identity, kind="base", base="", created=time.time(), size=tree_size(temporary / "root"), owner=0,
+    made = Image(
+        id=identity,
+        kind="base",
+        base="",
+        created=time.time(),
+        size=tree_size(temporary / "root"),
+        owner=registry.caller(),
         recipe=bootstrap.recipe(),
-    ))  # fmt: skip
+    )
+    return _finish(temporary, made)
 
 
 def _finish(temporary: Path, image: Image) -> Image:

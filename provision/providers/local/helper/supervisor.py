@@ -16,13 +16,14 @@ from .registry import ROOT, Node
 from .system import ENVIRONMENT, run, until
 
 # $1: number of groups; then the groups (the one with the limits first); then the command.
+# It begins when told to, in its groups by then; whoever starts it may be killed before.
 LOOP = """
+read -r go || exit 1
 count=$1; shift; first=$1; groups=
 while [ "$count" -gt 0 ]; do groups="$groups $1"; shift; count=$((count - 1)); done
-for group in $groups; do echo 0 > "$group${KEEPER}/cgroup.procs"; done
 status=133
 while [ "$status" -eq 133 ]; do
-  ( for group in $groups; do echo 0 > "$group/cgroup.procs"; done; exec "$@" )
+  ( for group in $groups; do echo 0 > "$group/cgroup.procs"; done; exec "$@" < /dev/null )
   status=$?
 done
 if [ -e "$first/cgroup.kill" ]; then echo 1 > "$first/cgroup.kill"; fi
@@ -65,7 +66,8 @@ def boot(node: Node, device: str) -> None:
             started = _boot_loop(node, device, output.fileno())
 
     def up_or_dead() -> bool:
-        return _runs_its_own(node) or (started is not None and started.poll() is not None)
+        dead = started.poll() is not None if started else not cgroups.processes(node.unit)
+        return dead or _runs_its_own(node)
 
     if not until(up_or_dead, 30) or not _runs_its_own(node):
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
@@ -84,18 +86,24 @@ def _boot_loop(node: Node, device: str, output: int) -> subprocess.Popen[bytes]:
     groups = cgroups.make(node.unit, node.memory_mb, node.cores)
     keeper = ""
     if cgroups.is_v2():  # there, a group with limits for its children may hold no process itself
-        keeper = "/keeper"
+        keeper = "keeper"
         (groups[0] / "keeper").mkdir(exist_ok=True)
     arguments = [str(len(groups)), *map(str, groups), *command(node, device)]
-    return subprocess.Popen(
+    loop = subprocess.Popen(
         ["/bin/sh", "-c", LOOP, f"muster-{node.key}", *arguments],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=output,
         stderr=output,
         start_new_session=True,
         cwd="/",
-        env={**ENVIRONMENT, "KEEPER": keeper},
+        env=ENVIRONMENT,
     )
+    for group in groups:
+        (group / keeper / "cgroup.procs").write_text(str(loop.pid))
+    assert loop.stdin  # noqa: S101  PIPE was asked for
+    with contextlib.suppress(BrokenPipeError), loop.stdin:
+        loop.stdin.write(b"go\n")
+    return loop
 
 
 def _boot_unit(node: Node, device: str) -> None:

@@ -41,10 +41,10 @@ def run(
     return done
 
 
-def say(message: str, **facts: object) -> None:
+def say(message: str) -> None:
     """One line of progress for the caller, as JSON on standard error."""
     with contextlib.suppress(OSError):  # the caller may be gone; the work goes on
-        sys.stderr.write(json.dumps({"say": message, **facts}) + "\n")
+        sys.stderr.write(json.dumps({"say": message}) + "\n")
         sys.stderr.flush()
 
 
