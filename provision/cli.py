@@ -64,6 +64,8 @@ def inventory_first(arguments: Sequence[str]) -> list[str]:
     own = 0  # words that are not options: the command, then its arguments
     while words:
         word = words.pop(0)
+        if word == "--" and rest == ["ssh"]:
+            rest.append("master")  # click drops the first --, so that a command would be taken for a machine
         if word == "--" or (own >= 2 and rest[0] in FOREIGN):
             rest += [word, *words]
             break

@@ -76,22 +76,27 @@ class Invocation:
 
         return config.load(self.inventory, {} if nodes is None else {"NUM_NODES": nodes})
 
-    def cluster(self) -> Cluster:
+    def cluster(self, spec: ClusterSpec | None = None) -> Cluster:
         """The cluster of the inventory file (it may not exist yet). Raises ConfigError."""
         from provision.cluster import Cluster
         from provision.timeline import ConsoleReporter
 
-        return Cluster(self.spec(), root=ROOT, reporter=ConsoleReporter(say))
+        return Cluster(spec or self.spec(), root=ROOT, reporter=ConsoleReporter(say))
 
     def ssh_config(self) -> tuple[str, Path]:
         """The cluster's name and its ssh_config. Raises StateError when the cluster was not started."""
-        from provision.project import states_folder
-
         name = self.spec().name
-        path = states_folder(ROOT) / name / "ssh_config"
+        path = state_folder(name) / "ssh_config"
         if not path.is_file():
             raise StateError(what=f"the cluster {name} has no machines", remedy="Start it with ./muster up")
         return name, path
+
+
+def state_folder(cluster: str) -> Path:
+    """Return where a cluster's state lies."""
+    from provision.project import states_folder
+
+    return states_folder(ROOT) / cluster
 
 
 def of(context: typer.Context) -> Invocation:
@@ -108,7 +113,7 @@ def node_names(config: Path) -> list[str]:
     for line in config.read_text(encoding="utf-8").splitlines():
         words = line.split()
         if words[:1] == ["Host"]:
-            names += [word for word in words[1:] if not set(word) & set("*?!")]
+            names += [word for word in words[1:2] if not set(word) & set("*?!")]  # then its address
     return names
 
 

@@ -18,6 +18,7 @@ from provision.commands.common import (
     of,
     roles,
     say,
+    state_folder,
     table,
     waiting,
 )
@@ -25,6 +26,7 @@ from provision.errors import MusterError, PlanRefused
 
 if TYPE_CHECKING:
     from provision.cluster import Cluster
+    from provision.model import Node
 
 IMAGE_SIZES = (16, 32, 64, 128, 256)
 CONFIG = """\
@@ -183,11 +185,15 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show nodes, states, addresses, roles, web pages and what runs."""
     from provision.commands import live
 
-    cluster = of(context).cluster()
-    with waiting(f"asking the machines of {cluster.spec.name}"):
-        nodes, report = in_parallel(
-            lambda: cluster.nodes, lambda: live.look(cluster.state_dir, cluster.spec.name)
-        )
+    invocation = of(context)
+    spec = invocation.spec()
+
+    def listed() -> tuple[Cluster, tuple[Node, ...]]:
+        found = invocation.cluster(spec)
+        return found, found.nodes
+
+    with waiting(f"asking the machines of {spec.name}"):
+        report, (cluster, nodes) = in_parallel(lambda: live.look(state_folder(spec.name), spec.name), listed)
     wish = cluster.wish or cluster.spec.nodes
     if as_json:
         answer_json(live.as_json(cluster.spec.name, wish, nodes, report))

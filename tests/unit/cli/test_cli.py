@@ -101,6 +101,7 @@ def test_a_wrong_number_of_nodes_is_one_line(inventory: Path, count: str) -> Non
         (["up", "-n", "5", "--inventory=x.yml"], ["--inventory=x.yml", "up", "-n", "5"]),
         (["-ix.yml", "up"], ["-ix.yml", "up"]),
         (["ssh", "master", "grep", "-i", "x"], ["ssh", "master", "grep", "-i", "x"]),
+        (["ssh", "--", "ls", "-i"], ["ssh", "master", "--", "ls", "-i"]),
         (["run", "--", "grep", "-i", "x"], ["run", "--", "grep", "-i", "x"]),
         (
             ["submit", "a.py", "-i", "x.yml", "--", "-i", "y"],
@@ -190,7 +191,9 @@ def test_up_is_both_playbooks_in_one_process(inventory: Path, monkeypatch: pytes
 
 def test_machines_are_known_by_long_and_short_names(tmp_path: Path) -> None:
     path = tmp_path / "ssh_config"
-    path.write_text("Host *\n  User hadoop\nHost pond-master\n  HostName 10.0.0.2\nHost pond-worker-1\n")
+    path.write_text(
+        "Host *\n  User hadoop\nHost pond-master 10.0.0.2\n  HostName 10.0.0.2\nHost pond-worker-1\n"
+    )
     names = common.node_names(path)
     assert names == ["pond-master", "pond-worker-1"]
     assert common.pick_node("", "pond", names) == "pond-master"
