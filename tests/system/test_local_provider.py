@@ -129,7 +129,9 @@ def supervisor_and_nspawn(machine: Machine) -> tuple[int, int]:
     unit = unit_of(machine)
     found = {}
     for pid in cgroups.processes(unit):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        words = [b""]
+        with contextlib.suppress(OSError):  # processes of the node come and go
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         if words[0] in (b"/bin/sh", b"systemd-nspawn") and any(unit.encode() in word for word in words):
             found[words[0]] = pid
     return found[b"/bin/sh"], found[b"systemd-nspawn"]
@@ -359,7 +361,7 @@ from provision.providers.local.helper.registry import Network
 def rules():
     return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
 subprocess.run(["nft", "-f", "-"], input="table ip filter { chain FORWARD { "
-    "type filter hook forward priority 0; policy drop; tcp dport 22 accept; } }", text=True, check=True)
+    "type filter hook forward priority 0; policy drop; tcp dport 22 accept; }; }", text=True, check=True)
 before = rules()
 net = Network("abcdef01", "x", "10.77.9.0/24", 0)
 network.up(net)
