@@ -1,0 +1,173 @@
+"""The queue on the master, without systemd: submit, order, run, finish, cancel."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from node_program import cli, queue, records, runner
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("runs", "queue", "deps", "jobs/hello"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "jobs/hello/main.py").write_text("print('hello')\n")
+    settings = {
+        "python": sys.executable, "python_path": [], "spark_submit": "/bin/true", "jobs": str(tmp_path / "jobs"),
+        "env": {"MUSTER_DATASET": "digits"},
+    }  # fmt: skip
+    (tmp_path / "jobs.json").write_text(json.dumps(settings))
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    monkeypatch.setattr(records, "SETTINGS", tmp_path / "jobs.json")
+    monkeypatch.setattr(runner.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(runner, "_let_children_end", lambda: None)
+    return tmp_path
+
+
+def send(
+    monkeypatch: pytest.MonkeyPatch, run: str, files: dict[str, str] | None = None, **request: Any
+) -> int:
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w") as archive:
+        for name, text in (files or {}).items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    line = json.dumps({"run": run, "name": run.split("-")[0], "kind": "shell", "entry": "true", **request})
+    stream = io.BytesIO(line.encode() + b"\n" + body.getvalue())
+    monkeypatch.setattr(cli.sys, "stdin", SimpleNamespace(buffer=stream))
+    return cli.main(["submit"])
+
+
+def run_it(run: str, result: str = "success") -> records.Record:
+    runner.run(run)
+    return runner.finish(run, result)
+
+
+A, B = "a-20261122-050000-0001", "b-20261122-050001-0002"
+
+
+def test_runs_in_the_order_of_submission(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert send(monkeypatch, A) == send(monkeypatch, B) == 0
+    assert [record.run for record in records.every()] == [A, B]
+    assert queue.next_run(records.every(), busy=True) is None
+    first = queue.next_run(records.every(), busy=False)
+    assert first is not None and first.run == A
+    assert records.describe(records.load(B))["ahead"] == [A]
+    run_it(A)
+    second = queue.next_run(records.every(), busy=False)
+    assert second is not None and second.run == B
+    assert sorted(path.name for path in (root / "queue").iterdir()) == [f"{A}.submit", f"{B}.submit"]
+
+
+def test_the_same_submission_twice_is_one_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(monkeypatch, A)
+    run_it(A)
+    send(monkeypatch, A)
+    assert [record.state for record in records.every()] == ["succeeded"]
+
+
+def test_a_python_file_finds_its_environment_and_leaves_results(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (
+        "import os, sys, pathlib\n"
+        "pathlib.Path(os.environ['MUSTER_RESULTS'], 'x.txt').write_text(os.environ['MUSTER_DATASET'] + sys.argv[1])\n"
+    )
+    send(
+        monkeypatch,
+        A,
+        {"code/p.py": program},
+        kind="python",
+        entry="p.py",
+        args=["!"],
+        env={"MUSTER_DATASET": "eyes"},
+    )
+    record = run_it(A)
+    assert (record.state, record.exit_status) == ("succeeded", 0)
+    assert (root / "runs" / A / "results" / "x.txt").read_text() == "eyes!"
+    assert records.describe(record)["results"] == ["x.txt"]
+
+
+def test_a_built_in_job_is_copied_into_its_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(monkeypatch, A, kind="builtin", name="hello", entry="main.py")
+    assert run_it(A).state == "succeeded"
+    assert (root / "runs" / A / "log").read_text().startswith("hello\nmuster-job: succeeded after ")
+
+
+def test_the_last_line_of_a_failed_run_is_the_reason(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(monkeypatch, A, {"code/p.py": "raise ValueError('no labels')\n"}, kind="python", entry="p.py")
+    record = run_it(A, "exit-code")
+    assert (record.state, record.exit_status, record.reason) == ("failed", 1, "ValueError: no labels")
+    assert (root / "runs" / A / "log").read_text().splitlines()[
+        -1
+    ] == "muster-job: failed: ValueError: no labels"
+
+
+def test_a_program_that_is_not_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(monkeypatch, A, kind="python", entry="p.py")
+    assert run_it(A, "exit-code").reason == "p.py is not in what was submitted"
+
+
+def test_out_of_memory_and_restart(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run, result, wanted in (
+        (A, "oom-kill", "out of memory"),
+        (B, "vanished", "machine restarted while it ran"),
+    ):
+        send(monkeypatch, run)
+        records.change(run, only_from=frozenset(("queued",)), state="running", started=1.0)
+        assert runner.finish(run, result).reason.startswith(wanted)
+
+
+def test_cancelling_what_waits(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    send(monkeypatch, A)
+    assert cli.main(["cancel", A]) == 0
+    assert records.load(A).state == "cancelled"
+    assert queue.next_run(records.every(), busy=False) is None
+    assert runner.run(A) == 0 and not (root / "runs" / A / "exit.json").exists()
+    assert cli.main(["cancel", A]) == 2
+    assert "has already been cancelled" in capsys.readouterr().err
+
+
+def test_following_ends_with_the_run_and_says_how(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(monkeypatch, A, entry="echo one; exit 4")
+    run_it(A, "exit-code")
+    out = io.BytesIO()
+    monkeypatch.setattr(cli.sys, "stdout", SimpleNamespace(buffer=out))
+    assert cli.main(["follow", A, "--offset", "4"]) == 1
+    assert out.getvalue() == b"muster-job: failed: one (exit status 4)\n"
+
+
+@pytest.mark.parametrize("run", ["../../etc", "a", "A-20261122-050000-0001", "a-20261122-050000-0001/.."])
+def test_names_that_are_no_runs_are_refused(root: Path, run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["show", run]) == 2
+    assert "is not the name of a run" in capsys.readouterr().err
+
+
+def test_an_archive_cannot_write_outside_its_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(tarfile.TarError):
+        send(monkeypatch, A, {"../../evil": "x"})
+    assert list((root / "runs").iterdir()) == []
+
+
+def test_notes_in_the_queue_are_taken_once_and_strangers_are_ignored(root: Path) -> None:
+    for name in (f"{A}.submit", "nonsense.submit", "x"):
+        (root / "queue" / name).touch()
+    assert queue._take_notes() == [f"{A}.submit"]
+    assert queue._take_notes() == []
+
+
+def test_damaged_records_do_not_stop_the_queue(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(monkeypatch, A)
+    send(monkeypatch, B)
+    (root / "runs" / A / "run.json").write_text("{")
+    assert [record.run for record in records.every()] == [B]

@@ -1,0 +1,69 @@
+"""The last line of a failed job's log, from logs as Spark 4.3 and Python 3.13 really wrote them (traces/)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from node_program import reason
+
+TRACES = Path(__file__).parent / "traces"
+WANTED = {
+    "corrupt": "java.io.IOException: not a gzip file",
+    "exit": "There is no data set of size 128: stage it first",
+    "heap": "out of memory in Java (Java heap space)",
+    "missing": "AnalysisException: [PATH_NOT_FOUND] Path does not exist: file:/no/such/data. SQLSTATE: 42K03",
+    "noclass": "Error: Failed to load class org.example.Main.",
+    "plain": "RuntimeError: the settings file is damaged",
+    "rdd": "ValueError: invalid literal for int() with base 10: 'x3'",
+    "refused": "java.net.ConnectException: Call From retina-master/10.77.1.10 to localhost:8020 failed",
+    "shuffle": "SparkRuntimeException: [USER_RAISED_EXCEPTION] label 7 has no image",
+    "udf": "KeyError: 'b'",
+}
+
+
+@pytest.mark.parametrize("name", sorted(WANTED))
+def test_real_traces(name: str) -> None:
+    found = reason.find((TRACES / f"{name}.log").read_text(), status=1)
+    assert found.startswith(WANTED[name])
+    assert "\n" not in found
+    assert len(found) <= reason.LONGEST
+
+
+def test_the_stack_of_a_job_that_was_killed_does_not_matter() -> None:
+    log = (TRACES / "rdd.log").read_text()
+    assert reason.find(log, status=None, signal=9).startswith("out of memory")
+    assert reason.find(log, status=1, out_of_memory=True).startswith("out of memory")
+    assert reason.find("", status=137).startswith("out of memory")
+
+
+def test_a_lost_executor() -> None:
+    line = (
+        "org.apache.spark.SparkException: Job aborted due to stage failure: Task 1 in stage 3.0 failed 4 times, most "
+        "recent failure: Lost task 1.3 in stage 3.0 (TID 9) (10.77.1.11 executor 2): ExecutorLostFailure "
+        "(executor 2 exited caused by one of the running tasks) Reason: Command exited with code 137"
+    )
+    assert reason.find(f"Traceback (most recent call last):\n  File x\n{line}\n", status=1).startswith(
+        "out of memory: executor 2 was killed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("log", "status", "wanted"),
+    [
+        ("", 3, "exit status 3, and it said nothing"),
+        ("bash: line 1: foo: command not found\n", 127, "bash: line 1: foo: command not found (exit status 127)"),
+        ("all well\n\n26/11/22 05:51:44 INFO ShutdownHookManager: Shutdown hook called\n", 2, "all well (exit status 2)"),
+        ("Traceback (most recent call last):\n  File x\nKeyError: 'b'\nNo label: give --label\n", 1,
+         "KeyError: 'b'; No label: give --label"),
+        ("Traceback (most recent call last):\n  File x\nRuntimeError: CUDA error\nkernel errors might be\nFor debugging\n",
+         1, "RuntimeError: CUDA error"),
+        ('Exception in thread "main" java.lang.IllegalStateException: outer\n\tat a.B.c(B.java:1)\n'
+         "Caused by: java.io.FileNotFoundException: /data/x (No such file)\n\t... 3 more\n", 1,
+         "java.io.FileNotFoundException: /data/x (No such file)"),
+        ("26/11/22 05:51:44 ERROR SparkContext: Error initializing SparkContext.\n", 1,
+         "SparkContext: Error initializing SparkContext."),
+    ],
+)  # fmt: skip
+def test_other_ends(log: str, status: int, wanted: str) -> None:
+    assert reason.find(log, status=status) == wanted

@@ -1,0 +1,73 @@
+"""What the nodes' proofs add up to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from provision.verification import merge
+
+
+def proof(name: str, ok: bool | None = True, found: Any = "fine", remedy: str = "") -> dict[str, Any]:
+    return {"name": name, "ok": ok, "expected": 3, "found": found, "seconds": 1.5, "remedy": remedy}
+
+
+def answer(*proofs: dict[str, Any]) -> dict[str, Any]:
+    return {"rc": 0, "stdout": "a warning\n" + json.dumps({"checks": list(proofs)})}
+
+
+def share(**changed: Any) -> dict[str, Any]:
+    return {"files": 2, "read": 2, "rows": 10, "all_rows": {"train_16": 1437}, "wrong": []} | changed
+
+
+def test_all_well() -> None:
+    master = answer(
+        proof("Spark"), proof("DataNodes"), proof("Deep learning"), proof("Data set", found=share())
+    )
+    worker = answer(proof("Deep learning"), proof("Data set", found=share(files=3, read=1)))
+    report = merge("retina", {"m": master, "w": worker}, made=1.0)
+    assert (report.status, report.as_dict()["exit_status"], report.as_dict()["ready"]) == ("ready", 0, True)
+    assert [check.name for check in report.checks] == ["DataNodes", "Spark", "Deep learning", "Data set"]
+    assert report.checks[2].found == "2 of 2 nodes, fine"
+    assert report.checks[3].found == "train_16 1,437 rows; 3 of 5 files read and compared, the others by size"
+    assert report.verdict() == "retina is ready: 4 checks in 2 s"
+
+
+def test_short_beats_unknown() -> None:
+    report = merge(
+        "retina",
+        {"m": answer(proof("Spark", None), proof("Workers", False, "2; missing: w-2", "Look"))},
+        made=1,
+    )
+    assert (report.status, report.as_dict()["exit_status"]) == ("short", 1)
+    assert "Workers (2; missing: w-2)" in report.verdict()
+    assert report.lines()[-1] == "Workers: Look"
+
+
+def test_unknown() -> None:
+    report = merge("retina", {"m": answer(proof("Spark", None, "busy"), proof("Workers"))}, made=1)
+    assert (report.status, report.as_dict()["exit_status"]) == ("unknown", 2)
+    assert merge("retina", {}, made=1).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        {"unreachable": True, "msg": "Failed to connect\nto the host"},
+        {"rc": 1, "stdout": "", "stderr": "Traceback\nImportError: x"},
+        {"stdout": "no json"},
+        {},
+    ],
+)
+def test_a_node_without_an_answer_is_short_and_named(silent: dict[str, Any]) -> None:
+    report = merge("retina", {"m": answer(proof("Workers")), "retina-worker-1": silent}, made=1)
+    assert report.status == "short"
+    assert report.checks[0].name == "retina-worker-1"
+    assert "\n" not in report.checks[0].found
+
+
+def test_damaged_files_are_named() -> None:
+    nodes = {"m": answer(proof("Data set", False, share(wrong=["train_16/part-0.csv.gz: checksum differs"])))}
+    assert merge("retina", nodes, made=1).checks[0].found == "train_16/part-0.csv.gz: checksum differs"
