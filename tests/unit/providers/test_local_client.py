@@ -42,8 +42,8 @@ def test_progress_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_helper_that_dies_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_helper(monkeypatch, "import os; os.kill(os.getpid(), 9)")
-    with pytest.raises(ProviderError, match="ended without an answer to list"):
-        client.call("list", {})
+    with pytest.raises(ProviderError, match="ended without an answer to delete"):
+        client.call("delete", {})
 
 
 def test_without_root_the_exact_command_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

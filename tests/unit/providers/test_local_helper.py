@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from provision.providers.local.helper import (
     bootstrap,
     capacity,
+    disks,
     images,
     main,
     network,
@@ -182,6 +184,16 @@ def test_too_many_nodes_says_how_many_fit() -> None:
         capacity.require_memory(
             Registry(), [capacity.Wish(1, 3072), capacity.Wish(999, 2048)], 10 * 1024 + 500
         )
+
+
+def test_a_disk_that_is_almost_full_is_seen_before_anything_is_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disks, "ROOT", root)
+    monkeypatch.setattr(disks.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 7, 3 * 1024**3))
+    disks.require_space(1024**3, "3 nodes")
+    with pytest.raises(HelperError, match="3 nodes: 1.0 GiB are needed and 2 GiB must stay free"):
+        disks.require_space(1024**3 + 1, "3 nodes")
 
 
 # --- registry and idempotency

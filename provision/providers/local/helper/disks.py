@@ -30,7 +30,7 @@ def require_space(needed: int, what: str) -> None:
     free = shutil.disk_usage(ROOT).free
     if free < needed + RESERVE:
         raise HelperError(
-            f"{what} needs {needed / 1024**3:.1f} GiB and {RESERVE / 1024**3:.0f} GiB must stay free "
+            f"{what}: {needed / 1024**3:.1f} GiB are needed and {RESERVE / 1024**3:.0f} GiB must stay free "
             f"on the disk of {ROOT}, which has {free / 1024**3:.1f} GiB; "
             f"free some, or run `./muster images prune`",
             kind="not_ready",
