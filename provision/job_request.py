@@ -43,8 +43,9 @@ class BadJob(MusterError):
 class JobRequest:
     """One submission.
 
-    Fields: `kind` (builtin, python, folder, jar, shell), `entry` (the program's path in what is shipped, or the shell
-    command), `files` (path here -> path there), `deps` (a requirements.txt of this run), `env` (for this run).
+    Fields: `kind` (builtin, python, folder, jar, shell), `entry` (the program's path in what is shipped, or
+    the shell command), `files` (path here -> path there), `deps` (a requirements.txt of this run), `env`
+    (for this run).
     """
 
     run: str

@@ -1,7 +1,8 @@
 """Jobs on the cluster, seen from the control machine: submit, list, logs, cancel, results.
 
-Everything goes over SSH with the cluster's own ssh_config (pinned host keys) to `muster-job` on the master, as the user
-`hadoop`. A job belongs to the master from the moment it is submitted: it goes on when this computer is closed.
+Everything goes over SSH with the cluster's own ssh_config (pinned host keys) to `muster-job` on the master,
+as the user `hadoop`. A job belongs to the master from the moment it is submitted: it goes on when this
+computer is closed.
 """
 
 from __future__ import annotations
@@ -133,13 +134,13 @@ def submit(
 
 
 def send(queue: Queue, request: JobRequest) -> dict[str, Any]:
-    """Ship a request; again with the same run id it is not run twice. Returns the run's record. Raises MusterError."""
+    """Ship a request, return its record; again with the same run id it is not run twice. Raises MusterError."""
     with tempfile.TemporaryFile() as errors:
         ssh = subprocess.Popen(
             queue.command("submit"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
         )
-        assert ssh.stdin is not None
-        assert ssh.stdout is not None
+        assert ssh.stdin is not None  # noqa: S101  (for the type checker)
+        assert ssh.stdout is not None  # noqa: S101
         with suppress(BrokenPipeError):  # it refused before it had read everything; its words say why
             ssh.stdin.write(request.header(getpass.getuser()))
             request.write_archive(ssh.stdin)
@@ -154,7 +155,7 @@ def send(queue: Queue, request: JobRequest) -> dict[str, Any]:
 
 
 def finish(queue: Queue, run: str, *, sink: Sink | None, say: Callable[[str], object]) -> dict[str, Any]:
-    """Follow a run to its end and fetch its results. Returns its record. Raises CommandFailed when it failed."""
+    """Follow a run to its end, fetch its results, return its record. Raises CommandFailed when it failed."""
     stream(queue, run, sink=sink or _to_stdout, say=say, wait=True)
     target = fetch(queue, run)
     record: dict[str, Any] = queue.ask("show", run)
@@ -169,19 +170,19 @@ def finish(queue: Queue, run: str, *, sink: Sink | None, say: Callable[[str], ob
 
 
 def list_runs(cluster: Cluster) -> list[dict[str, Any]]:
-    """Return all runs, the newest first: run, name, state, submitted, started, ended, seconds, reason, ahead, results."""
+    """Return all runs, the newest first: run, state, submitted, started, seconds, reason, ahead, results …"""
     found: list[dict[str, Any]] = queue_of(cluster).ask("list", "--json")
     return found[::-1]
 
 
 def logs(cluster: Cluster, run: str | None = None, *, follow: bool = False, sink: Sink | None = None) -> None:
-    """Print the log of a run (the newest one when None). Raises MusterError; a failed job is no error here."""
+    """Print the log of a run (None = the newest). Raises MusterError; a failed job is no error here."""
     queue = queue_of(cluster)
     stream(queue, run or _newest(queue), sink=sink or _to_stdout, say=_to_stderr, wait=follow)
 
 
 def cancel(cluster: Cluster, run: str) -> dict[str, Any]:
-    """Stop a run with everything it started, or take it out of the queue; returns its record once it has ended."""
+    """Stop a run with all it started, or take it out of the queue; returns its record once it has ended."""
     record: dict[str, Any] = queue_of(cluster).ask("cancel", run)
     return record
 
@@ -207,8 +208,8 @@ def stream(queue: Queue, run: str, *, sink: Sink, say: Callable[[str], object], 
         ssh = subprocess.Popen(
             queue.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        assert isinstance(ssh.stdout, BufferedReader)
-        assert ssh.stderr is not None
+        assert isinstance(ssh.stdout, BufferedReader)  # noqa: S101  (for the type checker)
+        assert ssh.stderr is not None  # noqa: S101
         heard: list[bytes] = []
         listener = threading.Thread(target=_listen, args=(ssh.stderr, heard, say), daemon=True)
         listener.start()
@@ -239,7 +240,7 @@ def fetch(queue: Queue, run: str) -> Path:
         ssh = subprocess.Popen(
             queue.command("bundle", run), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
         )
-        assert ssh.stdout is not None
+        assert ssh.stdout is not None  # noqa: S101
         with suppress(tarfile.ReadError), tarfile.open(fileobj=ssh.stdout, mode="r|") as archive:
             archive.extractall(scratch, filter="data")
         if status := ssh.wait():

@@ -80,7 +80,8 @@ def merge(cluster: str, answers: Mapping[str, Mapping[str, Any]], *, made: float
 
     Args:
         cluster: its name.
-        answers: node -> what Ansible registered there (`stdout` with the program's JSON, or `unreachable` and `msg`).
+        answers: node -> what Ansible registered there (`stdout` with the program's JSON, or `unreachable`
+            and `msg`).
         made: seconds since the epoch.
     """
     proofs: dict[str, dict[str, dict[str, Any]]] = {}

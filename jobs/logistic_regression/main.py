@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 PARTITION_BYTES = 64 * MIB
-"""Upper bound of a partition of dense vectors, in bytes: a task holds it once more as the block it multiplies."""
+"""Largest partition of dense vectors, in bytes: a task holds it twice, once as the block it multiplies."""
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -61,7 +61,8 @@ def headline(metrics: dict[str, Any]) -> str:
         f"accuracy {metrics['accuracy']:.2%}, "
         f"quadratically weighted kappa {metrics['quadratic_weighted_kappa']:.3f} "
         f"on {metrics['holdout_rows']:,} held-out images of {side}x{side} "
-        f"({metrics['train_rows']:,} to train on, {metrics['iterations']} iterations, {metrics['seconds']:.0f} s)"
+        f"({metrics['train_rows']:,} to train on, {metrics['iterations']} iterations, "
+        f"{metrics['seconds']:.0f} s)"
     )
 
 
@@ -97,7 +98,7 @@ def check_input(spark: SparkSession, arguments: argparse.Namespace) -> None:
 def train(data: DataFrame, *, max_iter: int, reg: float) -> LogisticRegressionModel:
     """Fit the model on the frame (label, features).
 
-    Spark's standardization stays on: pixels of the border hardly vary, and without it L-BFGS does not converge.
+    Spark's standardization stays on: pixels of the border hardly vary; without it L-BFGS does not converge.
     """
     from pyspark.ml.classification import LogisticRegression
 

@@ -1,4 +1,4 @@
-"""Action plugin: add up what the nodes proved, write the report, show it as a table, fail when anything is short."""
+"""Action plugin: add up what the nodes proved; write the report, show it, fail when anything is short."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Prove that one node, and on the master the whole cluster, does what it is for.
 
-Runs on every node at the same time, read from standard input, with a plan (JSON) as its only argument; prints one line
-of JSON: {"checks": [{name, ok, expected, found, seconds, remedy}, …]}. `ok` is null where nothing could be said.
+Runs on every node at the same time, read from standard input, with a plan (JSON) as its only argument; prints
+one line of JSON: {"checks": [{name, ok, expected, found, seconds, remedy}, …]}. `ok` is null where nothing
+could be said.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def work(numbers):
     time.sleep(0.3)  # long enough that no executor gets a second task
     return [(socket.gethostname(), sum(number * number for number in numbers))]
 found = context.parallelize(range(100 * count), count).mapPartitions(work).collect()
-print("MUSTER " + json.dumps({"hosts": sorted({host for host, _ in found}), "sum": sum(part for _, part in found)}))
+hosts = sorted({host for host, _ in found})
+print("MUSTER " + json.dumps({"hosts": hosts, "sum": sum(part for _, part in found)}))
 context.stop()
 """
 SPARK_OPTIONS = {
@@ -88,7 +90,7 @@ def check(name: str, remedy: str, expected: object, work: Callable[[], tuple[boo
         ok, found = work()
     except NotSaid as error:
         ok, found = None, str(error)  # type: ignore[assignment]
-    except Exception as error:  # noqa: BLE001  (a check has no other way to fail)
+    except Exception as error:
         ok, found = False, " ".join(f"{error or type(error).__name__}".split())[:300]
     return {
         "name": name,

@@ -1,8 +1,8 @@
 """The queue: one run at a time, in the order of submission.
 
-`dispatch` is the only part that runs as root, started by systemd whenever the folder `queue` is not empty and after a
-boot. It reads what the user `hadoop` wrote, starts and stops units by checked names, and writes nothing but removes
-the notes in `queue`.
+`dispatch` is the only part that runs as root, started by systemd whenever the folder `queue` is not empty and
+after a boot. It reads what the user `hadoop` wrote, starts and stops units by checked names, and writes
+nothing; it only removes the notes in `queue`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Why a run failed, in one line, read from the end of its log.
 
-A failing Spark program prints up to 300 lines of stack traces of two languages. The line that helps is the innermost
-cause: the exception that a Python worker raised, else the last `Caused by:`, else the exception itself.
+A failing Spark program prints up to 300 lines of stack traces of two languages. The line that helps is the
+innermost cause: the exception that a Python worker raised, else the last `Caused by:`, else the exception
+itself.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _memory(lines: Sequence[str], *, killed: bool) -> str:
 
 
 def _python(lines: Sequence[str]) -> str:
-    """Return the exception of the last Python traceback, or the Java exception behind it; '' without a traceback."""
+    """Return the exception of the last Python traceback, or the Java exception behind it; else ''."""
     begin = max((index for index, line in enumerate(lines) if line.endswith(_TRACEBACK)), default=-1)
     raised = next((i for i in range(begin + 1, len(lines)) if lines[i][:1].strip()), -1) if begin >= 0 else -1
     if raised < 0:

@@ -26,7 +26,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """One run. Times are seconds since the epoch; `reason` is one line, empty unless it failed or was cancelled."""
+    """One run. Times are seconds since the epoch; `reason` is one line, empty unless it failed."""
 
     run: str
     name: str
@@ -100,7 +100,7 @@ def locked() -> Iterator[None]:
 
 
 def change(run: str, *, only_from: frozenset[str], **fields: object) -> Record:
-    """Change fields of a record; nothing happens when its state is not in `only_from`. Returns what is there now."""
+    """Change fields of a record whose state is in `only_from`; returns what is there afterwards."""
     with locked():
         record = load(run)
         if record.state in only_from:

@@ -27,7 +27,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def settings() -> dict[str, object]:
-    """Return what the cluster says about itself: `python`, `spark_submit`, `jobs`, `python_path` and `env`."""
+    """Return what the role wrote: `python`, `spark_submit`, `jobs`, `python_path` and `env`."""
     found: dict[str, object] = json.loads(records.SETTINGS.read_text())
     return found
 
@@ -73,7 +73,7 @@ def finish(run_id: str, result: str) -> Record:
 
     Args:
         run_id: the run.
-        result: systemd's word ($SERVICE_RESULT: success, exit-code, signal, oom-kill, timeout …), or 'vanished'.
+        result: systemd's $SERVICE_RESULT (success, exit-code, signal, oom-kill …), or 'vanished'.
     """
     record = records.load(run_id)
     if record.state in FINAL:
@@ -110,8 +110,7 @@ def finish(run_id: str, result: str) -> Record:
 def environ(record: Record, home: Path, log: IO[bytes]) -> dict[str, str]:
     """Return the environment of a job: the cluster's, its packages, its own."""
     known = settings()
-    fixed = known["env"]
-    assert isinstance(fixed, dict)
+    fixed = dict(known["env"])  # type: ignore[call-overload]
     result = home / "results"
     result.mkdir(exist_ok=True)
     paths, options = [str(path) for path in known["python_path"]], []  # type: ignore[attr-defined]
@@ -190,7 +189,7 @@ def pack(folder: Path, target: Path) -> None:
 
 
 def _modules(home: Path) -> str:
-    """Return a zip of a folder's Python modules for the executors, '' when there is only the program itself."""
+    """Return a zip of a folder's Python modules for the executors, '' when there are none."""
     modules = [path for path in (home / "code").rglob("*.py") if path.name not in ("main.py", "__main__.py")]
     if not modules:
         return ""
@@ -212,7 +211,7 @@ def _machine_stops() -> bool:
 
 
 def _let_children_end() -> None:
-    """Wait for what the job left behind, such as Spark's JVM tidying up; the unit's end would kill it half-way."""
+    """Wait for what the job left behind, such as Spark's JVM tidying up; the unit's end would kill it."""
     end = time.monotonic() + LEFTOVERS_S
     with contextlib.suppress(ChildProcessError):
         while time.monotonic() < end:
