@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from provision.model import ClusterSpec, Node
 
 ROOT = Path(__file__).resolve().parents[2]
+IMAGE_SIZES = (16, 32, 64, 128, 256)
 
 
 def examples(*lines: str) -> str:
@@ -168,6 +169,15 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def known_size(value: int | None) -> int | None:
+    """Return an image size. Raises typer.BadParameter when the data does not come in it."""
+    if value is not None and value not in IMAGE_SIZES:
+        raise typer.BadParameter(
+            f"{value} is no image size; choose one of {', '.join(map(str, IMAGE_SIZES))}"
+        )
+    return value
 
 
 def ago(seconds: float) -> str:

@@ -62,11 +62,16 @@ def list_images(as_json: AsJson = False) -> None:
             size(image["bytes"]),
             ago(image["age_s"]),
             ", ".join(map(str, image["meta"].get("roles", []))),
-            ", ".join(image["used_by"]) or "-",
+            _few(image["used_by"]),
         )
         for image in found
     ]
     answer(table(("IMAGE", "KIND", "SIZE", "AGE", "ROLES", "USED BY"), rows))
+
+
+def _few(names: list[str]) -> str:
+    """Return the first names and how many more there are."""
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "") or "-"
 
 
 def prune_images(yes: Yes = False) -> None:

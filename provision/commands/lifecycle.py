@@ -15,6 +15,7 @@ from provision.commands.common import (
     confirm,
     examples,
     in_parallel,
+    known_size,
     of,
     roles,
     say,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from provision.cluster import Cluster
     from provision.model import Node
 
-IMAGE_SIZES = (16, 32, 64, 128, 256)
 CONFIG = """\
 ---
 # {name}: config file and Ansible inventory in one. All keys: docs/config.md
@@ -80,17 +80,8 @@ def register(app: typer.Typer) -> None:
     )(demo)
 
 
-def image_size(value: int) -> int:
-    """Return `value`. Raises typer.BadParameter when it is no size that the data comes in."""
-    if value not in IMAGE_SIZES:
-        raise typer.BadParameter(
-            f"{value} is no image size; choose one of {', '.join(map(str, IMAGE_SIZES))}"
-        )
-    return value
-
-
 ImageSize = Annotated[
-    int, typer.Option("--image-size", callback=image_size, help="Pixels a side: 16, 32, 64, 128 or 256.")
+    int, typer.Option("--image-size", callback=known_size, help="Pixels a side: 16, 32, 64, 128 or 256.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
@@ -257,19 +248,21 @@ def demo(
     """Everything on this computer: cluster, data, a trained model; then how to go on or tear down."""
     import time
 
+    from provision import jobs
     from provision.commands.playbooks import play_or_fail
 
     invocation = of(context)
     spec = invocation.spec(nodes)
     begin = time.monotonic()
-    extra: dict[str, Any] = {"IMAGE_SIZE": 16, "JOB": "logistic_regression"}
+    extra: dict[str, Any] = {"IMAGE_SIZE": 16}
     if nodes is not None:
         extra["NUM_NODES"] = nodes
     say(f"Cluster {spec.name}: {spec.nodes} machines, HDFS, Spark, digits at 16x16, then a training run.")
-    play_or_fail(["start_cluster.yml", "main.yml", "submit.yml"], invocation.inventory, extra)
+    play_or_fail(["start_cluster.yml", "main.yml"], invocation.inventory, extra)
+    run = jobs.submit(invocation.cluster(), "logistic_regression")
     option = "" if invocation.given == "inventories/local.yml" else f" -i {invocation.given}"
     say("")
-    say(f"From nothing to a trained model in {time.monotonic() - begin:.0f} s. The results lie in results/.")
+    say(f"From nothing to a trained model in {time.monotonic() - begin:.0f} s; it lies in results/{run}/.")
     for command, what in (
         ("status", "what is there"),
         ("ui", "the web pages of HDFS and Spark"),

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from provision.commands.common import ago, answer, answer_json, examples, of, say, table
-from provision.errors import CommandFailed, MusterError
+from provision.commands.common import ago, answer, answer_json, examples, known_size, of, say, table
+from provision.errors import MusterError
 
 AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
+
+
+class Unproved(MusterError):
+    """verify did not end with a proof. `exit_status`: 1 something is short, 2 could not check."""
+
+    def __init__(self, *, what: str, where: str, exit_status: int) -> None:
+        super().__init__(what=what, where=where)
+        self.exit_status = exit_status
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +69,9 @@ def submit(
         Path | None, typer.Option(metavar="FILE", help="A requirements.txt for this run alone.")
     ] = None,
     main_class: Annotated[str, typer.Option("--class", metavar="NAME", help="A jar's main class.")] = "",
+    size: Annotated[
+        int | None, typer.Option("--image-size", help="Default: the size last staged.", callback=known_size)
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
 ) -> None:
     """Send a job to the cluster and follow it; it goes on without this computer. Results come to results/."""
@@ -74,6 +84,7 @@ def submit(
         deps=deps,
         main_class=main_class or None,
         follow=not detach,
+        env={} if size is None else {"MUSTER_IMAGE_SIZE": str(size)},
     )
     if detach:
         answer(run)
@@ -91,13 +102,12 @@ def jobs(context: typer.Context, as_json: AsJson = False) -> None:
     if not runs:
         answer("No runs yet. ./muster submit logistic_regression makes one")
         return
-    answer(table(("RUN", "STATE", "AGE", "REASON"), [_job_row(run) for run in runs]))
+    answer(table(("RUN", "STATE", "SUBMITTED", "TOOK", "REASON"), [_job_row(run) for run in runs]))
 
 
-def _job_row(run: dict[str, object]) -> tuple[object, ...]:
-    begin = run.get("submitted")
-    age = ago(time.time() - begin) if isinstance(begin, int | float) else ""
-    return run.get("run", ""), run.get("state", ""), age, run.get("reason", "") or ""
+def _job_row(run: dict[str, Any]) -> tuple[str, ...]:
+    took = f"{run['seconds']:.0f} s" if run["seconds"] else ""
+    return run["run"], run["state"], f"{ago(time.time() - run['submitted'])} ago", took, run["reason"]
 
 
 def logs(
@@ -126,20 +136,23 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
     invocation = of(context)
     cluster = invocation.cluster()
     begin = time.time()
-    status = play(["verify.yml"], invocation.inventory, {}, output_to_stderr=as_json)
+    play(["verify.yml"], invocation.inventory, {}, output_to_stderr=as_json)
     report = newest_report(cluster.state_dir / "reports", since=begin)
     if report is None:
-        error = MusterError(what="could not be checked; the reason is above", where=cluster.spec.name)
-        error.exit_status = 2
-        raise error
+        raise Unproved(
+            what="could not be checked; the reason is above", where=cluster.spec.name, exit_status=2
+        )
     if as_json:
         answer_json(report)
-    if status or not report.get("ready", report.get("ok", False)):
-        raise CommandFailed(what="something is short; the report says what", where=cluster.spec.name)
-    say(f"{cluster.spec.name} is ready.")
+    if report["status"] != "ready":
+        raise Unproved(
+            what=f"not proved ready ({report['status']}); the table says why",
+            where=cluster.spec.name,
+            exit_status=report["exit_status"],
+        )
 
 
-def newest_report(folder: Path, *, since: float) -> dict[str, object] | None:
+def newest_report(folder: Path, *, since: float) -> dict[str, Any] | None:
     """Return the verify report written after `since` (seconds since the epoch); None when there is none."""
     written = (
         [(path.stat().st_mtime, path) for path in folder.glob("verify*.json")] if folder.is_dir() else []
@@ -169,8 +182,3 @@ def timeline(context: typer.Context, as_json: AsJson = False) -> None:
         for phase in phases
     ]
     answer(table(("  AT s", " TOOK s", "PHASE", ""), rows))
-
-
-def shell_line(words: list[str]) -> str:
-    """Return words as one line of shell."""
-    return shlex.join(words)
