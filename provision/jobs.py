@@ -134,7 +134,7 @@ def submit(
 
 
 def send(queue: Queue, request: JobRequest) -> dict[str, Any]:
-    """Ship a request, return its record; again with the same run id it is not run twice. Raises MusterError."""
+    """Ship a request, return its record; the same run id is not run twice. Raises MusterError."""
     with tempfile.TemporaryFile() as errors:
         ssh = subprocess.Popen(
             queue.command("submit"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
@@ -170,7 +170,7 @@ def finish(queue: Queue, run: str, *, sink: Sink | None, say: Callable[[str], ob
 
 
 def list_runs(cluster: Cluster) -> list[dict[str, Any]]:
-    """Return all runs, the newest first: run, state, submitted, started, seconds, reason, ahead, results …"""
+    """Return all runs, the newest first: run, state, submitted, started, seconds, reason, results."""
     found: list[dict[str, Any]] = queue_of(cluster).ask("list", "--json")
     return found[::-1]
 
