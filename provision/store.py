@@ -163,7 +163,7 @@ def credentials(state_dir: Path) -> dict[str, str]:
         raise StoreError(
             what="the object store is not running",
             where=str(path),
-            remedy="start_cluster.yml (./muster create) starts it; its data is still there.",
+            remedy="start_cluster.yml (./muster up) starts it; its data is still there.",
         ) from error
     return found
 
@@ -204,7 +204,7 @@ def _tunnel(ssh_config: Path) -> Iterator[int]:
                 raise StoreError(
                     what=f"no SSH tunnel to the object store: {said[-1] if said else 'ssh ended'}",
                     where=STORE_HOST,
-                    remedy="start_cluster.yml (./muster create) starts it; its data is still there.",
+                    remedy="start_cluster.yml (./muster up) starts it; its data is still there.",
                 )
             yield port
         finally:
