@@ -35,7 +35,9 @@ def muster(*words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "images list", "images prune", "data list", "data rm"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "images list", "images prune", "data list", "data stores", "data rm"]
+)
 def test_every_command_explains_itself_with_examples(command: str) -> None:
     result = CliRunner().invoke(cli.app, [*command.split(), "--help"])
     assert result.exit_code == 0
