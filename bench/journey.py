@@ -20,7 +20,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = Path("/var/lib/muster")
-VERIFY = re.compile(r"\b(verif|prove|proof)", re.IGNORECASE)
+RUN = re.compile(r"\b\w+-\d{8}-\d{6}-[0-9a-f]{4}\b")
+VERIFY = re.compile("Prove$")
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Bench:
     """One cluster with a name, a state folder and an object store of its own."""
 
     def __init__(self, folder: Path, nodes: int, size: int) -> None:
+        self.runs: set[str] = set()
         self.name = f"bench{secrets.token_hex(2)}"
         self.size = size
         self.config = folder / f"{self.name}.yml"
@@ -74,6 +76,7 @@ class Bench:
             stderr=subprocess.STDOUT,
             check=False,
         )
+        self.runs |= set(RUN.findall(done.stdout.decode(errors="replace")))
         if done.returncode:
             sys.exit(f"{done.stdout.decode(errors='replace')[-4000:]}\n{' '.join(command)} failed")
         return time.monotonic() - begin
@@ -90,7 +93,7 @@ class Bench:
         starts = [
             float(phase.get("start", phase.get("begin", 0)))
             for phase in map(json.loads, lines)
-            if VERIFY.search(phase["name"])
+            if VERIFY.match(phase["name"])
         ]
         return min((start - begin for start in starts if start >= begin), default=took), took
 
@@ -124,6 +127,8 @@ class Bench:
         self.play("destroy_cluster.yml")
         if self.name in json.loads((LOCAL / "registry.json").read_text())["stores"]:
             store_remove(self.name)
+        for run in self.runs:
+            shutil.rmtree(ROOT / "results" / run, ignore_errors=True)
 
 
 def machine() -> str:
@@ -155,14 +160,6 @@ def warm(folder: Path, nodes: int, size: int, table: Table) -> None:
         table.add("destroy", f"{bench.play('destroy_cluster.yml'):.1f} s")
     finally:
         bench.close()
-        remove_results(bench.name)
-
-
-def remove_results(cluster: str) -> None:
-    """Remove what the bench's own runs have brought home."""
-    for record in (ROOT / "results").glob("*/run.json"):
-        if json.loads(record.read_text()).get("cluster") == cluster:
-            shutil.rmtree(record.parent)
 
 
 def cold(folder: Path, nodes: int, table: Table) -> None:

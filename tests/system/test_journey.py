@@ -157,7 +157,7 @@ def test_two_submits_queue_and_both_finish(ready):
 
 def test_cancel(ready):
     name = only_run(ready.muster("submit", "--detach", "sleep 600").ok())
-    waiting = only_run(ready.muster("submit", "--detach", "true").ok())
+    waiting = only_run(ready.muster("submit", "--detach", "sleep 0").ok())
     ready.muster("cancel", waiting).ok()
     ready.muster("cancel", name).ok()
     eventually(
