@@ -18,8 +18,8 @@ LOOK_EVERY_S = 2.0
 class ActionModule(ActionBase):
     """Arguments: `argv` (list), `progress` (a file of one line on the node), `accept` (exit statuses that are no failure).
 
-    The program's last line on standard output is JSON and becomes `result`; its `changed` is the task's. When it
-    fails, its last line on standard error is the message.
+    The program's last line on standard output is JSON and becomes `result`; its `changed` is the task's, its `notes` (lines)
+    are shown. When it fails, its last line on standard error is the message.
     """
 
     TRANSFERS_FILES = False
@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
         answer = self._watched(
             shlex.join(str(word) for word in argv), self._task.args.get("progress", ""), task_vars
         )
-        outcome["rc"] = answer["rc"]
+        outcome["status"] = answer["rc"]  # `rc` would make the task fail whenever it is not 0
         lines = str(answer["stdout"]).strip().splitlines()
         if answer["rc"] not in (0, *self._task.args.get("accept", ())):
             told = [line for line in str(answer["stderr"]).splitlines() if line.strip()] or lines
@@ -48,6 +48,8 @@ class ActionModule(ActionBase):
             outcome["result"] = json.loads(lines[-1])
         except (IndexError, ValueError):
             return outcome | {"failed": True, "msg": f"{argv[0]} gave no answer", "stderr_lines": lines[-40:]}
+        for note in outcome["result"].get("notes", ()):
+            display.display(f"  {note}")
         outcome["changed"] = bool(outcome["result"].get("changed"))
         return outcome
 
@@ -69,7 +71,8 @@ class ActionModule(ActionBase):
         if progress:
             watcher.start()
         try:
-            result: dict[str, Any] = self._low_level_execute_command(command)
+            # Something on standard input: otherwise SSH gets a terminal, which mixes output and errors.
+            result: dict[str, Any] = self._low_level_execute_command(command, in_data=b"\n")
             return result
         finally:
             ended.set()
