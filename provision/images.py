@@ -94,7 +94,7 @@ def _run_playbook(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
     ]  # fmt: skip
     environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     with (
-        log.open("w") as sink,
+        log.open("w", buffering=1) as sink,
         subprocess.Popen(
             command, cwd=ROOT, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process,

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from provision.model import ClusterSpec, NodeGroup, Packages
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITE = "trixie"
-NODE_ROLES = ("base", "java", "hdfs", "spark", "deep_learning", "dataset", "jobs", "verify")
+NODE_ROLES = ("base", "java", "hdfs", "spark", "deep_learning", "dataset")
 STORE_ROLES = ("base", "object_store")
 
 
@@ -25,9 +26,9 @@ class Recipe:
     packages: Packages = Packages()
     setup: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Sixteen hex digits that change whenever the layer's content would."""
+        """Sixteen hex digits that change whenever the layer's content would; read once, before anything is baked."""
         digest = hashlib.sha256(SUITE.encode())
         for path in self._files():
             digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
