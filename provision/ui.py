@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay silent."""
 
     def _pass(self) -> None:
-        own = self.server.server_address[1]
+        own = self.connection.getsockname()[1]
         if self.headers.get("Host", "") not in (f"{LOOPBACK}:{own}", f"localhost:{own}"):
             self.send_error(403, "Open this page by its own address")  # a foreign page that found the port
             return
