@@ -15,6 +15,7 @@ from .errors import HelperError
 from .registry import ROOT, Node
 from .system import ENVIRONMENT, run, until
 
+NSPAWN = {"SYSTEMD_NSPAWN_TMPFS_TMP": "0"}  # /tmp on the disk: memory is what a node has little of
 # $1: number of groups; then the groups (the one with the limits first); then the command.
 # It begins when told to, in its groups by then; whoever starts it may be killed before.
 LOOP = """
@@ -96,7 +97,7 @@ def _boot_loop(node: Node, device: str, output: int) -> subprocess.Popen[bytes]:
         stderr=output,
         start_new_session=True,
         cwd="/",
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | NSPAWN,
     )
     for group in groups:
         (group / keeper / "cgroup.procs").write_text(str(loop.pid))
@@ -115,8 +116,19 @@ def _boot_unit(node: Node, device: str) -> None:
         "RestartSec": "0", "KillMode": "mixed", "TimeoutStopSec": "5", "TasksMax": "infinity",
         "StandardOutput": f"append:{node.directory}/console.log", "StandardError": "inherit",
     }  # fmt: skip
+    settled = [f"--setenv={name}={value}" for name, value in NSPAWN.items()]
     properties = [f"--property={name}={value}" for name, value in settings.items()]
-    run(["systemd-run", f"--unit={unit}", "--collect", "--quiet", *properties, *command(node, device)])
+    run(
+        [
+            "systemd-run",
+            f"--unit={unit}",
+            "--collect",
+            "--quiet",
+            *settled,
+            *properties,
+            *command(node, device),
+        ]
+    )
 
 
 def halt(node: Node) -> None:
