@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from typer.testing import CliRunner
@@ -28,11 +29,21 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def muster(*words: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "provision.cli", *words], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return done.returncode, done.stdout, done.stderr
+class Muster(Protocol):
+    def __call__(self, *words: str) -> tuple[int, str, str]: ...
+
+
+@pytest.fixture
+def muster(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Muster:
+    """`./muster`, in this process: exit status, standard output, standard error."""
+    monkeypatch.chdir(ROOT)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        status = cli.main(words)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call
 
 
 @pytest.mark.parametrize(
@@ -58,13 +69,13 @@ def test_help_loads_nothing_heavy() -> None:
     assert output.splitlines()[-1] == "[]"
 
 
-def test_a_mistyped_command_names_the_close_one() -> None:
+def test_a_mistyped_command_names_the_close_one(muster: Muster) -> None:
     status, _, err = muster("statu")
     assert status == 2
     assert "Did you mean 'status'?" in err
 
 
-def test_a_mistyped_inventory_names_the_close_one() -> None:
+def test_a_mistyped_inventory_names_the_close_one(muster: Muster) -> None:
     status, out, err = muster("-i", "inventories/locl.yml", "status")
     assert status == 1
     assert out == ""
@@ -73,7 +84,7 @@ def test_a_mistyped_inventory_names_the_close_one() -> None:
     assert "inventories/local.yml" in err
 
 
-def test_a_wrong_config_is_one_line(inventory: Path) -> None:
+def test_a_wrong_config_is_one_line(muster: Muster, inventory: Path) -> None:
     inventory.write_text(CONFIG + "nodez: 4\n")
     status, _, err = muster("status", "-i", str(inventory))
     assert status == 1
@@ -83,14 +94,14 @@ def test_a_wrong_config_is_one_line(inventory: Path) -> None:
 
 
 @pytest.mark.parametrize("size", ["100", "0", "abc"])
-def test_a_wrong_image_size_is_refused(size: str) -> None:
+def test_a_wrong_image_size_is_refused(muster: Muster, size: str) -> None:
     status, _, err = muster("up", "--image-size", size)
     assert status == 2
     assert "--image-size" in err
 
 
 @pytest.mark.parametrize("count", ["0", "-1"])
-def test_a_wrong_number_of_nodes_is_one_line(inventory: Path, count: str) -> None:
+def test_a_wrong_number_of_nodes_is_one_line(muster: Muster, inventory: Path, count: str) -> None:
     status, _, err = muster("-i", str(inventory), "up", "-n", count)
     assert status == 1
     assert err.count("\n") == 1
