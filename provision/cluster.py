@@ -35,7 +35,7 @@ from provision.model import (
     Plan,
 )
 from provision.orders import Orders
-from provision.plan import describe, make_plan
+from provision.plan import describe, machine_number, make_plan
 from provision.project import project_root, states_folder
 from provision.providers.base import Provider
 from provision.state import Snapshot, State, Store
@@ -110,7 +110,10 @@ class Cluster:
         found = self.state.identity()
         if found is None:
             return ()
-        return tuple(self._node(machine) for machine in self._orders(found, lambda: None).machines())
+        order = {group.name: index for index, group in enumerate(self.spec.groups)}
+        machines = self._orders(found, lambda: None).machines()
+        machines.sort(key=lambda m: (order.get(m.group, len(order)), machine_number(m.name)))
+        return tuple(self._node(machine) for machine in machines)
 
     def plan(self, *, wish: int | None = None, scale_in: bool = False) -> Plan:
         """Return what `ensure` would do. Changes nothing."""
@@ -215,10 +218,11 @@ class Cluster:
         self.state.secret("spark")
         with ThreadPoolExecutor(max_workers=64) as pool:
             store = pool.submit(self._open_store, identity, store_image, login_key, guard)
-            with self._reporter.phase("create"):
-                orders.delete(plan.delete)
-                if plan.delete:
+            if plan.delete:
+                with self._reporter.phase("delete"):
+                    orders.delete(plan.delete)
                     close_shared_connections(identity.id)
+            with self._reporter.phase("create"):
                 orders.start(plan.start)
                 reaching: dict[str, Future[None]] = {}
                 for group, names in plan.create:

@@ -151,7 +151,7 @@ class Lease:
         if owner is not None and owner.alive and not self._may_join(content):
             raise LeaseHeld(
                 where=self._path.parent.name,
-                what=f"another command works on this cluster: {owner.command[:80]} (PID {owner.pid})",
+                what=f"another command works on this cluster: {owner.command} (PID {owner.pid})",
                 remedy="Wait until it ends",
                 owner_pid=owner.pid,
             )
@@ -224,4 +224,4 @@ def _party(pid: int) -> Party:
             what=f"the command with PID {pid} has ended",
             remedy="Run the same command again; it goes on from here",
         )
-    return Party(pid=found.pid, start=found.start, command=found.command)
+    return Party(pid=found.pid, start=found.start, command=found.shown)

@@ -18,6 +18,14 @@ class Process:
     command: str
 
     @property
+    def shown(self) -> str:
+        """The command line as a person knows it: without the interpreter and without folders."""
+        words = [word if word.startswith("-") else Path(word).name for word in self.command.split()]
+        if len(words) > 1 and words[0].startswith("python"):
+            words = words[1:]
+        return " ".join(words)[:120]
+
+    @property
     def alive(self) -> bool:
         """True while this very process runs (a zombie does not)."""
         return alive(self.pid, self.start)

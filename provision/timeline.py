@@ -56,12 +56,7 @@ def this_run() -> tuple[str, str]:
     for parent in process.ancestors(top.pid):
         if _COMMAND.search(parent.command):
             top = parent
-    words = [
-        Path(word).name if "/" in word and not word.startswith("-") else word for word in top.command.split()
-    ]
-    if words and words[0].startswith("python"):
-        words = words[1:]
-    return f"{top.pid}-{top.start}", " ".join(words)
+    return f"{top.pid}-{top.start}", top.shown
 
 
 class Timeline:

@@ -11,7 +11,7 @@ from ansible.utils.display import Display
 
 from provision import config
 from provision.cluster import Cluster
-from provision.errors import ConfigError, MusterError
+from provision.errors import ConfigError, MusterError, PlanRefused
 from provision.model import ClusterSpec, Outcome
 from provision.plan import describe
 from provision.timeline import ConsoleReporter
@@ -52,14 +52,17 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
     if arguments["state"] == "absent":
         if check_mode:
             names = [node.name for node in cluster.nodes]
-            return {"changed": bool(names), "msg": f"would delete {', '.join(names) or 'nothing'}"}
+            if names:
+                Display().display(f"would delete {', '.join(names)}")
+            return {"changed": bool(names)}
         return _told(cluster.destroy())
     if check_mode:
         plan = cluster.plan(scale_in=arguments["scale_in"])
-        return {
-            "changed": not plan.empty,
-            "msg": "; ".join([*describe(plan), *plan.refuse]) or "nothing to do",
-        }
+        if plan.refuse:
+            raise PlanRefused(where=cluster.spec.name, what="; ".join(plan.refuse))
+        for line in describe(plan):
+            Display().display(f"would {line}")
+        return {"changed": not plan.empty}
     return _told(cluster.ensure(scale_in=arguments["scale_in"]))
 
 
