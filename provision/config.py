@@ -209,5 +209,4 @@ def _dataset(parsed: ConfigFile, folders: tuple[Path, ...]) -> DatasetSpec:
         source=source,
         name=model.name or re.sub(r"[^a-z0-9-]+", "-", Path(source).name.lower()).strip("-") or "dataset",
         labels=model.labels,
-        options=model.model_dump(exclude={"source", "name", "labels"}, exclude_none=True),
     )

@@ -143,8 +143,6 @@ class DatasetModel(_Model):
     source: Annotated[str, Field(min_length=1)] = "digits"
     name: str = ""
     labels: str = ""
-    holdout: Annotated[float, Field(gt=0, lt=1)] | None = None
-    seed: Annotated[int, Field(ge=0)] | None = None
 
     @field_validator("name")
     @classmethod
@@ -173,8 +171,6 @@ class DeadlinesModel(_Model):
     """Seconds after which waiting ends; the defaults are in provision/deadlines.py."""
 
     boot: Annotated[float, Field(gt=0)] | None = None
-    service: Annotated[float, Field(gt=0)] | None = None
-    api: Annotated[float, Field(gt=0)] | None = None
 
 
 class ConfigFile(_Model):

@@ -10,11 +10,9 @@ from provision.model import ClusterSpec
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Seconds. `boot`: from order to SSH. `service`: until a service answers. `api`: one call."""
+    """Seconds. `boot`: from the order to SSH."""
 
     boot: float
-    service: float = 120
-    api: float = 30
 
 
 DEADLINES: Mapping[str, Deadlines] = {"local": Deadlines(boot=60)}

@@ -120,7 +120,6 @@ def compose(
             "source": spec.dataset.source,
             "name": spec.dataset.name,
             "labels": spec.dataset.labels,
-            **spec.dataset.options,
         },
         "cluster_access": dict(spec.access),
     }

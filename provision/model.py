@@ -63,7 +63,6 @@ class DatasetSpec:
     source: str = "digits"
     name: str = "digits"
     labels: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

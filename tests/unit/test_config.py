@@ -88,7 +88,7 @@ def test_groups_in_file_order_after_the_master() -> None:
         ("object_store: {name: My_Store}", "retina.yml: object_store.name: 'My_Store' cannot be the name of a store."),
         ("object_store: {container: x}", "retina.yml: object_store.container: 'x' cannot be a container."),
         ("dataset: {source: 3}", "retina.yml: dataset.source: must be text, not 3"),
-        ("dataset: {holdout: 2}", "retina.yml: dataset.holdout: must be less than 1"),
+        ("dataset: {label: l.csv}", "retina.yml: dataset.label: unknown key. Did you mean `labels`?"),
         ("local: {subnet: 10.77.300.0/24}", "retina.yml: local.subnet: '10.77.300.0/24' is no subnet of 256 addresses."),
         ("ttl: soon", "retina.yml: ttl: 'soon' is no duration. Write it like 90m, 8h or 2d"),
         ("deadlines: {boot: 0}", "retina.yml: deadlines.boot: must be more than 0"),
@@ -156,11 +156,11 @@ def test_bad_num_nodes(value: object, said: str) -> None:
 def test_paths_are_found_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "setup.sh").write_text("true")
     (tmp_path / "My Eyes").mkdir()
-    spec = load(GOOD + "setup: setup.sh\ndataset: {source: My Eyes, labels: l.csv, seed: 7}")
+    spec = load(GOOD + "setup: setup.sh\ndataset: {source: My Eyes, labels: l.csv}")
     assert spec.setup == str(tmp_path / "setup.sh")
     assert spec.dataset.source == str(tmp_path / "My Eyes")
     assert spec.dataset.name == "my-eyes"
-    assert spec.dataset.options == {"seed": 7}
+    assert spec.dataset.labels == "l.csv"
 
 
 def test_access_takes_public_keys() -> None:
