@@ -21,7 +21,7 @@ from provision.store import HasStore, ObjectStore, StoredObject, open_store
 
 __all__ = ["DatasetError", "Uploaded", "list_sets", "remove", "source_to_store", "upload"]
 
-# A file up to this size travels in a pack: a store spends as long on a small object as on 200 KiB of a large one.
+# Files up to this size travel in packs: a small object costs a store as much time as 200 KiB of a large one.
 SMALL = 256 << 10
 PACK_BYTES = 8 << 20
 THREADS = 8
@@ -40,7 +40,7 @@ class Uploaded:
 def source_to_store(
     cluster: HasStore, name: str, folder: Path, labels: str, say: Callable[[str], None]
 ) -> Uploaded:
-    """Send a folder of images with its labels to a cluster's object store. Raises DatasetError, StoreError."""
+    """Send a folder of images with its labels to the object store. Raises DatasetError, StoreError."""
     source = scan(folder, labels)
     with open_store(cluster) as store:
         return upload(store, name, source, say)
@@ -85,7 +85,7 @@ def pack(members: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 def list_sets(cluster: HasStore) -> list[dict[str, Any]]:
-    """Return what is in a cluster's object store: name, rows (images for raw data), bytes. Raises StoreError."""
+    """Return what is in the object store: name, rows (of raw data: images), bytes. Raises StoreError."""
     with open_store(cluster) as store:
         return sets_in(store)
 
@@ -110,7 +110,7 @@ def sets_in(store: ObjectStore) -> list[dict[str, Any]]:
 
 
 def remove(cluster: HasStore, name: str) -> int:
-    """Delete a data set (`digits`) or one part of it (`digits/train_16`, `digits/raw`); return how many objects.
+    """Delete a data set (`digits`) or a part of it (`digits/train_16`); return how many objects.
 
     Raises DatasetError when the store has no such data, StoreError.
     """

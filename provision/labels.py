@@ -41,7 +41,7 @@ class Source:
 
 
 def scan(folder: Path, labels: str = "") -> Source:
-    """Look through a folder. `labels`: its CSV ('' = labels.csv, or the only CSV there). Raises DatasetError."""
+    """Look through a folder. `labels`: its CSV ('' = labels.csv, or the only one). Raises DatasetError."""
     if not folder.is_dir():
         raise DatasetError(
             what="this data set source does not exist",

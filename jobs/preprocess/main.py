@@ -1,9 +1,11 @@
-"""Raw images in the object store become CSV rows in the object store, on all machines of the cluster.
+r"""Raw images in the object store become CSV rows in the object store, on all machines of the cluster.
 
-Every executor fetches the images of its part files itself and writes the parts itself; the driver only deals names
-and writes the manifests at the end, the one of the training set last: a set exists if and only if its manifest does.
+Every executor fetches the images of its part files itself and writes the parts itself; the driver only deals
+names and writes the manifests at the end, that of the training set last: a set exists if and only if its
+manifest does.
 
-    spark-submit --py-files parts.py,pictures.py,split.py,/opt/muster/lib/muster_s3.py main.py --dataset digits --size 64 --channels 1
+    spark-submit --py-files parts.py,pictures.py,split.py,/opt/muster/lib/muster_s3.py main.py \
+        --dataset digits --size 64 --channels 1
 """
 
 from __future__ import annotations
@@ -67,7 +69,11 @@ def deal(
     )
     values = options.size**2 * options.channels
     tasks = []
-    for part, names in (("train", train), ("holdout", holdout), ("test", sorted(set(images) - set(labelled)))):
+    for part, names in (
+        ("train", train),
+        ("holdout", holdout),
+        ("test", sorted(set(images) - set(labelled))),
+    ):
         for number, members in enumerate(chunk(names, values=values, parts_at_least=PARTS[part])):
             firsts = [stem(name) if part == "test" else str(numbers[labelled[name]]) for name in members]
             row = zip(members, firsts, strict=True)

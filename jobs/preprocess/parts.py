@@ -1,4 +1,4 @@
-"""What an executor does: fetch the images of one part file, preprocess them, write the part to the object store."""
+"""What an executor does: fetch the images of one part file, preprocess them, write the part to the store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its name, what stands first in its row (label or id), and the archive that it lies in ('' = none)."""
+    """One image: name, first cell of its row (label or id), the archive that it lies in ('' = none)."""
 
     name: str
     first: str
@@ -85,7 +85,7 @@ def contents(task: Task, dataset: str, settings: muster_s3.Settings) -> Iterator
 
 
 def make_part(task: Task, options: Options) -> Made:
-    """Fetch, preprocess, write one part; runs on an executor. An image that is not whole is noted and left out."""
+    """Fetch, preprocess, write one part; runs on an executor. Damaged images are noted and left out."""
     settings = muster_s3.Settings.load()
     recipe = Recipe(options.size, options.channels, options.tolerance)
     made, writer = Made(task.part, task.number), PartWriter()

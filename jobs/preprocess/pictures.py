@@ -12,7 +12,7 @@ import numpy
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-# A JPEG is decoded at a smaller scale when what is left has this many times the pixels per side that are needed.
+# A JPEG is decoded at a smaller scale while that leaves this many times the pixels per side that are needed.
 DECODE_AT = 4
 # Pictures beyond this are refused: a small file can claim any size.
 MAX_PIXELS = 400_000_000
@@ -27,8 +27,8 @@ class CorruptImage(Exception):
 class Recipe:
     """How a picture becomes a row.
 
-    `size` is the side of the result in pixels, `channels` 1 (grey) or 3 (red, green, blue), `tolerance` how far (0 to
-    255) a pixel of the border may be from the corner's colour and still count as border.
+    `size` is the side of the result in pixels, `channels` 1 (grey) or 3 (red, green, blue), `tolerance`
+    how far (0 to 255) a pixel of the border may be from the corner's colour and still count as border.
     """
 
     size: int
@@ -45,13 +45,13 @@ def decode(content: bytes, recipe: Recipe) -> NDArray[numpy.uint8]:
             image.draft(mode, (recipe.size * DECODE_AT, recipe.size * DECODE_AT))
             upright = ImageOps.exif_transpose(image)
             pixels = numpy.asarray(upright.convert(mode), dtype=numpy.uint8)
-    except Exception as error:  # noqa: BLE001  a damaged file makes Pillow raise nearly anything
+    except Exception as error:  # a damaged file makes Pillow raise nearly anything
         raise CorruptImage(f"{type(error).__name__}: {error}"[:200]) from error
     return pixels.reshape(pixels.shape[0], pixels.shape[1], recipe.channels)
 
 
 def crop_border(pixels: NDArray[numpy.uint8], tolerance: int) -> NDArray[numpy.uint8]:
-    """Cut off rows and columns at the edges that have one colour, that of the top left corner, within `tolerance`.
+    """Cut off the edges that have one colour, that of the top left corner, within `tolerance`.
 
     A picture of one colour only is returned as it is.
     """
@@ -75,7 +75,7 @@ def make_square(pixels: NDArray[numpy.uint8], background: NDArray[numpy.uint8]) 
 
 
 def resize(pixels: NDArray[numpy.uint8], size: int) -> NDArray[numpy.uint8]:
-    """Return the square picture with sides of `size` pixels: averaged when smaller, interpolated when larger."""
+    """Return the square picture with sides of `size` pixels: averaged or, when larger, interpolated."""
     method = Image.Resampling.BOX if pixels.shape[0] >= size else Image.Resampling.BILINEAR
     grey = pixels.shape[2] == 1
     image = Image.fromarray(pixels[:, :, 0] if grey else pixels)
@@ -83,7 +83,7 @@ def resize(pixels: NDArray[numpy.uint8], size: int) -> NDArray[numpy.uint8]:
 
 
 def preprocess(content: bytes, recipe: Recipe) -> NDArray[numpy.uint8]:
-    """Return the flat row of a picture file: size x size x channels values, row by row. Raises CorruptImage."""
+    """Return a picture file as size x size x channels values, row by row. Raises CorruptImage."""
     pixels = decode(content, recipe)
     square = make_square(crop_border(pixels, recipe.tolerance), pixels[0, 0])
     return resize(square, recipe.size).reshape(-1)

@@ -42,8 +42,8 @@ def split(
 ) -> tuple[list[str], list[str]]:
     """Split image names into (train, holdout), both sorted.
 
-    Each class gives its share of the hold-out part; a subject counts as the largest of its labels. With two or more
-    images (or subjects) neither side is empty.
+    Each class gives its share of the hold-out part; a subject counts as the largest of its labels. With two
+    or more images (or subjects) neither side is empty.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for name, group in group_key(sorted(labels), split_by).items():
@@ -83,7 +83,7 @@ def class_numbers(labels: Sequence[str]) -> dict[str, int]:
 
 
 def chunk(names: Sequence[str], *, values: int, parts_at_least: int) -> list[list[str]]:
-    """Cut names into part files of nearly equal length; neighbours stay together (they may lie in one archive).
+    """Cut names into part files of nearly equal length; neighbours, often of one archive, stay together.
 
     Args:
         names: what to cut, in order.

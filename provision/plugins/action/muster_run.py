@@ -16,10 +16,10 @@ LOOK_EVERY_S = 2.0
 
 
 class ActionModule(ActionBase):
-    """Arguments: `argv` (list), `progress` (a file of one line on the node), `accept` (exit statuses that are no failure).
+    """Arguments: `argv`, `progress` (a file of one line on the node), `accept` (statuses that are fine).
 
-    The program's last line on standard output is JSON and becomes `result`; its `changed` is the task's, its `notes` (lines)
-    are shown. When it fails, its last line on standard error is the message.
+    The program's last line on standard output is JSON and becomes `result`; its `changed` is the task's, its
+    `notes` (lines) are shown. When it fails, its last line on standard error is the message.
     """
 
     TRANSFERS_FILES = False

@@ -1,7 +1,7 @@
 """A small S3 client on the standard library: what staging and preprocessing need, on every node.
 
-It signs requests (AWS Signature Version 4), keeps connections open, and retries what may be retried. One client is
-used by one thread.
+It signs requests (AWS Signature Version 4), keeps connections open, and retries what may be retried. One
+client is used by one thread.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Settings:
 
 
 def signature(settings: Settings, method: str, path: str, query: str, headers: dict[str, str]) -> str:
-    """Return the Authorization header for a request; `headers` has host, x-amz-date and x-amz-content-sha256."""
+    """Return the Authorization header; `headers` has host, x-amz-date and x-amz-content-sha256."""
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
     canonical = "\n".join([method, path, query, lines, names, headers["x-amz-content-sha256"]])

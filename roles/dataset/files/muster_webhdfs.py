@@ -25,7 +25,7 @@ class HdfsFull(HdfsError):
 
 
 class Client:
-    """Files of one file system. `url` is the NameNode's, such as http://retina-master:9870; `user` who asks."""
+    """Files of one file system. `url`: the NameNode's, such as http://master:9870; `user`: who asks."""
 
     def __init__(self, url: str, user: str = "hadoop", timeout_s: float = 60) -> None:
         self._url = urllib.parse.urlsplit(url)
@@ -74,7 +74,7 @@ class Client:
             raise _error(status, content, path)
 
     def room(self) -> tuple[int, int]:
-        """Return (bytes that are free on all DataNodes, copies that are kept of each block). Raises HdfsError."""
+        """Return (free bytes of all DataNodes, copies that are kept of each block). Raises HdfsError."""
         path = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
         status, content = self._send("GET", path)
         if status != 200:

@@ -75,7 +75,10 @@ class StoreHandler(_Handler):
         names = [name for name in names if name > query.get("continuation-token", "")]
         page, more = names[:2], names[2:]
         token = f"<NextContinuationToken>{page[-1]}</NextContinuationToken>" if more else ""
-        items = "".join(f"<Contents><Key>{n}</Key><Size>{len(self.server.files['/muster/' + n])}</Size></Contents>" for n in page)
+        items = "".join(
+            f"<Contents><Key>{n}</Key><Size>{len(self.server.files['/muster/' + n])}</Size></Contents>"
+            for n in page
+        )
         space = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
         self.answer(200, f"<ListBucketResult {space}>{items}{token}</ListBucketResult>".encode())
 

@@ -5,8 +5,18 @@ import io
 
 import numpy
 import pytest
+from pictures import (
+    CorruptImage,
+    PartWriter,
+    Recipe,
+    crop_border,
+    csv_line,
+    decode,
+    make_square,
+    preprocess,
+    resize,
+)
 from PIL import Image
-from pictures import CorruptImage, PartWriter, Recipe, crop_border, csv_line, decode, make_square, preprocess, resize
 
 
 def encoded(pixels: numpy.ndarray, kind: str = "PNG") -> bytes:

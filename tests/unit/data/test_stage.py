@@ -40,7 +40,9 @@ def publish(server: Server, name: str, contents: list[bytes]) -> None:
         server.files[f"/muster/{key}"] = content
         digest = hashlib.sha256(content).hexdigest()
         objects.append({"key": key, "bytes": len(content), "sha256": digest, "rows": 1})
-    server.files[f"/muster/digits/{name}/manifest.json"] = json.dumps({"rows": 1, "objects": objects}).encode()
+    server.files[f"/muster/digits/{name}/manifest.json"] = json.dumps(
+        {"rows": 1, "objects": objects}
+    ).encode()
 
 
 @pytest.fixture
