@@ -1,8 +1,8 @@
 """Fetch, verify and unpack the archives of artifacts.lock.
 
-Runs in two places: as a library on the control machine (fills the download cache once), and as a program of the
-standard library alone on nodes (`python3 artifacts.py install …`), where it takes files from the read-only cache
-that the machine was given, or fetches them itself. Registries are passed in; see `registries()` for the defaults.
+Runs in two places: as a library on the control machine (fills the download cache once), and as a program that
+needs the standard library alone on nodes (`python3 artifacts.py install …`), where it takes files from the
+read-only cache that the machine was given, or fetches them itself. Registries are passed in.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FIRST_PAUSE_S = 1.0  # doubled after every failed attempt
 TIMEOUT_S = 30.0  # of one read from the network
 BLOCK = 1 << 20
 PY4J = "python/py4j.zip"
-# Where the parts of the Spark archive go, and what is left out: other schedulers, other systems, R, the Connect shell.
+# Where the parts of the Spark archive go; left out: other schedulers, other systems, R, the Connect shell.
 PLACES = (
     ("deps/bin/", "bin/"),
     ("deps/jars/", "jars/"),
@@ -65,7 +65,10 @@ class ArtifactError(Exception):
 
 @dataclass(frozen=True)
 class Artifact:
-    """One line of the lock. `kind`: maven or pypi; `path`: in the repository (pypi: project/file); `size` in bytes."""
+    """One line of the lock.
+
+    `kind`: maven or pypi; `path`: in the repository (pypi: project/file); `size` in bytes.
+    """
 
     component: str
     kind: str
@@ -80,13 +83,17 @@ class Artifact:
 
 
 def read_lock(text: str) -> list[Artifact]:
-    """Parse a lock: `component kind sha256 size path` per line, `#` comments. Raises ArtifactError on a bad line."""
+    """Parse a lock: `component kind sha256 size path` per line, `#` comments.
+
+    Raises ArtifactError on a bad line.
+    """
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         fields = line.split("#", 1)[0].split()
         if not fields:
             continue
-        if len(fields) != 5 or fields[1] not in ("maven", "pypi") or len(fields[2]) != 64 or not fields[3].isdigit():
+        sound = len(fields) == 5 and fields[1] in ("maven", "pypi") and len(fields[2]) == 64
+        if not sound or not fields[3].isdigit():
             raise ArtifactError(f"artifacts.lock: line {number} is damaged", "Restore the file from git")
         found.append(Artifact(fields[0], fields[1], fields[2], int(fields[3]), fields[4]))
     return found
@@ -122,13 +129,13 @@ def locate(artifact: Artifact, registries: Mapping[str, str]) -> str:
     if artifact.kind == "maven":
         return base + artifact.path
     page = base + artifact.path.split("/")[0] + "/"
-    request = urllib.request.Request(page, headers={"Accept": "text/html"})  # noqa: S310  registries are configured
+    request = urllib.request.Request(page, headers={"Accept": "text/html"})  # noqa: S310  configured
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
         links = _Links()
         links.feed(answer.read().decode())
         if artifact.name not in links.found:
             raise FileNotFoundError(f"{page} does not list {artifact.name}")
-        return urllib.parse.urljoin(answer.url, links.found[artifact.name])
+        return urllib.parse.urljoin(str(answer.url), links.found[artifact.name])
 
 
 def _download(url: str, part: Path, size: int) -> None:
@@ -173,7 +180,7 @@ def fetch(
             if attempt == ATTEMPTS or gone or local:
                 raise ArtifactError(
                     f"{artifact.name} could not be fetched from {registries[artifact.kind]} ({error})",
-                    "What is there already is kept: run the same command again when the registry can be reached",
+                    "What came is kept: run the same command again when the registry can be reached",
                 ) from error
             pause(FIRST_PAUSE_S * 2 ** (attempt - 1))
     found = digest(part)
@@ -209,21 +216,25 @@ def fetch_each(
 
 
 def _unpack_archive(archive: Path, to: Path, final: Path) -> None:
-    """Take what a cluster runs out of the Spark archive, in the layout of SPARK_HOME; `to` becomes `final` later."""
+    """Take what a cluster runs out of the Spark archive, laid out as SPARK_HOME; `to` becomes `final`."""
     with tarfile.open(archive) as tar:
         for member in tar:
             inner = member.name.partition("/")[2]
-            place = next((there + inner.removeprefix(here) for here, there in PLACES if inner.startswith(here)), "")
+            places = (there + inner.removeprefix(here) for here, there in PLACES if inner.startswith(here))
+            place = next(places, "")
             if place and member.isfile() and not LEFT_OUT.search(inner):
                 tar.extract(member.replace(name=PY4J if place.startswith(PY4J) else place), to, filter="data")
     _unpack_jar(to / PY4J, to / "python", "py4j/")
     (to / PY4J).unlink()
-    compileall.compile_dir(to / "python", quiet=1, stripdir=str(to), prependdir=str(final))  # daemons cannot write there
+    # Python's workers run as an account that may not write there.
+    compileall.compile_dir(to / "python", quiet=1, stripdir=str(to), prependdir=str(final))
 
 
 def _unpack_jar(archive: Path, to: Path, prefix: str) -> None:
     with zipfile.ZipFile(archive) as jar:
-        jar.extractall(to, [name for name in jar.namelist() if name.startswith(prefix)])
+        for name in jar.namelist():
+            if name.startswith(prefix):
+                jar.extract(name, to)
 
 
 def install(lock: Path, component: str, to: Path, caches: list[Path], registries: Mapping[str, str]) -> None:
@@ -265,21 +276,21 @@ def cache_folder() -> Path:
 
 
 def default_registries() -> dict[str, str]:
-    """Base addresses: MUSTER_MAVEN_URL or Maven's default; PIP_INDEX_URL, pip's configuration or PyPI's default."""
+    """Base addresses: MUSTER_MAVEN_URL or Maven's default; pip's configured index or PyPI's default."""
     from jgo.constants import MAVEN_CENTRAL_URL
     from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
     index = os.environ.get("PIP_INDEX_URL", "")
     if not index:
-        asked = subprocess.run(
-            [sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True, check=False
-        )
+        command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
         index = asked.stdout.strip()
-    return {"maven": os.environ.get("MUSTER_MAVEN_URL") or MAVEN_CENTRAL_URL, "pypi": index or PYPI_SIMPLE_ENDPOINT}
+    maven = os.environ.get("MUSTER_MAVEN_URL") or MAVEN_CENTRAL_URL
+    return {"maven": maven, "pypi": index or PYPI_SIMPLE_ENDPOINT}
 
 
 def fetch_all(reporter: Reporter) -> None:
-    """Fill this computer's cache with everything in the lock. Raises CommandFailed, one line naming the file."""
+    """Fill this computer's cache with everything in the lock. Raises CommandFailed, naming the file."""
     from provision.errors import CommandFailed
 
     try:
@@ -300,9 +311,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pypi", default="")
     given = parser.parse_args(arguments)
     try:
-        install(given.lock, given.component, given.to, given.cache, {"maven": given.maven, "pypi": given.pypi})
+        registries = {"maven": given.maven, "pypi": given.pypi}
+        install(given.lock, given.component, given.to, given.cache, registries)
     except ArtifactError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -20,14 +20,16 @@ from provision.errors import CommandFailed
 
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
 HEAD = """\
-# Every jar and archive that nodes get, with its digest. Made by `python -m provision.artifacts_lock`; do not edit.
-# Line: component kind sha256 size path; kind maven = path below the repository, pypi = project/file of the index.
+# Every jar and archive that nodes get. Made by `python -m provision.artifacts_lock`; do not edit.
+# Line: component kind sha256 size path; maven: path in the repository, pypi: project/file of the index.
 """
 # Native code for other systems than Linux, and what no daemon or client of ours loads.
 LEFT_OUT = re.compile(r"osx-|netty-.*(macos|kqueue|riscv64|rxtx|sctp|udt)|listenablefuture|j2objc")
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>muster</groupId><artifactId>muster</artifactId><version>1</version><dependencies>{}</dependencies></project>"""
-DEPENDENCY = "<dependency><groupId>org.apache.hadoop</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
+<groupId>muster</groupId><artifactId>muster</artifactId><version>1</version>
+<dependencies>{}</dependencies></project>"""
+DEPENDENCY = """<dependency><groupId>org.apache.hadoop</groupId>
+<artifactId>{}</artifactId><version>{}</version></dependency>"""
 
 
 def maven_path(coordinates: str) -> str:
@@ -41,13 +43,14 @@ def hadoop_paths(version: str) -> list[str]:
     """Paths of HDFS's jars and their dependencies. Raises CommandFailed when Maven does."""
     wanted = ("hadoop-common", "hadoop-hdfs", "hadoop-hdfs-client")
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "pom.xml").write_text(POM.format("".join(DEPENDENCY.format(name, version) for name in wanted)))
+        dependencies = "".join(DEPENDENCY.format(name, version) for name in wanted)
+        Path(folder, "pom.xml").write_text(POM.format(dependencies))
         run = subprocess.run(
             ["mvn", "-q", "-B", f"{PLUGIN}:list", "-DincludeScope=runtime", "-DoutputFile=list"],
             cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if run.returncode != 0:
-            raise CommandFailed(what="Maven could not resolve Hadoop's dependencies", output=run.stdout[-2000:])
+            raise CommandFailed(what="Maven could not resolve Hadoop's jars", output=run.stdout[-2000:])
         found = re.findall(r"^\s+(\S+:jar:\S+)", Path(folder, "list").read_text(), re.MULTILINE)
     return sorted(path for path in map(maven_path, found) if not LEFT_OUT.search(path))
 
@@ -70,7 +73,7 @@ def main() -> int:
     wanted.append(("hadoop", "maven", f"{base}/{hadoop}/hadoop-hdfs-{hadoop}-tests.jar"))
     wanted.append(("spark", "pypi", f"pyspark/pyspark-{spark}.tar.gz"))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(8) as pool:
-        pinned = list(pool.map(lambda one: pin(*one, Path(folder)), wanted))
+        pinned = list(pool.map(lambda one: pin(one[0], one[1], one[2], Path(folder)), wanted))
     lines = [f"{one.component} {one.kind} {one.sha256} {one.size} {one.path}" for one in pinned]
     LOCK.write_text(HEAD + "\n".join(lines) + "\n")
     return 0

@@ -1,19 +1,22 @@
-"""How a node's memory and cores are shared between system, daemons, driver and executors. Pure arithmetic.
+"""How a node's memory and cores are shared by system, daemons, driver and executors. Pure arithmetic.
 
 Sources of the numbers:
-  - Executor and driver overhead: Spark's own default, max(384 MiB, 10 % of the heap) (`spark.executor.memoryOverhead`
-    and `minMemoryOverhead` in Spark's configuration page); PySpark's worker processes live in it. Two Python workers
-    with numpy and their daemon fit (3 x about 60 MiB); each further core adds one more worker.
-  - Smallest heap: Spark refuses less than 1.5 x its 300 MiB reserve (UnifiedMemoryManager); 512 leaves room to cache.
-  - Largest heap: up to 31 GiB the JVM uses 32-bit references; a heap of 40 GiB holds hardly more than one of 31.
-  - NameNode: about 150 bytes per file and block, so 128 MiB carry some 500,000 objects (HDFS's users' guide: 1 GiB per
-    million blocks, generously).
-  - JVM beyond its heap (metaspace, code cache, threads, buffers): measured on idle daemons of this toolkit with
-    class-data archives, SerialGC and C1 on two cores (bench/).
+  - Overhead of executor and driver: Spark's own default, max(384 MiB, 10 % of the heap) (Spark's
+    configuration page: `spark.executor.memoryOverhead`). PySpark's processes live in it: two workers with
+    numpy and their daemon fit (about 60 MiB each); each further core adds one more worker.
+  - Smallest heap: Spark refuses less than 1.5 x its 300 MiB reserve (UnifiedMemoryManager); 512 leaves some
+    to cache in.
+  - Largest heap: up to 31 GiB the JVM uses 32-bit references; a heap of 40 GiB holds hardly more than one
+    of 31.
+  - NameNode: some 150 bytes per file and per block, so 128 MiB carry about 500,000 objects.
+  - A JVM beyond its heap (metaspace, code cache, threads, buffers, mapped archive): measured on idle
+    daemons of this toolkit with class-data archives, SerialGC and C1: anonymous memory is 15 to 50 MiB over
+    the heap, pages of the archive that are not shared add up to 60.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,8 +53,9 @@ SMALL_CORES, SMALL_MEMORY_MB = 4, 8 * MIB_PER_GIB
 class NodeSizing:
     """One node. All `_mb` are MiB; a daemon that does not run there has 0.
 
-    `executors_mb` is left for executors and their overhead, `worker_memory_mb` what the Spark Worker offers to executors (heap only, as Spark counts it), `driver_mb` what
-    is kept free for a driver with its Python process. `small`: short start-up matters more than peak speed of daemons.
+    `executors_mb` is left for executors and their overhead, `worker_memory_mb` what the Spark Worker offers
+    to executors (heap only, as Spark counts it), `driver_mb` what is kept free for a driver with its Python
+    process. `small`: short start-up matters more than peak speed of daemons.
     """
 
     namenode_xmx_mb: int
@@ -69,7 +73,7 @@ class NodeSizing:
 
 @dataclass(frozen=True)
 class ApplicationSizing:
-    """What one application takes when it may have the whole cluster. All `_mb` are MiB (of one executor, the driver)."""
+    """What one application takes when it may have the whole cluster. All `_mb` are MiB."""
 
     executors: int
     executor_cores: int
@@ -94,7 +98,7 @@ def heap_within(total_mb: int, cores: int) -> int:
 
 
 def node_sizing(cores: int, memory_gb: float, roles: Collection[str]) -> NodeSizing:
-    """Share one node. `roles`: which of `namenode datanode spark_master spark_worker history_server` run there.
+    """Share one node. `roles`: of namenode, datanode, spark_master, spark_worker, history_server it has.
 
     A node with `spark_master` also keeps room for a driver. Raises ValueError for an unknown role.
     """
@@ -128,9 +132,10 @@ def node_sizing(cores: int, memory_gb: float, roles: Collection[str]) -> NodeSiz
 def cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> ApplicationSizing:
     """Size one application for the cluster. Each node has `name group cores memory_gb`.
 
-    Every executor is alike, so the choice is how many cores and how much memory one has. Of the choices that use (nearly)
-    all cores, and of those the ones that use (nearly) all memory, the largest executor wins: few large executors beat
-    many small ones. A node that is much smaller than the others may thus be left without an executor.
+    Every executor is alike, so the choice is how many cores and how much memory one has. Of the choices
+    that use (nearly) all cores, and of those the ones that use (nearly) all memory, the largest executor
+    wins: few large executors beat many small ones. A node that is much smaller than the others may thus be
+    left without an executor.
     Raises ValueError, naming the node, when a node has too little memory for any executor.
     """
     machines = [node for node in nodes if node["group"] in GROUP_DAEMONS]
@@ -139,18 +144,23 @@ def cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> ApplicationSizing:
     room = []
     for node in machines:
         cores, memory = int(node["cores"]), float(node["memory_gb"])
-        free = node_sizing(cores, memory, GROUP_DAEMONS[node["group"]]).executors_mb
+        free = _room_mb(cores, memory, node["group"])
         if heap_within(free, 1) < SMALLEST_HEAP_MB:
-            lacking = SMALLEST_HEAP_MB + OVERHEAD_MB - free
+            steps = (quarter / 4 for quarter in itertools.count(int(memory * 4) + 1))
+            enough = next(
+                more
+                for more in steps
+                if heap_within(_room_mb(cores, more, node["group"]), 1) >= SMALLEST_HEAP_MB
+            )
             raise ValueError(
                 f"{node['name']}: {memory:g} GB of memory are too few for its daemons and one executor; "
-                f"give its group at least {memory + lacking / MIB_PER_GIB + 0.05:.1f}"
+                f"give its group at least {enough:g}"
             )
         room.append((cores, free))
     choices = list(_choices(room))
-    for use in (lambda one: one[0] * one[1], lambda one: one[0] * one[2]):  # cores, then heap of all executors
-        most = max(map(use, choices))
-        choices = [one for one in choices if use(one) >= ENOUGH * most]
+    for place in (1, 2):  # first by the cores of all executors, then by their heaps
+        most = max(one[0] * one[place] for one in choices)
+        choices = [one for one in choices if one[0] * one[place] >= ENOUGH * most]
     executors, executor_cores, heap = max(choices, key=lambda one: (one[1], one[0], one[2]))
     master = next((node for node in machines if node["group"] == "master"), machines[0])
     return ApplicationSizing(
@@ -163,11 +173,15 @@ def cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> ApplicationSizing:
     )
 
 
+def _room_mb(cores: int, memory_gb: float, group: str) -> int:
+    return node_sizing(cores, memory_gb, GROUP_DAEMONS[group]).executors_mb
+
+
 def _choices(room: list[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Every sensible (executors, cores each, heap each) for nodes with `room` = (cores, MiB for executors)."""
+    """Every sensible (executors, cores each, heap each); a node has `room` = (cores, MiB for executors)."""
     for cores in range(1, max(one for one, _ in room) + 1):
-        heaps = {heap_within(free // fit, cores) for have, free in room for fit in range(1, have // cores + 1)}
-        for heap in heaps:
+        shares = {free // fit for have, free in room for fit in range(1, have // cores + 1)}
+        for heap in {heap_within(share, cores) for share in shares}:
             if heap >= SMALLEST_HEAP_MB:
                 each = heap + overhead_mb(heap, cores)
                 yield sum(min(have // cores, free // each) for have, free in room), cores, heap

@@ -46,11 +46,11 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("muster_files takes one argument, files: a list of entries")
         for entry in entries:
             if wrong := check_entry(entry):
-                raise AnsibleActionFail(f"muster_files: {entry.get('dest', '') if isinstance(entry, dict) else ''}: {wrong}")
+                where = entry.get("dest", "") if isinstance(entry, dict) else ""
+                raise AnsibleActionFail(f"muster_files: {where}: {wrong}")
         payload = json.dumps([self._rendered(entry, task_vars) for entry in entries])
-        result.update(
-            self._execute_module(module_name="muster_files", module_args={"payload": payload}, task_vars=task_vars)
-        )
+        arguments = {"payload": payload}
+        result.update(self._execute_module("muster_files", module_args=arguments, task_vars=task_vars))
         result.pop("invocation", None)
         return result
 
@@ -67,8 +67,9 @@ class ActionModule(ActionBase):
     def _render(self, entry: dict[str, Any], task_vars: dict[str, Any]) -> str:
         name, dest = entry["template"], entry["dest"]
         source = Path(self._find_needle("templates", name))
+        own = "ansible_managed" not in task_vars
         variables = task_vars | _template_vars.generate_ansible_template_vars(
-            path=name, fullpath=str(source), dest_path=dest, include_ansible_managed="ansible_managed" not in task_vars
+            path=name, fullpath=str(source), dest_path=dest, include_ansible_managed=own
         )
         paths = [str(source.parent), *task_vars.get("ansible_search_path", []), self._loader.get_basedir()]
         templar = self._templar.copy_with_new_env(searchpath=paths, available_variables=variables)

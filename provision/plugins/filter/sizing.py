@@ -12,7 +12,7 @@ from provision import artifacts, sizing
 
 
 def muster_node_sizing(roles: Iterable[str], cores: int, memory_gb: float) -> dict[str, Any]:
-    """`[roles] | muster_node_sizing(cores, memory_gb)`: NodeSizing as a dictionary."""
+    """NodeSizing, as a dictionary, of a node with these roles."""
     try:
         return asdict(sizing.node_sizing(int(cores), float(memory_gb), frozenset(roles)))
     except ValueError as error:
@@ -20,7 +20,7 @@ def muster_node_sizing(roles: Iterable[str], cores: int, memory_gb: float) -> di
 
 
 def muster_cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """`cluster_nodes | muster_cluster_sizing`: ApplicationSizing as a dictionary."""
+    """ApplicationSizing, as a dictionary, of `cluster_nodes`."""
     try:
         return asdict(sizing.cluster_sizing(nodes))
     except ValueError as error:
@@ -28,7 +28,7 @@ def muster_cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def muster_registry(kind: str) -> str:
-    """`'maven' | muster_registry`: base address of a package registry, as the control machine is configured."""
+    """Base address of a package registry (`'maven'`, `'pypi'`), as the control machine is configured."""
     return artifacts.default_registries()[kind]
 
 

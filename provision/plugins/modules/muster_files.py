@@ -18,7 +18,7 @@ DOCUMENTATION = r"""
 module: muster_files
 short_description: Write many files, directories and links in one round trip
 description:
-  - Renders the templates on the control machine and sends them all at once; writes only what differs, atomically.
+  - Renders the templates on the control machine and sends all at once; writes only what differs, atomically.
   - Missing parent directories are created (root, 0755).
   - Reloads systemd's units when a unit file changed and systemd runs.
 author: Muster
@@ -61,9 +61,10 @@ def current(path: Path) -> dict[str, Any]:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return {"kind": "absent", "content": b"", "mode": None, "uid": None, "gid": None}
-    found: dict[str, Any] = {"content": b"", "mode": stat.S_IMODE(status.st_mode), "uid": status.st_uid, "gid": status.st_gid}
+    found: dict[str, Any] = {"content": b"", "uid": status.st_uid, "gid": status.st_gid}
+    found["mode"] = stat.S_IMODE(status.st_mode)
     if stat.S_ISLNK(status.st_mode):
-        return found | {"kind": "link", "content": os.readlink(path).encode()}
+        return found | {"kind": "link", "content": str(path.readlink()).encode()}
     if stat.S_ISDIR(status.st_mode):
         return found | {"kind": "directory"}
     if stat.S_ISREG(status.st_mode):
@@ -72,7 +73,7 @@ def current(path: Path) -> dict[str, Any]:
 
 
 def wished(entry: dict[str, Any]) -> dict[str, Any]:
-    """What should be there. An account that does not exist yet gives uid/gid None (check mode on a bare node)."""
+    """What should be there. uid/gid are None for an account that does not exist (yet)."""
     kind = "link" if "link" in entry else "directory" if entry.get("directory") else "file"
     content = entry["link"] if kind == "link" else entry.get("content", "")
     mode = int(str(entry.get("mode") or ("0755" if kind == "directory" else "0644")), 8)
@@ -85,7 +86,7 @@ def wished(entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _id(lookup: Any, name: str | None, index: int) -> int | None:  # noqa: ANN401  two libc look-ups of one shape
+def _id(lookup: Any, name: str | None, index: int) -> int | None:  # noqa: ANN401  two look-ups
     try:
         return int(lookup(name or "root")[index])
     except KeyError:
@@ -99,7 +100,7 @@ def differs(now: dict[str, Any], wish: dict[str, Any]) -> bool:
 
 
 def apply(path: Path, now: dict[str, Any], wish: dict[str, Any]) -> None:
-    """Make `path` as wished, atomically where it is a file or link. Raises OSError, PermissionError included."""
+    """Make `path` as wished, atomically where it is a file or link. Raises OSError."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     if wish["kind"] == "directory":
         if now["kind"] != "directory":
@@ -160,7 +161,8 @@ def main() -> None:
         try:
             apply(path, now, wish)
         except OSError as error:
-            module.fail_json(msg=f"{path} could not be written: {error.strerror or error}", changed_paths=changed)
+            reason = error.strerror or str(error)
+            module.fail_json(msg=f"{path} could not be written: {reason}", changed_paths=changed)
     units = any(path.startswith(UNIT_FOLDER) for path in changed)
     if units and not module.check_mode and Path("/run/systemd/system").is_dir():
         subprocess.run(["/usr/bin/systemctl", "daemon-reload"], check=True)

@@ -61,6 +61,8 @@ made:
   returned: always
 """
 
+# What a node's own daemons answer on: a list on the master may be older than a restart.
+OWN_PAGES = {"hdfs-datanode": ":9864/jmx?qry=java.lang:type=Runtime", "spark-worker": ":8081/json/"}
 INFO = "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
 LOG_LINES = 12
 
@@ -96,6 +98,12 @@ def worker_joined(page: dict[str, Any], name: str, address: str) -> str:
 def missing(parameters: dict[str, Any]) -> tuple[str, str]:
     """(what this node still lacks, the unit to look at); ('', '') when all have joined."""
     name, address = parameters["name"], parameters["address"]
+    for unit, page in OWN_PAGES.items():
+        try:
+            if unit in parameters["units"]:
+                ask(f"http://{address}{page}")
+        except (OSError, ValueError) as error:
+            return f"its own page does not answer ({error})", unit
     try:
         if "hdfs-datanode" in parameters["units"]:
             what = datanode_joined(ask(parameters["namenode_url"] + INFO), address)
@@ -117,7 +125,9 @@ def missing(parameters: dict[str, Any]) -> tuple[str, str]:
 
 def failed_unit(units: list[str]) -> str:
     """The first unit that systemd has given up, '' when there is none."""
-    run = subprocess.run(["/usr/bin/systemctl", "is-failed", *units], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        ["/usr/bin/systemctl", "is-failed", *units], capture_output=True, text=True, check=False
+    )
     states = run.stdout.split()
     return next((unit for unit, state in zip(units, states, strict=False) if state == "failed"), "")
 
@@ -160,7 +170,7 @@ def make_folders(parameters: dict[str, Any], check: bool) -> list[str]:
 def main() -> None:
     """Entry point of the module."""
     text = {"type": "str", "required": True}
-    folder = {key: text for key in ("path", "owner", "group", "mode")}
+    folder = dict.fromkeys(("path", "owner", "group", "mode"), text)
     module = AnsibleModule(
         argument_spec={
             "units": {"type": "list", "elements": "str", "required": True},

@@ -13,7 +13,7 @@ module: muster_units
 short_description: Bring several systemd units into a state, all at once
 description:
   - C(started) enables and starts what does not run, restarts what runs on files older than those on disk, and
-    reloads what has only newer C(reload_files). Nothing is waited for, so that all start together.
+    reloads what has only newer C(reload_files). No start is waited for, so that all start together.
   - What has to be done follows from start times and file times, so an interrupted run loses no restart.
   - C(reloaded) does only the last of it. C(restarted) restarts all. C(stopped) stops and waits.
 author: Muster
@@ -52,12 +52,13 @@ PROPERTIES = "Id,ActiveState,UnitFileState,FragmentPath,InactiveExitTimestamp,St
 
 def parse_show(text: str) -> dict[str, dict[str, str]]:
     """`systemctl show` of several units: unit name -> property -> value."""
-    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.strip().split("\n\n")]
+    texts = text.strip().split("\n\n")
+    blocks = [dict(line.partition("=")[::2] for line in one.splitlines()) for one in texts]
     return {block["Id"].removesuffix(".service"): block for block in blocks if "Id" in block}
 
 
 def seconds(stamp: str) -> float:
-    """A time stamp of `systemctl show --timestamp=us+utc` as seconds since the epoch (0 when there is none)."""
+    """A time stamp of `systemctl show --timestamp=us+utc` as seconds since the epoch, 0 for none."""
     from datetime import datetime
 
     words = stamp.split()
@@ -81,9 +82,10 @@ def decide(unit: dict[str, Any], shown: dict[str, str], state: str) -> str:
     if not active:
         return "start" if state == "started" else ""
     files = [*unit["files"], shown.get("FragmentPath", "")]
-    if state == "started" and newest([path for path in files if path]) > seconds(shown["InactiveExitTimestamp"]):
+    began, changed = seconds(shown["InactiveExitTimestamp"]), seconds(shown["StateChangeTimestamp"])
+    if state == "started" and newest([path for path in files if path]) > began:
         return "restart"
-    if newest(unit["reload_files"]) > seconds(shown["StateChangeTimestamp"]) and shown["ActiveState"] == "active":
+    if shown["ActiveState"] == "active" and newest(unit["reload_files"]) > changed:
         return "reload"
     return ""
 
@@ -114,7 +116,8 @@ def main() -> None:
     def systemctl(*arguments: str) -> str:
         run = subprocess.run(["/usr/bin/systemctl", *arguments], capture_output=True, text=True, check=False)
         if run.returncode != 0:
-            module.fail_json(msg=f"systemctl {' '.join(arguments)}: {run.stderr.strip() or run.stdout.strip()}")
+            said = run.stderr.strip() or run.stdout.strip()
+            module.fail_json(msg=f"systemctl {' '.join(arguments)}: {said}")
         return run.stdout
 
     shown = parse_show(systemctl("show", "--timestamp=us+utc", f"--property={PROPERTIES}", *names))
@@ -127,10 +130,15 @@ def main() -> None:
         if off:
             verbs["enable"] = off
     if not module.check_mode:
-        for verb in ("enable", "stop", "restart", "start", "reload"):
-            if verb in verbs:
-                waiting = ["--no-block"] if verb in ("start", "restart") else []
-                systemctl(verb, *waiting, *verbs[verb])
+        again = verbs.get("restart", [])
+        for verb, wanted in (
+            ("enable", verbs.get("enable", [])),
+            ("stop", verbs.get("stop", []) + again),  # waits: nobody shall take the old process for the new
+            ("start", verbs.get("start", []) + again),
+            ("reload", verbs.get("reload", [])),
+        ):
+            if wanted:
+                systemctl(verb, *(["--no-block"] if verb == "start" else []), *wanted)
     actions = [f"{verb} {name}" for verb, wanted in verbs.items() for name in wanted]
     module.exit_json(changed=bool(actions), actions=actions)
 

@@ -1,7 +1,8 @@
 """Make a component's class path jar and its class-data archive (AppCDS); runs once, while an image is made.
 
-A JVM that maps such an archive starts in a third of the processor time. To know which classes belong into it, the
-component is run once for real: daemons and clients on the loopback interface in a temporary folder, then stopped.
+A JVM that maps such an archive starts in a third of the processor time. To know which classes belong into
+it, the component is run once for real: daemons and clients on the loopback interface in a temporary folder,
+then stopped.
 
 A missing or unfitting archive costs only time: the JVM then loads classes the ordinary way.
 """
@@ -42,7 +43,7 @@ def class_path_jar(home: Path, folder: str) -> Path:
 
 
 def merge_lists(lists: list[Path], target: Path) -> None:
-    """Join class lists of several JVMs: without their numbers and without classes of their private loaders."""
+    """Join class lists of several JVMs: without numbers and without classes of private loaders."""
     seen: dict[str, None] = {}
     for path in lists:
         for line in path.read_text(errors="replace").splitlines():
@@ -57,7 +58,8 @@ def dump(jar: Path, lists: Path, archive: Path) -> None:
     merge_lists(sorted(lists.glob("*.lst")), merged)
     new = archive.with_suffix(".new")
     subprocess.run(
-        [JAVA, "-Xshare:dump", "-XX:+UseG1GC", "-Xmx512m", f"-XX:SharedClassListFile={merged}",
+        [JAVA, "-Xshare:dump", "-XX:+UseG1GC", "-XX:TieredStopAtLevel=1", "-Xmx1g",
+         f"-XX:SharedClassListFile={merged}",
          f"-XX:SharedArchiveFile={new}", "-Xlog:disable", "-cp", str(jar)],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
@@ -108,7 +110,8 @@ def running(commands: list[list[str]], environment: Mapping[str, str], log: Path
 
 def properties_xml(values: Mapping[str, object]) -> str:
     """A Hadoop configuration file."""
-    body = "".join(f"<property><name>{key}</name><value>{value}</value></property>" for key, value in values.items())
+    entry = "<property><name>{}</name><value>{}</value></property>"
+    body = "".join(entry.format(key, value) for key, value in values.items())
     return f"<configuration>{body}</configuration>"
 
 
@@ -135,7 +138,8 @@ def train_hadoop(home: Path, jar: Path, work: Path) -> None:
 
     def java(name: str, main: str, *arguments: str) -> list[str]:
         lists = f"-XX:DumpLoadedClassList={work}/{name}.lst"
-        return [JAVA, *SMALL_JVM, lists, "-cp", f"{jar}:{conf}:{home}", f"org.apache.hadoop.{main}", *arguments]
+        command = [JAVA, *SMALL_JVM, lists, "-cp", f"{jar}:{conf}:{home}"]
+        return [*command, f"org.apache.hadoop.{main}", *arguments]
 
     log = work / "log"
     environment = {"PATH": os.environ["PATH"], "HADOOP_USER_NAME": "root"}
@@ -164,18 +168,21 @@ import sys
 from pyspark.sql import SparkSession, functions as f
 spark = SparkSession.builder.getOrCreate()
 path = sys.argv[1]
-rows = spark.range(200).select((f.col("id") % 3).cast("double").alias("label"), f.rand(1).alias("a"), f.rand(2).alias("b"))
+label = (f.col("id") % 3).cast("double").alias("label")
+rows = spark.range(200).select(label, f.rand(1).alias("a"), f.rand(2).alias("b"))
 rows.write.csv(path + "/rows", compression="gzip")
 rows.write.parquet(path + "/columns")
 csv = spark.read.schema("label double, a double, b double").csv(path + "/rows").cache()
 print(csv.groupBy("label").count().orderBy("label").collect())
-print(csv.rdd.map(lambda row: row.a).sum(), spark.sparkContext.parallelize(range(9), 3).repartition(2).count())
+print(csv.rdd.map(lambda row: row.a).sum())
+print(spark.sparkContext.parallelize(range(9), 3).repartition(2).count())
 ml, jvm = spark._jvm.org.apache.spark.ml, spark._jvm
 names = spark.sparkContext._gateway.new_array(jvm.java.lang.String, 2)
 names[0], names[1] = "a", "b"
 data = ml.feature.VectorAssembler().setInputCols(names).setOutputCol("features").transform(csv._jdf)
 model = ml.classification.LogisticRegression().setMaxIter(3).fit(data)
-model.transform(data).select("prediction", spark.sparkContext._gateway.new_array(jvm.java.lang.String, 0)).count()
+none = spark.sparkContext._gateway.new_array(jvm.java.lang.String, 0)
+model.transform(data).select("prediction", none).count()
 model.write().overwrite().save(path + "/model")
 spark.stop()
 """
@@ -188,6 +195,7 @@ def train_spark(home: Path, jar: Path, work: Path) -> None:
     conf.mkdir()
     events.mkdir()
     lists = f"-XX:DumpLoadedClassList={work}"
+    core_jar = next((home / "jars").glob("spark-core_*.jar")).name  # spark-core_<Scala>-<Spark>.jar
     settings = {
         "spark.master": f"spark://127.0.0.1:{rpc}",
         "spark.authenticate": "true",
@@ -216,15 +224,15 @@ def train_spark(home: Path, jar: Path, work: Path) -> None:
         "PATH": os.environ["PATH"],
         "SPARK_HOME": str(home),
         "SPARK_CONF_DIR": str(conf),
-        "SPARK_SCALA_VERSION": next((home / "jars").glob("spark-core_*.jar")).name.split("_")[1].split("-")[0],
+        "SPARK_SCALA_VERSION": core_jar.split("_")[1].split("-")[0],
         "SPARK_LOCAL_DIRS": str(work / "local"),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYTHONPATH": ":".join([str(home / "python"), *map(str, (home / "python/lib").glob("py4j*.zip"))]),
     }
 
     def java(name: str, main: str, *arguments: str) -> list[str]:
-        command = [JAVA, *SMALL_JVM, f"{lists}/{name}.lst", "-cp", f"{jar}:{conf}", f"org.apache.spark.deploy.{main}"]
-        return [*command, *arguments]
+        command = [JAVA, *SMALL_JVM, f"{lists}/{name}.lst", "-cp", f"{jar}:{conf}"]
+        return [*command, f"org.apache.spark.deploy.{main}", *arguments]
 
     master = f"spark://127.0.0.1:{rpc}"
     here = ["--host", "127.0.0.1"]
@@ -245,7 +253,8 @@ def train_spark(home: Path, jar: Path, work: Path) -> None:
         with log.open("a") as sink:
             command = [str(home / "bin/spark-submit"), str(work / "job.py"), f"file://{work}/out"]
             subprocess.run(command, env=environment, stdout=sink, stderr=sink, check=True)
-        wait_for("The History Server", lambda: '"id"' in fetched(f"http://127.0.0.1:{history}/api/v1/applications"))
+        listing = f"http://127.0.0.1:{history}/api/v1/applications"
+        wait_for("The History Server", lambda: '"id"' in fetched(listing))
 
 
 def main() -> int:
@@ -258,18 +267,17 @@ def main() -> int:
     if archive.exists():
         return 0
     jar = class_path_jar(given.home, "lib" if given.component == "hadoop" else "jars")
-    work = Path(tempfile.mkdtemp(prefix="muster-classes-", dir="/var/tmp"))  # noqa: S108  a fresh folder, 0700
+    work = Path(tempfile.mkdtemp(prefix="muster-classes-", dir="/var/tmp"))
     try:
         (train_hadoop if given.component == "hadoop" else train_spark)(given.home, jar, work)
         dump(jar, work, archive)
     except (OSError, subprocess.SubprocessError) as error:
         log = work / "log"
         tail = log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []
-        print(f"No class-data archive for {given.component}: {error}", *tail, sep="\n", file=sys.stderr)  # noqa: T201
+        print(f"No class-data archive for {given.component}: {error}", *tail, sep="\n", file=sys.stderr)
         return 1
     finally:
-        if not os.environ.get("KEEP"):
-            shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     return 0
 
 

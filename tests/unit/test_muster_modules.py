@@ -1,0 +1,126 @@
+"""The Ansible modules' own logic: files, units, registration."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from provision.plugins.action.muster_files import check_entry
+from provision.plugins.modules import muster_files, muster_registered, muster_units
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+
+
+def write(path: Path, **entry: object) -> bool:
+    wish = muster_files.wished({"dest": str(path), "owner": ME, **entry}) | {"gid": os.getgid()}
+    now = muster_files.current(path)
+    if not muster_files.differs(now, wish):
+        return False
+    muster_files.apply(path, now, wish)
+    return True
+
+
+def test_a_file_is_written_once_with_mode(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a"
+    assert write(path, content="x", mode="0600")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("x", 0o600)
+    assert not write(path, content="x", mode="0600")
+    assert write(path, content="x", mode="0640")
+    assert [one.name for one in path.parent.iterdir()] == ["a"]
+
+
+def test_directories_and_links(tmp_path: Path) -> None:
+    assert write(tmp_path / "d", directory=True, mode="0700")
+    assert not write(tmp_path / "d", directory=True, mode="0700")
+    assert write(tmp_path / "l", link="d")
+    assert (tmp_path / "l").readlink() == Path("d")
+    assert not write(tmp_path / "l", link="d")
+    assert write(tmp_path / "l", content="now a file")
+    with pytest.raises(IsADirectoryError):
+        write(tmp_path / "d", content="x")
+
+
+def test_a_secret_is_not_in_the_diff(tmp_path: Path) -> None:
+    wish = muster_files.wished({"dest": "/x", "content": "hush"})
+    shown = muster_files.difference("/x", muster_files.current(tmp_path / "x"), wish, True)
+    assert "hush" not in json.dumps(shown)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("x", "not a dictionary"),
+        ({"dest": "a", "content": ""}, "absolute"),
+        ({"dest": "/a", "content": "", "moed": "0644"}, "unknown key moed"),
+        ({"dest": "/a", "content": "", "template": "t"}, "exactly one"),
+        ({"dest": "/a"}, "exactly one"),
+        ({"dest": "/a", "content": "", "mode": 420}, "quoted octal"),
+        ({"dest": "/a", "content": ""}, ""),
+    ],
+)
+def test_entries_are_checked(entry: object, said: str) -> None:
+    assert said in check_entry(entry)
+    assert bool(said) == bool(check_entry(entry))
+
+
+SHOWN = """Id=a.service
+ActiveState=active
+UnitFileState=enabled
+FragmentPath=
+InactiveExitTimestamp=Sun 2026-11-22 05:31:26.000000 UTC
+StateChangeTimestamp=Sun 2026-11-22 05:31:27.500000 UTC
+
+Id=b.service
+ActiveState=inactive
+UnitFileState=disabled
+FragmentPath=
+InactiveExitTimestamp=
+StateChangeTimestamp=
+"""
+
+
+def unit(
+    name: str, files: list[Path] | None = None, reload_files: list[Path] | None = None
+) -> dict[str, object]:
+    return {"name": name, "files": files or [], "reload_files": reload_files or []}
+
+
+def test_units_are_started_restarted_and_reloaded_by_file_times(tmp_path: Path) -> None:
+    shown = muster_units.parse_show(SHOWN)
+    began = muster_units.seconds(shown["a"]["InactiveExitTimestamp"])
+    assert muster_units.seconds(shown["a"]["StateChangeTimestamp"]) == began + 1.5
+    old, new = tmp_path / "old", tmp_path / "new"
+    for path, stamp in ((old, began - 5), (new, began + 5)):
+        path.touch()
+        os.utime(path, (stamp, stamp))
+    decide = muster_units.decide
+    assert decide(unit("a", [old]), shown["a"], "started") == ""
+    assert decide(unit("a", [new]), shown["a"], "started") == "restart"
+    assert decide(unit("a", [old], [new]), shown["a"], "started") == "reload"
+    assert decide(unit("a", [new], [new]), shown["a"], "reloaded") == "reload"
+    assert decide(unit("a", [new]), shown["a"], "reloaded") == ""
+    assert decide(unit("b", [new]), shown["b"], "started") == "start"
+    assert decide(unit("b", [new], [new]), shown["b"], "reloaded") == ""
+    assert decide(unit("a"), shown["a"], "stopped") == "stop"
+    assert decide(unit("b"), shown["b"], "stopped") == ""
+    assert decide(unit("a"), shown["a"], "restarted") == "restart"
+
+
+def test_a_datanode_has_joined_when_listed_and_out_of_safe_mode() -> None:
+    live = json.dumps({"w:9866": {"xferaddr": "10.0.0.2:9866"}})
+    info = {"beans": [{"LiveNodes": live, "Safemode": ""}]}
+    assert muster_registered.datanode_joined(info, "10.0.0.2") == ""
+    assert "not registered" in muster_registered.datanode_joined(info, "10.0.0.20")
+    info["beans"][0]["Safemode"] = "Safe mode is ON"
+    assert "safe mode" in muster_registered.datanode_joined(info, "10.0.0.2")
+    assert "not registered" in muster_registered.datanode_joined({"beans": []}, "10.0.0.2")
+
+
+def test_a_worker_has_joined_when_alive() -> None:
+    page = {"workers": [{"host": "w-1", "state": "DEAD"}, {"host": "10.0.0.3", "state": "ALIVE"}]}
+    assert muster_registered.worker_joined(page, "w-2", "10.0.0.3") == ""
+    assert "not registered" in muster_registered.worker_joined(page, "w-1", "10.0.0.2")

@@ -1,0 +1,114 @@
+"""Sizing: what must hold for every cluster, and the sizes this toolkit promises to work with."""
+
+from __future__ import annotations
+
+import pytest
+
+from provision.sizing import (
+    DAEMON_HEAPS,
+    GROUP_DAEMONS,
+    JVM_BEYOND_HEAP_MB,
+    LARGEST_HEAP_MB,
+    SMALLEST_HEAP_MB,
+    cluster_sizing,
+    heap_within,
+    node_sizing,
+    overhead_mb,
+)
+
+
+def node(group: str, cores: int, memory_gb: float, name: str = "") -> dict[str, object]:
+    return {"name": name or group, "group": group, "cores": cores, "memory_gb": memory_gb}
+
+
+def cluster(workers: int, master: tuple[int, float], worker: tuple[int, float]) -> list[dict[str, object]]:
+    return [node("master", *master), *(node("worker", *worker, f"worker-{n}") for n in range(1, workers + 1))]
+
+
+SHAPES = [
+    cluster(2, (2, 3), (2, 2)),
+    cluster(0, (2, 3), (2, 2)),
+    cluster(4, (2, 3), (2, 2)),
+    cluster(2, (8, 8), (8, 8)),
+    cluster(2, (16, 16), (16, 16)),
+    cluster(6, (16, 12), (16, 12)),
+    cluster(4, (4, 8), (32, 256)),
+    cluster(2, (8, 16), (4, 64)),
+]
+
+
+def test_the_smallest_promised_cluster() -> None:
+    sized = cluster_sizing(cluster(2, (2, 3), (2, 2)))
+    assert (sized.executors, sized.executor_cores, sized.driver_memory_mb) == (3, 2, 512)
+    assert sized.executor_memory_mb >= SMALLEST_HEAP_MB
+
+
+@pytest.mark.parametrize("nodes", SHAPES)
+def test_nothing_is_given_away_twice(nodes: list[dict[str, object]]) -> None:
+    sized = cluster_sizing(nodes)
+    placed = 0
+    for one in nodes:
+        share = node_sizing(one["cores"], one["memory_gb"], GROUP_DAEMONS[one["group"]])
+        heaps = (
+            share.namenode_xmx_mb,
+            share.datanode_xmx_mb,
+            share.master_xmx_mb,
+            share.worker_xmx_mb,
+            share.history_xmx_mb,
+        )
+        daemons = sum(heap + JVM_BEYOND_HEAP_MB for heap in heaps if heap)
+        each = sized.executor_memory_mb + sized.executor_overhead_mb
+        fit = min(one["cores"] // sized.executor_cores, share.worker_memory_mb // sized.executor_memory_mb)
+        assert share.system_mb + daemons + share.driver_mb + fit * each <= one["memory_gb"] * 1024
+        placed += fit
+    assert placed == sized.executors
+
+
+@pytest.mark.parametrize("nodes", SHAPES)
+def test_nearly_all_cores_are_used(nodes: list[dict[str, object]]) -> None:
+    sized = cluster_sizing(nodes)
+    assert sized.executors * sized.executor_cores >= 0.9 * sum(one["cores"] for one in nodes)
+    assert sized.executor_memory_mb <= LARGEST_HEAP_MB
+
+
+def test_few_large_executors_on_equal_nodes() -> None:
+    sized = cluster_sizing(cluster(2, (8, 8), (8, 8)))
+    assert (sized.executors, sized.executor_cores) == (3, 8)
+
+
+def test_a_node_that_is_too_small_is_named_with_what_it_needs() -> None:
+    with pytest.raises(ValueError, match=r"^master: 2 GB of memory are too few .* at least 3$") as caught:
+        cluster_sizing(cluster(2, (2, 2), (2, 2)))
+    enough = float(str(caught.value).rsplit(" ", 1)[1])
+    assert cluster_sizing(cluster(2, (2, enough), (2, 2))).executors == 3
+
+
+def test_machines_of_other_groups_do_not_count() -> None:
+    nodes = cluster(2, (2, 3), (2, 2))
+    assert cluster_sizing([*nodes, node("gpu", 8, 32)]) == cluster_sizing(nodes)
+
+
+def test_a_daemon_that_does_not_run_has_no_heap() -> None:
+    sized = node_sizing(2, 2, {"datanode"})
+    assert (sized.namenode_xmx_mb, sized.master_xmx_mb, sized.worker_memory_mb, sized.driver_mb) == (
+        0,
+        0,
+        0,
+        0,
+    )
+
+
+def test_an_unknown_role_is_an_error() -> None:
+    with pytest.raises(ValueError, match="unknown role resourcemanager"):
+        node_sizing(2, 2, {"resourcemanager"})
+
+
+def test_daemons_stay_within_their_bounds() -> None:
+    sized = node_sizing(64, 1024, set(DAEMON_HEAPS))
+    assert (sized.namenode_xmx_mb, sized.datanode_xmx_mb, sized.small) == (8192, 1024, False)
+
+
+@pytest.mark.parametrize(("total", "cores"), [(900, 1), (2000, 4), (40000, 8), (400, 2)])
+def test_a_heap_fits_with_its_overhead(total: int, cores: int) -> None:
+    heap = heap_within(total, cores)
+    assert heap == 0 or heap + overhead_mb(heap, cores) <= total
