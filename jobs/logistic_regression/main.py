@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 MIB = 2**20
-PARTITION_BYTES = 64 * MIB
-"""Largest partition of dense vectors, in bytes: a task holds it twice, once as the block it multiplies."""
+LARGEST_PART = 64 * MIB
+"""Bytes of a part of dense vectors; a task holds it twice, once as the block that it multiplies."""
+SMALLEST_PART = 8 * MIB
+"""Bytes below which handing out one more task an iteration costs more than its work saves."""
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -49,9 +51,14 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def partitions(*, rows: int, columns: int, cores: int) -> int:
-    """Return in how many parts the rows are trained on: a multiple of `cores`, none above PARTITION_BYTES."""
-    needed = math.ceil(rows * columns * 8 / PARTITION_BYTES)
-    return cores * max(1, math.ceil(needed / cores))
+    """Return in how many parts the rows are trained on.
+
+    Every core has one where there is enough to do, all the same number where one each would be too large.
+    """
+    size = rows * columns * 8
+    if size <= cores * LARGEST_PART:
+        return max(1, min(cores, math.ceil(size / SMALLEST_PART)))
+    return cores * math.ceil(size / (cores * LARGEST_PART))
 
 
 def headline(metrics: dict[str, Any]) -> str:
@@ -148,10 +155,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"Reading {options.data}/train_{options.size}", flush=True)
     started = time.monotonic()
     lines = read(spark, f"{options.data}/train_{options.size}")
-    rows = lines.count()
+    rows, columns = lines.selectExpr("count(*)", "max(length(value) - length(replace(value, ',')))").first()
     if not rows:
         raise SystemExit(f"{options.data}/train_{options.size} has no rows.")
-    columns = lines.first()[0].count(",")
     parts = partitions(rows=rows, columns=columns, cores=spark.sparkContext.defaultParallelism)
     training = parse(lines.repartition(parts)).cache()
     print(f"Training on {rows:,} images of {options.size}x{options.size} in {parts} parts", flush=True)
@@ -163,6 +169,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "job": "logistic_regression",
         "dataset": options.dataset,
         "image_size": options.size,
+        "pixels": columns,
+        "parts": parts,
         "train_rows": rows,
         "holdout_rows": int(matrix.sum()),
         "iterations": model.summary.totalIterations,

@@ -67,13 +67,19 @@ def test_scores_agree_with_scikit_learn(job: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "columns", "cores", "parts"),
-    [(1437, 256, 4, 4), (1, 256, 1, 1), (28_000, 65_536, 24, 240), (28_000, 65_536, 100, 300)],
+    [
+        (1437, 256, 4, 1),
+        (1437, 4096, 4, 4),
+        (1437, 4096, 40, 6),
+        (28_000, 65_536, 24, 240),
+        (28_000, 65_536, 100, 300),
+    ],
 )
 def test_partitions_use_every_core_and_stay_small(
     job: ModuleType, rows: int, columns: int, cores: int, parts: int
 ) -> None:
     assert job.partitions(rows=rows, columns=columns, cores=cores) == parts
-    assert rows * columns * 8 / parts <= job.PARTITION_BYTES
+    assert rows * columns * 8 / parts <= job.LARGEST_PART
 
 
 def test_defaults_come_from_the_environment(job: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
