@@ -105,20 +105,20 @@ def _run_playbook(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
             if line.startswith("TASK ["):
                 reporter.say(f"image: {line[6:].split(']')[0]}")
     if process.returncode != 0:
-        tail = [line for line in log.read_text().splitlines() if line.strip()][-12:]
+        lines = [line for line in log.read_text().splitlines() if line.strip()]
         raise CommandFailed(
-            what="an install step failed while the image was made: " + _reason(tail),
+            what="an install step failed while the image was made: " + _reason(lines),
             where=str(log),
             remedy="Mend the package list or the set-up script and run the same command again.",
             status=process.returncode,
-            output="\n".join(tail),
+            output="\n".join(lines[-12:]),
         )
 
 
 def _reason(lines: list[str]) -> str:
-    """The line of a playbook's last lines that says why it failed."""
-    told = [line for line in lines if "msg" in line or "fatal" in line or "ERROR" in line]
-    return (told or lines or ["no output"])[0].strip()[:400]
+    """What a failed playbook says of its failure: the first line of the error, not the recap behind it."""
+    told = [line for line in lines if "[ERROR]: " in line]
+    return (told or lines or ["no output"])[0].removeprefix("[ERROR]: ").strip()[:400]
 
 
 @contextmanager

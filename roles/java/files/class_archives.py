@@ -245,8 +245,10 @@ def train_spark(home: Path, jar: Path, work: Path) -> None:
     log = work / "log"
 
     def registered() -> bool:
-        body = fetched(f"http://127.0.0.1:{web}/json/")
-        return bool(body) and int(json.loads(body)["aliveworkers"]) == 1
+        try:
+            return int(json.loads(fetched(f"http://127.0.0.1:{web}/json/"))["aliveworkers"]) == 1
+        except ValueError:  # no page yet, or one that says that it starts
+            return False
 
     with running(daemons, environment, log):
         wait_for("The Worker", registered)
