@@ -363,7 +363,8 @@ class Cluster:
         lease = Lease(self.state.folder)
         lease.take(say=self._reporter.say)
         try:
-            yield lease.check
+            with lease.watched():
+                yield lease.check
         finally:
             lease.leave()
 

@@ -12,6 +12,8 @@ import fcntl
 import json
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,6 +24,9 @@ from provision.errors import LeaseHeld, OwnerGone
 from provision.wait import until
 
 FILE = "lease"
+WATCH_S = 0.5
+"""Seconds between two looks of a worker at whether its command still lives."""
+
 ORPHAN_S = 60.0
 """Seconds that a command waits for a worker whose command was killed."""
 
@@ -125,6 +130,28 @@ class Lease:
                 remedy="Run the same command again; it goes on from here",
             )
 
+    @contextmanager
+    def watched(self, end: Callable[[], None] | None = None) -> Iterator[None]:
+        """End this worker (and what it started) soon after its command was killed, whatever it waits for.
+
+        Being killed is safe at every moment; going on for minutes unasked is not. `end` is what to do instead.
+        """
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(WATCH_S):
+                if not self._owner.alive:
+                    (end or _end_this_worker)()
+                    return
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        if self._owner != self._worker:
+            watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+
     def leave(self) -> None:
         """Strike this worker from the lease; the owner keeps it while it lives."""
         if not self._path.parent.is_dir():
@@ -202,6 +229,13 @@ class _LeaseFile:
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         os.write(self._descriptor, json.dumps(asdict(content)).encode())
+
+
+def _end_this_worker() -> None:
+    """Kill this process, and its children where it leads their group, as Ansible's workers do."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +99,18 @@ def test_an_orphaned_worker_is_waited_for(
 def test_a_worker_whose_owner_is_gone_stops(tmp_path: Path, dead: Party) -> None:
     with pytest.raises(OwnerGone, match="has ended. Run the same command again"):
         Lease(tmp_path, owner=dead).check()
+
+
+def test_a_worker_whose_owner_dies_is_ended(
+    tmp_path: Path, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provision.lease.WATCH_S", 0.01)
+    ended = threading.Event()
+    with Lease(tmp_path, owner=party(other.pid)).watched(ended.set):
+        assert not ended.wait(0.05)
+        other.kill()
+        other.wait()
+        assert ended.wait(5)
 
 
 def test_a_file_cut_short_is_held_by_nobody(tmp_path: Path) -> None:
