@@ -11,6 +11,8 @@ from provision.errors import one_line
 
 READY, SHORT, UNKNOWN = "ready", "short", "unknown"
 EXIT_STATUS = {READY: 0, SHORT: 1, UNKNOWN: 2}
+WIDEST = 96
+"""Characters of a cell of the table; the report has all of it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Report:
         """Return the report as a table; remedies follow what is short."""
         words = {True: "ok", False: "SHORT", None: "unknown"}
         rows = [("", "CHECK", "EXPECTED", "FOUND", "SECONDS")]
-        rows += [(words[c.ok], c.name, c.expected, c.found, f"{c.seconds:.1f}") for c in self.checks]
+        rows += [(words[c.ok], c.name, c.expected, _cut(c.found), f"{c.seconds:.1f}") for c in self.checks]
         widths = [max(len(row[column]) for row in rows) for column in range(5)]
         table = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -109,10 +111,14 @@ def merge(cluster: str, answers: Mapping[str, Mapping[str, Any]], *, made: float
     return Report(cluster=cluster, made=made, seconds=slowest, checks=tuple(checks))
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+
+
 def _silence(answer: Mapping[str, Any]) -> str:
     """Return why a node gave no answer, '' when it did."""
     if answer.get("unreachable"):
-        return one_line(str(answer.get("msg", "")))[:200] or "unreachable"
+        return one_line(str(answer.get("msg", ""))).removeprefix("Task failed: ")[:200] or "unreachable"
     try:
         json.loads(str(answer.get("stdout", "")).splitlines()[-1])["checks"]
     except (IndexError, ValueError, KeyError, TypeError):

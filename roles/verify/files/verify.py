@@ -27,8 +27,7 @@ sys.path.insert(0, "/opt/muster/lib")
 
 PYTHON = "/opt/muster/venv/bin/python"
 ROUND_TRIP_BYTES = 2 * 2**20
-SPARK_DEADLINE_S = 90
-TORCH_DEADLINE_S = 90
+DEADLINE_S = 150
 PARTS = ("train", "holdout", "test")
 
 SPARK_APPLICATION = """
@@ -90,6 +89,8 @@ def check(name: str, remedy: str, expected: object, work: Callable[[], tuple[boo
         ok, found = work()
     except NotSaid as error:
         ok, found = None, str(error)  # type: ignore[assignment]
+    except subprocess.TimeoutExpired as error:
+        ok, found = False, f"no answer within {error.timeout:.0f} s"
     except Exception as error:
         ok, found = False, " ".join(f"{error or type(error).__name__}".split())[:300]
     return {
@@ -173,7 +174,7 @@ def spark(plan: Answer) -> tuple[bool, str]:
         "PYSPARK_SUBMIT_ARGS": " ".join([*arguments, "pyspark-shell"]),
         **plan["environment"],
     }
-    answer = json.loads(_run(SPARK_APPLICATION, str(len(alive)), environment, SPARK_DEADLINE_S))
+    answer = json.loads(_run(SPARK_APPLICATION, str(len(alive)), environment))
     count = 100 * len(alive)
     right = answer["sum"] == sum(number * number for number in range(count))
     found = f"tasks on {len(answer['hosts'])} of {len(alive)} Workers" + ("" if right else ", wrong sum")
@@ -182,10 +183,10 @@ def spark(plan: Answer) -> tuple[bool, str]:
 
 def torch(_: Answer) -> tuple[bool, str]:
     """Train a tiny model for two steps."""
-    return True, _run(TORCH_STEP, "", dict(os.environ), TORCH_DEADLINE_S)
+    return True, _run(TORCH_STEP, "", dict(os.environ))
 
 
-def _run(program: str, argument: str, environment: dict[str, str], deadline_s: int) -> str:
+def _run(program: str, argument: str, environment: dict[str, str]) -> str:
     """Run a Python program in the environment of jobs; return what follows MUSTER in its output."""
     done = subprocess.run(
         [PYTHON, "-c", program, argument],
@@ -194,7 +195,7 @@ def _run(program: str, argument: str, environment: dict[str, str], deadline_s: i
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=deadline_s,
+        timeout=DEADLINE_S,
         check=False,
     )
     lines = [line for line in done.stdout.splitlines() if line.strip()]
