@@ -7,42 +7,35 @@ was begun.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from provision import firstboot, providers
 from provision.connect import (
-    Connector,
     RealTrust,
     Trust,
     close_shared_connections,
-    raise_first,
-    write_ssh_files,
 )
-from provision.deadlines import deadlines
-from provision.errors import MusterError, NotReady, PlanRefused, TimedOut
-from provision.inventory import machine_size
+from provision.errors import NotReady, PlanRefused
 from provision.lease import FILE as LEASE_FILE
 from provision.lease import Lease
 from provision.model import (
     ClusterIdentity,
     ClusterSpec,
-    Machine,
     Node,
     NodeGroup,
     Outcome,
     Plan,
 )
 from provision.orders import Orders
-from provision.plan import describe, machine_number, make_plan
+from provision.plan import machine_number, make_plan
 from provision.project import project_root, states_folder
 from provision.providers.base import Provider
-from provision.state import Snapshot, State, Store
+from provision.state import State
 from provision.storelink import LocalStores, StoreLink
 from provision.timeline import FILE as TIMELINE_FILE
 from provision.timeline import ConsoleReporter, Reporter, Timeline
-from provision.wait import until
+from provision.work import Work, node_of
 
 Bake = Callable[[ClusterSpec, NodeGroup], str]
 
@@ -113,7 +106,7 @@ class Cluster:
         order = {group.name: index for index, group in enumerate(self.spec.groups)}
         machines = self._orders(found, lambda: None).machines()
         machines.sort(key=lambda m: (order.get(m.group, len(order)), machine_number(m.name)))
-        return tuple(self._node(machine) for machine in machines)
+        return tuple(node_of(self.spec, machine) for machine in machines)
 
     def plan(self, *, wish: int | None = None, scale_in: bool = False) -> Plan:
         """Return what `ensure` would do. Changes nothing."""
@@ -199,115 +192,9 @@ class Cluster:
         self._record()
         if self.wish != wanted:
             self.state.journal.wish(wanted)
-        self._work(identity, orders, plan, images, prepared, guard)
+        work = Work(self.spec, self.state, self._reporter, self._trust, self._stores, orders, guard)
+        work.carry_out(plan, images=images, store_image=prepared)
         return Outcome(tuple(orders.created), tuple(orders.started), tuple(orders.deleted))
-
-    def _work(
-        self,
-        identity: ClusterIdentity,
-        orders: Orders,
-        plan: Plan,
-        images: dict[str, str],
-        store_image: str,
-        guard: Callable[[], None],
-    ) -> None:
-        """Carry out a plan; reach machines while the next ones are still being made."""
-        for line in describe(plan):
-            self._reporter.say(line)
-        login_key = firstboot.ensure_login_key(self.state.key_file, f"muster-{self.spec.name}")
-        self.state.secret("spark")
-        with ThreadPoolExecutor(max_workers=64) as pool:
-            store = pool.submit(self._open_store, identity, store_image, login_key, guard)
-            if plan.delete:
-                with self._reporter.phase("delete"):
-                    orders.delete(plan.delete)
-                    close_shared_connections(identity.id)
-            with self._reporter.phase("create"):
-                orders.start(plan.start)
-                reaching: dict[str, Future[None]] = {}
-                for group, names in plan.create:
-                    made = orders.create(group, names, image=images[group.name], login_key=login_key)
-                    self._reach(pool, reaching, made, orders, guard)
-            with self._reporter.phase("connect", "waiting for SSH"):
-                machines = self._settle(pool, reaching, orders, guard)
-                errors = _errors(reaching)
-                opened, store_error = _result(store)
-        if store_error is not None:
-            errors["object-store"] = store_error
-        self._close_intents(machines, errors)
-        self.state.save(Snapshot(tuple(machines), opened, complete=not errors))
-        write_ssh_files(self.state, identity.id)
-        raise_first(errors.items(), reached=[m.name for m in machines if m.name not in errors])
-
-    def _settle(
-        self,
-        pool: ThreadPoolExecutor,
-        reaching: dict[str, Future[None]],
-        orders: Orders,
-        guard: Callable[[], None],
-    ) -> list[Machine]:
-        """Wait until every machine has an address, start to reach it, wait for all; return the machines."""
-        longest = max(deadlines(self.spec, group.provider).boot for group in self.spec.groups)
-        machines: list[Machine] = []
-
-        def addressed() -> bool:
-            nonlocal machines
-            guard()
-            machines = orders.machines()
-            self._reach(pool, reaching, machines, orders, guard)
-            return all(machine.ssh_address for machine in machines)
-
-        if not until(addressed, deadline_s=longest, interval_s=1.0):
-            late = [machine.name for machine in machines if not machine.ssh_address]
-            raise TimedOut(
-                where=", ".join(late),
-                what=f"no address after {longest:g} s",
-                seconds=longest,
-                remedy="Run the same command again",
-            )
-        return machines
-
-    def _reach(
-        self,
-        pool: ThreadPoolExecutor,
-        reaching: dict[str, Future[None]],
-        machines: list[Machine],
-        orders: Orders,
-        guard: Callable[[], None],
-    ) -> None:
-        """Begin to reach the machines that have an address and are not being reached yet."""
-        view = self.state.journal.read()
-        bootstrap = orders.bootstrap_keys(view)
-        connector = Connector(self.state, self._trust, guard)
-        for machine in machines:
-            if machine.ssh_address and machine.name not in reaching:
-                group = self._node(machine).group
-                reaching[machine.name] = pool.submit(
-                    connector.reach,
-                    machine,
-                    bootstrap.get(machine.token),
-                    view,
-                    deadline_s=deadlines(self.spec, group.provider).boot,
-                )
-
-    def _close_intents(self, machines: list[Machine], errors: dict[str, MusterError]) -> None:
-        """Close the create intents all of whose machines are trusted: their bootstrap keys are done with."""
-        for token, intent in self.state.journal.read().intents.items():
-            waiting = [m for m in machines if m.token == token and m.name in errors]
-            if intent.verb == "create" and intent.done and not waiting:
-                self.state.journal.close(token)
-
-    def _open_store(
-        self, identity: ClusterIdentity, image: str, login_key: str, guard: Callable[[], None]
-    ) -> Store | None:
-        """Open the object store's machine when the config has one on this computer, and wait for it."""
-        if self.spec.object_store.kind != "local":
-            return None
-        guard()
-        store = self._stores.open(self.spec, identity, self.state, image=image, login_key=login_key)
-        connector = Connector(self.state, self._trust, guard)
-        connector.reach_store(store.target, deadline_s=deadlines(self.spec, "local").boot)
-        return store
 
     def _destroy(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Outcome:
         view = self.state.journal.read()
@@ -327,15 +214,6 @@ class Cluster:
             return wish
         recorded = self.state.journal.read().wish
         return self.spec.nodes if self.spec.nodes_given or recorded is None else recorded
-
-    def _node(self, machine: Machine) -> Node:
-        for group in self.spec.groups:
-            if group.name == machine.group:
-                size = machine_size(machine, group)
-                sized = NodeGroup(**{**vars(group), **size})
-                return Node(machine=machine, group=sized)
-        lost = NodeGroup(machine.group, self.spec.provider, 0, cores=0, memory_gb=0, data_disk_gb=0)
-        return Node(machine=machine, group=lost)
 
     def _orders(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Orders:
         return Orders(self.spec, self.state, identity, self._provider, guard)
@@ -374,21 +252,3 @@ class Cluster:
             what="this cluster has not been started",
             remedy="Run start_cluster.yml first",
         )
-
-
-def _errors(reaching: dict[str, Future[None]]) -> dict[str, MusterError]:
-    """Wait for all; return what went wrong by machine. One failure does not stop the others."""
-    errors: dict[str, MusterError] = {}
-    for name, future in reaching.items():
-        try:
-            future.result()
-        except MusterError as error:
-            errors[name] = error
-    return errors
-
-
-def _result(future: Future[Store | None]) -> tuple[Store | None, MusterError | None]:
-    try:
-        return future.result(), None
-    except MusterError as error:
-        return None, error

@@ -134,7 +134,7 @@ class Lease:
     def watched(self, end: Callable[[], None] | None = None) -> Iterator[None]:
         """End this worker (and what it started) soon after its command was killed, whatever it waits for.
 
-        Being killed is safe at every moment; going on for minutes unasked is not. `end` is what to do instead.
+        Being killed is safe at every moment; going on unasked for minutes is not. `end`: what to do instead.
         """
         done = threading.Event()
 

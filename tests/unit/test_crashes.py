@@ -19,6 +19,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     make_disk_mortal(monkeypatch, world.clock)
     monkeypatch.setattr("provision.cluster.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.work.close_shared_connections", lambda _: None)
     monkeypatch.setattr("provision.orders.GONE_S", 0.0)
     return world
 

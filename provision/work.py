@@ -1,0 +1,156 @@
+"""Carrying out a plan: delete, start, create, and reach machines while the next ones are still being made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from provision import firstboot
+from provision.connect import Connector, Trust, close_shared_connections, raise_first, write_ssh_files
+from provision.deadlines import deadlines
+from provision.errors import MusterError, TimedOut
+from provision.inventory import machine_size
+from provision.model import ClusterSpec, Machine, Node, NodeGroup, Plan
+from provision.orders import Orders
+from provision.plan import describe
+from provision.state import STORE_HOST, Snapshot, State, Store
+from provision.storelink import StoreLink
+from provision.timeline import Reporter
+from provision.wait import until
+
+_THREADS = 64
+
+
+@dataclass
+class Work:
+    """One run's work on a cluster. `guard` raises when this process must not go on."""
+
+    spec: ClusterSpec
+    state: State
+    reporter: Reporter
+    trust: Trust
+    stores: StoreLink
+    orders: Orders
+    guard: Callable[[], None]
+    _reaching: dict[str, Future[None]] = field(default_factory=dict)
+
+    def carry_out(self, plan: Plan, *, images: Mapping[str, str], store_image: str) -> None:
+        """Carry out a plan.
+
+        Args:
+            plan: one that refuses nothing.
+            images: image key by group.
+            store_image: image key of the object store's machine.
+
+        Raises:
+            MusterError: the journal has what was done; machines that cannot be reached stop no others.
+        """
+        for line in describe(plan):
+            self.reporter.say(line)
+        login_key = firstboot.ensure_login_key(self.state.key_file, f"muster-{self.spec.name}")
+        self.state.secret("spark")
+        with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+            store = pool.submit(self._open_store, store_image, login_key)
+            if plan.delete:
+                with self.reporter.phase("delete"):
+                    self.orders.delete(plan.delete)
+                    close_shared_connections(self.orders.identity.id)
+            with self.reporter.phase("create"):
+                self.orders.start(plan.start)
+                for group, names in plan.create:
+                    made = self.orders.create(group, names, image=images[group.name], login_key=login_key)
+                    self._reach(pool, made)
+            with self.reporter.phase("connect", "waiting for SSH"):
+                machines = self._all_addressed(pool)
+                errors = _errors(self._reaching)
+                opened, store_error = _result(store)
+        if store_error is not None:
+            errors[STORE_HOST] = store_error
+        self._close_intents(machines, errors)
+        self.state.save(Snapshot(tuple(machines), opened, complete=not errors))
+        write_ssh_files(self.state, self.orders.identity.id)
+        raise_first(errors.items(), reached=[m.name for m in machines if m.name not in errors])
+
+    def _all_addressed(self, pool: ThreadPoolExecutor) -> list[Machine]:
+        """Wait until every machine has an address, begin to reach it; return the machines."""
+        longest = max(deadlines(self.spec, group.provider).boot for group in self.spec.groups)
+        machines: list[Machine] = []
+
+        def addressed() -> bool:
+            nonlocal machines
+            self.guard()
+            machines = self.orders.machines()
+            self._reach(pool, machines)
+            return all(machine.ssh_address for machine in machines)
+
+        if not until(addressed, deadline_s=longest, interval_s=1.0):
+            raise TimedOut(
+                where=", ".join(machine.name for machine in machines if not machine.ssh_address),
+                what=f"no address after {longest:g} s",
+                seconds=longest,
+                remedy="Run the same command again",
+            )
+        return machines
+
+    def _reach(self, pool: ThreadPoolExecutor, machines: Sequence[Machine]) -> None:
+        """Begin to reach the machines that have an address and are not being reached yet."""
+        view = self.state.journal.read()
+        bootstrap = self.orders.bootstrap_keys(view)
+        connector = Connector(self.state, self.trust, self.guard)
+        for machine in machines:
+            if machine.ssh_address and machine.name not in self._reaching:
+                provider = node_of(self.spec, machine).group.provider
+                self._reaching[machine.name] = pool.submit(
+                    connector.reach,
+                    machine,
+                    bootstrap.get(machine.token),
+                    view,
+                    deadline_s=deadlines(self.spec, provider).boot,
+                )
+
+    def _close_intents(self, machines: Sequence[Machine], errors: Mapping[str, MusterError]) -> None:
+        """Close the create intents all of whose machines are trusted: their bootstrap keys are done with."""
+        for token, intent in self.state.journal.read().intents.items():
+            waiting = [m for m in machines if m.token == token and m.name in errors]
+            if intent.verb == "create" and intent.done and not waiting:
+                self.state.journal.close(token)
+
+    def _open_store(self, image: str, login_key: str) -> Store | None:
+        """Open the object store's machine when the config has one on this computer, and wait for it."""
+        if self.spec.object_store.kind != "local":
+            return None
+        self.guard()
+        store = self.stores.open(
+            self.spec, self.orders.identity, self.state, image=image, login_key=login_key
+        )
+        connector = Connector(self.state, self.trust, self.guard)
+        connector.reach_store(store.target, deadline_s=deadlines(self.spec, "local").boot)
+        return store
+
+
+def node_of(spec: ClusterSpec, machine: Machine) -> Node:
+    """Return a machine with its group, in the size that it was made with."""
+    for group in spec.groups:
+        if group.name == machine.group:
+            return Node(machine=machine, group=NodeGroup(**{**vars(group), **machine_size(machine, group)}))
+    lost = NodeGroup(machine.group, spec.provider, 0, cores=0, memory_gb=0, data_disk_gb=0)
+    return Node(machine=machine, group=lost)
+
+
+def _errors(reaching: Mapping[str, Future[None]]) -> dict[str, MusterError]:
+    """Wait for all; return what went wrong by machine. One failure does not stop the others."""
+    errors: dict[str, MusterError] = {}
+    for name, future in reaching.items():
+        try:
+            future.result()
+        except MusterError as error:
+            errors[name] = error
+    return errors
+
+
+def _result(future: Future[Store | None]) -> tuple[Store | None, MusterError | None]:
+    try:
+        return future.result(), None
+    except MusterError as error:
+        return None, error
