@@ -51,7 +51,7 @@ def run_it(run: str, result: str = "success") -> records.Record:
     return runner.finish(run, result)
 
 
-A, B = "a-20261122-050000-0001", "b-20261122-050001-0002"
+A, B, C = (f"{name}-20261122-05000{number}-000{number}" for number, name in enumerate("abc"))
 
 
 def test_runs_in_the_order_of_submission(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_following_ends_with_the_run_and_says_how(root: Path, monkeypatch: pytes
     assert out.getvalue() == b"muster-job: failed: one (exit status 4)\n"
 
 
-@pytest.mark.parametrize("run", ["../../etc", "a", "A-20261122-050000-0001", "a-20261122-050000-0001/.."])
+@pytest.mark.parametrize("run", ["../../etc", "a", "A-20261122-050000-0000", "a-20261122-050000-0000/.."])
 def test_names_that_are_no_runs_are_refused(root: Path, run: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", run]) == 2
     assert "is not the name of a run" in capsys.readouterr().err

@@ -90,7 +90,7 @@ def finish(run_id: str, result: str) -> Record:
         state, why = FAILED, "machine restarted while it ran; submit it again"
     else:
         state, why = FAILED, reason.find(
-            _tail(home / "log"), status=ended["status"], signal=ended["signal"] or 0,
+            _tail(home / "log"), status=ended["status"], signal=ended["signal"] or (signal.SIGKILL if result == "signal" else 0),
             out_of_memory=result == "oom-kill",
         )  # fmt: skip
     ended_at = time.time()
