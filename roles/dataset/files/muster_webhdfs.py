@@ -65,23 +65,22 @@ class Client:
             raise _error(status, content, path)
         return content
 
-    def write(self, path: str, source: IO[bytes], length: int, *, replication: int | None = None) -> None:
+    def write(self, path: str, source: IO[bytes], length: int, *, copies: int) -> None:
         """Write a file from the `length` bytes of `source`, over an older one. Raises HdfsFull, HdfsError."""
-        more = {"replication": str(replication)} if replication else {}
-        answer = self._ask("PUT", path, "CREATE", overwrite="true", noredirect="true", **more)
+        answer = self._ask(
+            "PUT", path, "CREATE", overwrite="true", noredirect="true", replication=str(copies)
+        )
         status, content = self._to_datanode("PUT", (answer or {})["Location"], source, length)
         if status != 201:
             raise _error(status, content, path)
 
-    def room(self) -> tuple[int, int]:
-        """Return (free bytes of all DataNodes, copies that are kept of each block). Raises HdfsError."""
+    def room(self) -> int:
+        """Return the free bytes of all DataNodes together. Raises HdfsError."""
         path = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
         status, content = self._send("GET", path)
         if status != 200:
             raise _error(status, content, "/")
-        defaults = self._ask("GET", "/", "GETSERVERDEFAULTS")
-        copies = int((defaults or {}).get("FsServerDefaults", defaults or {}).get("replication", 1))
-        return int(json.loads(content)["beans"][0]["CapacityRemaining"]), copies
+        return int(json.loads(content)["beans"][0]["CapacityRemaining"])
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""

@@ -92,8 +92,6 @@ class HdfsHandler(_Handler):
         server = self.server
         if path == "/jmx":
             self.answer(200, json.dumps({"beans": [{"CapacityRemaining": server.room}]}).encode())
-        elif operation == "GETSERVERDEFAULTS":
-            self.answer(200, b'{"FsServerDefaults": {"replication": 2}}')
         elif operation == "LISTSTATUS":
             self.listing(path)
         elif operation == "OPEN" and path in server.files:
