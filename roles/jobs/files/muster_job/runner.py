@@ -89,9 +89,9 @@ def finish(run_id: str, result: str) -> Record:
     elif result == "vanished" or _machine_stops():
         state, why = FAILED, "machine restarted while it ran; submit it again"
     else:
+        killed = ended["signal"] or (signal.SIGKILL if result == "signal" else 0)
         state, why = FAILED, reason.find(
-            _tail(home / "log"), status=ended["status"], signal=ended["signal"] or (signal.SIGKILL if result == "signal" else 0),
-            out_of_memory=result == "oom-kill",
+            _tail(home / "log"), status=ended["status"], signal=killed, out_of_memory=result == "oom-kill"
         )  # fmt: skip
     ended_at = time.time()
     seconds = replace(record, ended=ended_at).seconds(ended_at)
