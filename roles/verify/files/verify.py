@@ -151,7 +151,7 @@ def round_trip(plan: Answer) -> tuple[bool, str]:
     content = secrets.token_bytes(ROUND_TRIP_BYTES)
     path = f"/user/hadoop/.muster-verify-{secrets.token_hex(4)}"
     try:
-        hdfs.write(path, BytesIO(content), len(content))
+        hdfs.write(path, BytesIO(content), len(content), copies=min(3, len(plan["datanodes"])))
         back = hdfs.read(path) or b""
     finally:
         hdfs.remove(path)
