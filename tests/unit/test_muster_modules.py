@@ -124,3 +124,8 @@ def test_a_worker_has_joined_when_alive() -> None:
     page = {"workers": [{"host": "w-1", "state": "DEAD"}, {"host": "10.0.0.3", "state": "ALIVE"}]}
     assert muster_registered.worker_joined(page, "w-2", "10.0.0.3") == ""
     assert "not registered" in muster_registered.worker_joined(page, "w-1", "10.0.0.2")
+
+
+def test_a_units_log_is_cut_to_what_tells() -> None:
+    log = "INFO old\n" + 3 * "Exception: no room\n\tat a.B.c(D.java:1)\n\t... 3 more\nunit: Failed\n"
+    assert muster_registered.telling(log) == "INFO old\nException: no room\nunit: Failed"

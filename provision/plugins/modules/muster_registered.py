@@ -134,11 +134,15 @@ def failed_unit(units: list[str]) -> str:
 
 def last_lines(unit: str) -> str:
     """The last log lines of a unit."""
-    run = subprocess.run(
-        ["/usr/bin/journalctl", "--no-pager", "-o", "cat", "-n", str(LOG_LINES), "-u", unit],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return run.stdout.strip()
+    command = ["/usr/bin/journalctl", "--no-pager", "-o", "cat", "-n", "300", "-u", unit]
+    return telling(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+
+
+def telling(log: str) -> str:
+    """The last lines that may say why: no stack frames, nothing twice."""
+    lines = [line for line in log.splitlines() if line.strip() and not line.startswith(("\tat ", "\t... "))]
+    seen = dict.fromkeys(reversed(lines))
+    return "\n".join(reversed(list(seen)[:LOG_LINES]))
 
 
 def make_folders(parameters: dict[str, Any], check: bool) -> list[str]:

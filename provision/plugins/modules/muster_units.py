@@ -138,6 +138,8 @@ def main() -> None:
             ("reload", verbs.get("reload", [])),
         ):
             if wanted:
+                if verb == "start":
+                    systemctl("reset-failed", *wanted)  # a unit that failed too often gets a new chance
                 systemctl(verb, *(["--no-block"] if verb == "start" else []), *wanted)
     actions = [f"{verb} {name}" for verb, wanted in verbs.items() for name in wanted]
     module.exit_json(changed=bool(actions), actions=actions)
