@@ -1,7 +1,7 @@
 """Images: a base system plus a baked layer that holds what the `install` parts of the roles put there.
 
-A layer is known by its recipe key: the digest of everything that decides its content. The same `install` parts
-run on a node that was booted from anything else, so there is one code path.
+A layer is known by its recipe key: the digest of everything that decides its content. The same `install`
+parts run on a node that was booted from anything else, so there is one code path.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from provision.timeline import Reporter
 
 # What a builder needs while packages are unpacked and class-data archives are made.
 BUILDER_CORES, BUILDER_MEMORY_GB = 2, 3
+BUILDER = "image-"
+"""What the names of builders, which are clusters of one machine, begin with."""
 
 
 def ensure(recipe: Recipe, reporter: Reporter) -> str:
@@ -35,24 +37,25 @@ def ensure(recipe: Recipe, reporter: Reporter) -> str:
     """
     if recipe.key in local_images.layers():
         return recipe.key
-    with _one_baker(recipe.key):
+    name = f"{BUILDER}{recipe.key[:8]}"
+    with _baking(name):
         if recipe.key not in local_images.layers():
-            _bake(recipe, reporter)
+            _bake(recipe, name, reporter)
     return recipe.key
 
 
-def _bake(recipe: Recipe, reporter: Reporter) -> None:
+def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
+    from provision.cluster import Cluster  # a builder is a cluster of one: a circle only at import time
+    from provision.config import load
+
     with ThreadPoolExecutor(max_workers=1) as pool:
         fetching = pool.submit(_fetch_artifacts, recipe, reporter)
         with reporter.phase("base image", "a Debian system, once for all clusters"):
             local_images.ensure_base(reporter)
         fetching.result()
-    from provision.cluster import Cluster  # the builder is a cluster of one: a circle only in time, not in data
-    from provision.config import load
-
-    builder = f"image-{recipe.key[:8]}"
-    folder = Cluster.state_folder(builder)
-    file = _builder_file(folder.parent / f"{builder}.yml", builder)
+    states = Cluster.state_folder(name).parent
+    _sweep(states, name, reporter)
+    file = _builder_file(states / f"{name}.yml", name)
     cluster = Cluster(load(file), reporter=reporter, bake=lambda *_: "")
     cluster.destroy()  # what a killed run left
     try:
@@ -63,6 +66,22 @@ def _bake(recipe: Recipe, reporter: Reporter) -> None:
     finally:
         cluster.destroy()
         file.unlink(missing_ok=True)
+
+
+def _sweep(states: Path, current: str, reporter: Reporter) -> None:
+    """Delete the builders of other recipes whose baking was killed."""
+    from provision.cluster import Cluster
+    from provision.config import load
+
+    for file in states.glob(f"{BUILDER}*.yml"):
+        if file.stem == current:
+            continue
+        try:
+            with _baking(file.stem, wait=False):
+                Cluster(load(file), reporter=reporter).destroy()
+                file.unlink(missing_ok=True)
+        except BlockingIOError:
+            continue  # another command bakes with it
 
 
 def _fetch_artifacts(recipe: Recipe, reporter: Reporter) -> None:
@@ -88,15 +107,20 @@ def _builder_file(path: Path, name: str) -> Path:
 def _run_playbook(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
     """Run playbooks/install.yml; its output goes to a log, its task names become progress lines."""
     log = inventory.with_suffix(".log")
-    command = [
-        str(Path(sys.executable).with_name("ansible-playbook")),
-        "-i", str(inventory), "playbooks/install.yml", "-e", json.dumps({"node_recipe": recipe.as_variable()}),
-    ]  # fmt: skip
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    extra = json.dumps({"node_recipe": recipe.as_variable()})
+    command = [program, "-i", str(inventory), "playbooks/install.yml", "-e", extra]
     environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     with (
         log.open("w", buffering=1) as sink,
         subprocess.Popen(
-            command, cwd=ROOT, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         ) as process,
     ):
         assert process.stdout is not None  # noqa: S101  PIPE was asked for
@@ -122,10 +146,10 @@ def _reason(lines: list[str]) -> str:
 
 
 @contextmanager
-def _one_baker(key: str) -> Iterator[None]:
-    """One process at a time makes a layer; the others wait for it and then find it."""
+def _baking(name: str, *, wait: bool = True) -> Iterator[None]:
+    """One process at a time has the builder `name`. Raises BlockingIOError when another has it and `wait` is off."""
     locks = artifacts.cache_folder()
     locks.mkdir(parents=True, exist_ok=True)
-    with (locks / f".bake-{key}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with (locks / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield

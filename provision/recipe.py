@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SUITE = "trixie"
 NODE_ROLES = ("base", "java", "hdfs", "spark", "deep_learning", "dataset")
 STORE_ROLES = ("base", "object_store")
+# The parts of a role that an image is made from.
+INSTALLED = ("defaults", "files", "tasks/install.yml", "tasks/custom.yml", "templates/install", "vars")
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,12 @@ class Recipe:
     """What is baked into a layer. `setup` is the text of the user's script ('' = none)."""
 
     roles: tuple[str, ...]
-    packages: Packages = Packages()
+    packages: Packages = field(default_factory=Packages)
     setup: str = ""
 
     @cached_property
     def key(self) -> str:
-        """Sixteen hex digits that change whenever the layer's content would; read once, before anything is baked."""
+        """Sixteen hex digits that change whenever the layer's content would; read once, before baking."""
         digest = hashlib.sha256(SUITE.encode())
         for path in self._files():
             digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
@@ -52,15 +54,17 @@ class Recipe:
         yield ROOT / "playbooks" / "install.yml"
         for role in self.roles:
             folder = ROOT / "roles" / role
-            for part in ("defaults", "files", "tasks/install.yml", "tasks/custom.yml", "templates/install", "vars"):
+            for part in INSTALLED:
                 path = folder / part
                 found = [path] if path.is_file() else sorted(path.rglob("*"))
                 yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
 
 
 def node_recipe(spec: ClusterSpec, group: NodeGroup) -> Recipe:
-    """The recipe of a group's machines; `packages` and `setup` of the cluster and of the group are part of it."""
-    packages = Packages(apt=spec.packages.apt + group.packages.apt, pip=spec.packages.pip + group.packages.pip)
+    """The recipe of a group's machines; with the cluster's and its own `packages` and `setup`."""
+    packages = Packages(
+        apt=spec.packages.apt + group.packages.apt, pip=spec.packages.pip + group.packages.pip
+    )
     scripts = [Path(name).read_text(encoding="utf-8") for name in (spec.setup, group.setup) if name]
     return Recipe(roles=NODE_ROLES, packages=packages, setup="\n".join(scripts))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
+from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
@@ -22,68 +22,65 @@ DOCUMENTATION = """
 
 
 class CallbackModule(CallbackBase):
-    """A play's phase lasts from its start to the next play's; a role's from its first task to its last result."""
+    """A phase lasts from the first task of a play, or of a role in it, to the last result there."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "muster_timeline"
     CALLBACK_NEEDS_ENABLED = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self._folder = None
+        self._folder: Path | None = None
         self._play = ""
-        # (play, role) -> [first start, last end], in seconds since the epoch; role "" is the play itself
+        # (play, role) -> [first start, last end], seconds since the epoch; role "" is the play itself
         self._spans: dict[tuple[str, str], list[float]] = {}
         self._failed: set[tuple[str, str]] = set()
 
-    def v2_playbook_on_play_start(self, play):
+    def v2_playbook_on_play_start(self, play: Any) -> None:  # noqa: ANN401  Ansible's classes are untyped
         """Begin a play's phase; the state folder is known from the inventory's variables."""
         variables = play.get_variable_manager().get_vars(play=play)
-        self._folder = variables.get("cluster_state_dir", self._folder)
+        if "cluster_state_dir" in variables:
+            self._folder = Path(variables["cluster_state_dir"])
         self._play = play.get_name()
-        self._touch("")
 
-    def v2_playbook_on_task_start(self, task, is_conditional):
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ANN401, ARG002
         """Begin a role's phase with its first task."""
-        self._touch(self._role(task))
+        self._touch(task)
 
-    def v2_playbook_on_handler_task_start(self, task):
+    def v2_playbook_on_handler_task_start(self, task: Any) -> None:  # noqa: ANN401
         """Count handlers to their role."""
-        self._touch(self._role(task))
+        self._touch(task)
 
-    def v2_runner_on_ok(self, result):
+    def v2_runner_on_ok(self, result: Any) -> None:  # noqa: ANN401
         """Extend the phase to this result."""
-        self._touch(self._role(result._task))
+        self._touch(result._task)
 
-    def v2_runner_on_failed(self, result, ignore_errors=False):
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ANN401, ARG002
         """Extend the phase to this result and mark it."""
-        self._touch(self._role(result._task))
-        self._failed |= {(self._play, ""), (self._play, self._role(result._task))}
+        self._failed |= self._touch(result._task)
 
-    def v2_playbook_on_stats(self, stats):
-        """Write everything that was recorded; `destroy` has removed the folder and records nothing."""
-        if not self._folder or not os.path.isdir(self._folder):
+    def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ANN401, ARG002
+        """Write everything that was recorded; where the cluster is gone, so is its timeline."""
+        if self._folder is None or not self._folder.is_dir():
             return
-        timeline, run = Timeline(Path(self._folder) / FILE), this_run()[0]
+        timeline, (run, command) = Timeline(self._folder / FILE), this_run()
         for (play, role), (start, end) in self._spans.items():
-            name = f"{play}: {role}" if role else play
             timeline.add(
                 Phase(
                     run=run,
                     command=command,
-                    name=name,
+                    name=f"{play}: {role}" if role else play,
                     begin=round(start, 3),
                     seconds=round(end - start, 3),
                     ok=(play, role) not in self._failed,
                 )
             )
 
-    def _touch(self, role: str) -> None:
+    def _touch(self, task: Any) -> set[tuple[str, str]]:  # noqa: ANN401
+        """Extend the phases that a task belongs to until now; return them."""
         now = time.time()
-        for key in {(self._play, ""), (self._play, role)}:
-            self._spans.setdefault(key, [now, now])[1] = now
-
-    @staticmethod
-    def _role(task) -> str:
-        return task._role.get_name() if task._role else ""
+        phases = {(self._play, ""), (self._play, task._role.get_name() if task._role else "")}
+        for phase in phases:
+            self._spans.setdefault(phase, [now, now])[1] = now
+        return phases

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO
 
 SETTINGS = Path("/etc/muster/store.json")
-ATTEMPTS = 4
+# Seconds to wait after each failed attempt; the last one is not waited after.
+PAUSES_S = (0.2, 0.8, 3.2, 0)
 CHUNK = 1 << 20
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
@@ -89,7 +90,7 @@ class Client:
     def download(self, key: str, target: IO[bytes]) -> str:
         """Write an object's content to `target` and return its SHA-256. Raises NotFound, StoreError."""
         failure: Exception | None = None
-        for attempt in range(ATTEMPTS):
+        for pause_s in PAUSES_S:
             target.seek(0)
             target.truncate()
             digest = hashlib.sha256()
@@ -104,7 +105,7 @@ class Client:
             except (OSError, http.client.HTTPException, _Busy) as error:
                 failure = error
                 self.close()
-                time.sleep(0.2 * 4**attempt)
+                time.sleep(pause_s)
             else:
                 return digest.hexdigest()
         raise self._gone(failure)
@@ -135,7 +136,7 @@ class Client:
 
     def _send(self, method: str, key: str, query: dict[str, str] | None = None, body: bytes = b"") -> bytes:
         failure: Exception | None = None
-        for attempt in range(ATTEMPTS):
+        for pause_s in PAUSES_S:
             try:
                 answer = self._request(method, key, query or {}, body)
                 self._check(answer, key)
@@ -143,7 +144,7 @@ class Client:
             except (OSError, http.client.HTTPException, _Busy) as error:
                 failure = error
                 self.close()
-                time.sleep(0.2 * 4**attempt)
+                time.sleep(pause_s)
         raise self._gone(failure)
 
     def _request(self, method: str, key: str, query: dict[str, str], body: bytes) -> http.client.HTTPResponse:

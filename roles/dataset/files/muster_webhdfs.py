@@ -12,7 +12,8 @@ import urllib.parse
 from contextlib import suppress
 from typing import IO, Any
 
-ATTEMPTS = 4
+# Seconds to wait after each failed attempt; the last one is not waited after.
+PAUSES_S = (0.2, 0.8, 3.2, 0)
 CHUNK = 1 << 20
 
 
@@ -104,7 +105,7 @@ class Client:
     def _send(self, method: str, path: str) -> tuple[int, bytes]:
         """Send a request to the NameNode; while it does not answer, try again."""
         failure: Exception | None = None
-        for attempt in range(ATTEMPTS):
+        for pause_s in PAUSES_S:
             try:
                 if self._connection is None:
                     self._connection = http.client.HTTPConnection(self._url.netloc, timeout=self._timeout_s)
@@ -116,7 +117,7 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 failure = error
                 self.close()
-                time.sleep(0.2 * 4**attempt)
+                time.sleep(pause_s)
             else:
                 if answer.will_close:
                     self.close()
