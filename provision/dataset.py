@@ -50,27 +50,26 @@ def upload(store: ObjectStore, name: str, source: Source, say: Callable[[str], N
     """Send a source to the store: only what is not there yet, the labels last. Raises StoreError."""
     there = {item.key: item for item in store.objects(f"{name}/raw/")}
     packs: dict[str, list[str]] = {}
-    counts = {"sent": 0, "kept": 0, "images": 0}
+    sent = kept = images = 0
 
-    def send(item: tuple[str, bytes | Path, list[str]]) -> None:
-        key, content, members = item
+    def send(item: tuple[str, bytes | Path, list[str]]) -> bool:
+        key, content, _ = item
         if _same(there.get(key), content):
-            counts["kept"] += 1
-        else:
-            store.write(key, content)
-            counts["sent"] += 1
-        if key.endswith(".tar"):
-            packs[key] = members
-        counts["images"] += len(members)
-        say(f"uploading: {counts['images']} of {len(source.images)} images")
+            return False
+        store.write(key, content)
+        return True
 
     with ThreadPoolExecutor(THREADS) as pool:
         for batch in _batches(_items(name, source), THREADS * 4):
-            list(pool.map(send, batch))
+            for (key, _, members), was_sent in zip(batch, pool.map(send, batch), strict=True):
+                sent, kept, images = sent + was_sent, kept + (not was_sent), images + len(members)
+                if key.endswith(".tar"):
+                    packs[key] = members
+                say(f"uploading: {images} of {len(source.images)} images")
     store.write(f"{name}/raw/packs.json", json.dumps(dict(sorted(packs.items()))).encode())
     store.remove([key for key in there if key.endswith(".tar") and key not in packs])
     store.write(f"{name}/raw/labels.csv", source.labels_csv().encode())
-    return Uploaded(len(source.images), counts["sent"], counts["kept"], len(source.unlabelled))
+    return Uploaded(len(source.images), sent, kept, len(source.unlabelled))
 
 
 def pack(members: Sequence[tuple[str, bytes]]) -> bytes:
