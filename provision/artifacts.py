@@ -314,7 +314,7 @@ def main(arguments: list[str] | None = None) -> int:
         registries = {"maven": given.maven, "pypi": given.pypi}
         install(given.lock, given.component, given.to, given.cache, registries)
     except ArtifactError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 

@@ -7,6 +7,7 @@ was begun.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -186,8 +187,10 @@ class Cluster:
         if plan.create or plan.start:
             for name in sorted({group.provider for group in self.spec.groups}):
                 self._provider(name).check_ready(self.spec, plan)
-        images = {group.name: self._bake(self.spec, group) for group, _ in plan.create}
-        prepared = self._stores.prepare(self.spec)
+        with ThreadPoolExecutor() as pool:  # the store's image beside the nodes'
+            preparing = pool.submit(self._stores.prepare, self.spec)
+            images = {group.name: self._bake(self.spec, group) for group, _ in plan.create}
+            prepared = preparing.result()
         self.state.begin(identity)
         self._record()
         if self.wish != wanted:

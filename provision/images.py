@@ -147,7 +147,7 @@ def _reason(lines: list[str]) -> str:
 
 @contextmanager
 def _baking(name: str, *, wait: bool = True) -> Iterator[None]:
-    """One process at a time has the builder `name`. Raises BlockingIOError when another has it and `wait` is off."""
+    """One process at a time has the builder `name`. Raises BlockingIOError when it is taken (`wait` off)."""
     locks = artifacts.cache_folder()
     locks.mkdir(parents=True, exist_ok=True)
     with (locks / f".{name}.lock").open("w") as lock:
