@@ -63,7 +63,11 @@ def checks() -> list[Check]:
 
 def environment() -> dict[str, str]:
     """Return the environment of the tests: our programs first, none of the caller's settings."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MUSTER_"))}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key.startswith("MUSTER_TEST_") or not key.startswith(("ANSIBLE_", "MUSTER_"))
+    }
     return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
