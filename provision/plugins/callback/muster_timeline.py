@@ -38,8 +38,8 @@ class CallbackModule(CallbackBase):
         self._failed: set[tuple[str, str]] = set()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:  # noqa: ANN401  Ansible's classes are untyped
-        """Begin a play's phase; the state folder is known from the inventory's variables."""
-        variables = play.get_variable_manager().get_vars(play=play)
+        """Begin a play's phase; the state folder is a variable of the inventory."""
+        variables = play.get_variable_manager()._inventory.groups["all"].get_vars()
         if "cluster_state_dir" in variables:
             self._folder = Path(variables["cluster_state_dir"])
         self._play = play.get_name()
