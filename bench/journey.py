@@ -21,7 +21,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = Path("/var/lib/muster")
 RUN = re.compile(r"\b\w+-\d{8}-\d{6}-[0-9a-f]{4}\b")
-VERIFY = re.compile("Prove$")
+VERIFY = re.compile("Verified$")
 
 
 @dataclass

@@ -63,6 +63,7 @@ def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
         with reporter.phase("bake", ", ".join(recipe.roles)):
             _run_playbook(recipe, file, reporter)
         local_images.commit(cluster.identity, recipe.key, {"roles": list(recipe.roles)})
+        _log(file).unlink()
     finally:
         cluster.destroy()
         file.unlink(missing_ok=True)
@@ -106,7 +107,7 @@ def _builder_file(path: Path, name: str) -> Path:
 
 def _run_playbook(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
     """Run playbooks/install.yml; its output goes to a log, its task names become progress lines."""
-    log = inventory.with_suffix(".log")
+    log = _log(inventory)
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     extra = json.dumps({"node_recipe": recipe.as_variable()})
     command = [program, "-i", str(inventory), "playbooks/install.yml", "-e", extra]
@@ -137,6 +138,11 @@ def _run_playbook(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
             status=process.returncode,
             output="\n".join(lines[-12:]),
         )
+
+
+def _log(inventory: Path) -> Path:
+    """Where the output of a builder's playbook lies until its image is made."""
+    return inventory.with_suffix(".log")
 
 
 def _reason(lines: list[str]) -> str:
