@@ -79,7 +79,10 @@ def test_hdfs_for_people(ready):
 @pytest.mark.parametrize(
     ("command", "program"),
     [
-        ("pyspark", "print('sum', spark.sparkContext.parallelize(range(101), 3).sum())\n"),
+        (
+            "script -qec pyspark /dev/null",
+            "print('sum', spark.sparkContext.parallelize(range(101), 3).sum())\n",
+        ),
         ("spark-shell", 'println("sum " + spark.sparkContext.parallelize(0 to 100, 3).sum().toInt)\n'),
         (
             "cat > /tmp/job.py; spark-submit /tmp/job.py",
@@ -91,6 +94,7 @@ def test_hdfs_for_people(ready):
 )
 def test_spark_for_people(ready, command, program):
     """No options: secret, sizing and HDFS are configured; executors of the cluster do the work."""
+    # script(1) is a terminal: without one Python does not run what makes `spark`.
     script = f"{{ {command}; }} <<'END'\n{program}END\n"
     run = ready.ssh(ready.master, script).ok()
     assert re.search(r"sum\s+5050", run.output), run.report()

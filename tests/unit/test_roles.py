@@ -1,0 +1,47 @@
+"""A role's argument specs say what its defaults say."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROLES = sorted((Path(__file__).parents[2] / "roles").iterdir())
+
+
+def options(role: Path) -> list[tuple[str, str, dict]]:
+    specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    return [
+        (entry, name, option)
+        for entry, spec in specs.items()
+        for name, option in (spec.get("options") or {}).items()
+    ]
+
+
+def defaults(role: Path) -> dict:
+    path = role / "defaults" / "main.yml"
+    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_specs_equal_defaults(role):
+    known = defaults(role)
+    specified = options(role)
+    assert {name for _, name, _ in specified} == set(known)
+    differ = [
+        f"{entry}: {name}"
+        for entry, name, option in specified
+        if option.get("default") != known[name] and not str(known[name]).startswith("{{")
+    ]
+    assert differ == []
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_names_begin_with_the_role(role):
+    assert [name for name in defaults(role) if not name.startswith(f"{role.name}_")] == []
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_entry_point_is_specified(role):
+    entries = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    tasks = {path.stem for path in (role / "tasks").glob("*.yml")}
+    assert set(entries) <= tasks
