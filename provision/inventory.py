@@ -48,6 +48,7 @@ def build(spec: ClusterSpec, state: State, *, root: str) -> Inventory:
         state_dir=str(state.folder),
         ssh_config=str(state.ssh_config),
         root=root,
+        image_size=state.image_size(),
     )
 
 
@@ -60,6 +61,7 @@ def compose(
     state_dir: str,
     ssh_config: str,
     root: str,
+    image_size: int,
 ) -> Inventory:
     """Return the inventory; see `build`."""
     inventory = Inventory()
@@ -112,6 +114,7 @@ def compose(
         "cluster_name": spec.name,
         "cluster_id": identity.id,
         "cluster_wish": wish,
+        "cluster_image_size": image_size,
         "cluster_state_dir": state_dir,
         "cluster_project_dir": root,
         "cluster_nodes": nodes,

@@ -67,6 +67,7 @@ class State:
         self.reports = self.folder / "reports"
         self.timeline = self.folder / "timeline.jsonl"
         self._snapshot = self.folder / "machines.json"
+        self._image_size = self.folder / "image_size"
 
     def exists(self) -> bool:
         """Return True when the cluster was begun and not destroyed."""
@@ -127,6 +128,17 @@ class State:
             "complete": snapshot.complete,
         }
         files.write_if_changed(self._snapshot, json.dumps(data, indent=1, sort_keys=True) + "\n")
+
+    def image_size(self) -> int:
+        """Return the image size last asked for, in pixels a side; 64 when none was."""
+        try:
+            return int(self._image_size.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return 64
+
+    def remember_image_size(self, size: int) -> None:
+        """Record the image size asked for."""
+        files.write_if_changed(self._image_size, f"{size}\n")
 
     def targets(self) -> dict[str, Target]:
         """Return the machines whose own host key is pinned, by name; the store's is `object-store`."""

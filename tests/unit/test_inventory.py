@@ -27,6 +27,7 @@ def composed(snapshot: Snapshot, **more):
             "state_dir": "/p/.muster/retina",
             "ssh_config": "/p/.muster/retina/ssh_config",
             "root": "/p",
+            "image_size": 64,
         }
         | more,
     )

@@ -20,7 +20,10 @@ STATES = ("present", "absent", "checked")
 
 
 class ActionModule(ActionBase):
-    """Arguments: state (present, absent, checked), scale_in, lock (checked: keep other commands out)."""
+    """Arguments: state (present, absent, checked), scale_in, lock (checked: keep other commands out).
+
+    With `checked`, `image_size` is recorded as the size asked for.
+    """
 
     _requires_connection = False
     _supports_check_mode = True
@@ -33,6 +36,7 @@ class ActionModule(ActionBase):
                 "state": {"type": "str", "choices": list(STATES), "required": True},
                 "scale_in": {"type": "bool", "default": False},
                 "lock": {"type": "bool", "default": False},
+                "image_size": {"type": "int"},
             }
         )
         try:
@@ -48,6 +52,8 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
         cluster.check()
         if arguments["lock"]:
             cluster.lock()
+        if arguments["image_size"] is not None and not check_mode:
+            cluster.state.remember_image_size(arguments["image_size"])
         return {"changed": False}
     if arguments["state"] == "absent":
         if check_mode:
