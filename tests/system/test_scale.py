@@ -15,11 +15,13 @@ def grown(_shared):
     """The shared cluster with a fourth node; three nodes again afterwards."""
     lab = _shared
     before = {name: daemons(lab, name) for name in lab.names}
-    lab.playbook("start_cluster.yml", "-e", "NUM_NODES=4").ok()
-    lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
-    yield lab, before
-    lab.playbook("start_cluster.yml", "-e", "NUM_NODES=3", "-e", "SCALE_IN=true").ok()
-    lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
+    try:
+        lab.playbook("start_cluster.yml", "-e", "NUM_NODES=4").ok()
+        lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
+        yield lab, before
+    finally:
+        lab.playbook("start_cluster.yml", "-e", "NUM_NODES=3", "-e", "SCALE_IN=true").ok()
+        lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
 
 
 def daemons(lab, name: str) -> str:
