@@ -8,12 +8,22 @@ import shlex
 import socket
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from lab import eventually
 from leftovers import ROOT as LOCAL
 
+STORE = "object-store"
+BUSY = """\
+import time
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.appName("busy").getOrCreate()
+spark.range(3).count()
+print("in task", flush=True)
+spark.sparkContext.parallelize(range(3), 3).foreach(lambda _: time.sleep(6))
+"""
 PORTS = {
     "NameNode": 8020,
     "NameNode's page": 9870,
@@ -39,26 +49,23 @@ def open_from_here(address: str, port: int) -> bool:
     return True
 
 
-def store_machine(lab) -> str:
-    """The object store's host name in the ssh_config."""
-    return "object-store"
-
-
 def test_only_ssh_is_open_for_this_computer(ready):
-    for name, address in addresses(ready).items():
-        assert open_from_here(address, 22), name
-        found = {what for what, port in PORTS.items() if open_from_here(address, port)}
-        assert not found, (name, found)
+    there = addresses(ready)
+    assert all(open_from_here(address, 22) for address in there.values())
+    doors = [(name, what) for name in there for what in PORTS]
+    with ThreadPoolExecutor(len(doors)) as pool:
+        found = pool.map(lambda door: open_from_here(there[door[0]], PORTS[door[1]]), doors)
+    assert not [door for door, is_open in zip(doors, found, strict=True) if is_open]
 
 
 def test_nothing_is_open_for_a_machine_of_another_network(ready):
     """The object store's machine is one: routed, but no member."""
-    script = "; ".join(
-        f"timeout 0.5 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo {name} {port}"
+    script = " ".join(
+        f"(timeout 1 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo {name} {port}) &"
         for name, address in addresses(ready).items()
         for port in PORTS.values()
     )
-    run = ready.ssh(store_machine(ready), f"{script}; true", user="muster").ok()
+    run = ready.ssh(STORE, f"{script} wait", user="muster").ok()
     assert not run.answer.strip(), run.report()
 
 
@@ -92,26 +99,20 @@ def secrets_of(lab) -> dict[str, str]:
     return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
-def test_secrets_are_in_no_process_list(ready):
+def test_secrets_are_in_no_process_list(ready, tmp_path):
     """While a Spark application runs, here and on every node."""
-    job = ready.start("submit.yml", "-e", "JOB=logistic_regression")
-    try:
-        eventually(
-            lambda: ready.status()["services"]["applications"] or job.process.poll() is not None,
-            90,
-            "running",
-        )
-        for _ in range(3):
-            here = subprocess.run(
-                ["ps", "-e", "-ww", "-o", "args"], capture_output=True, text=True, check=True
-            ).stdout
-            there = "".join(
-                ready.ssh(name, "ps -e -ww -o args", user="muster").ok().answer for name in ready.names
-            )
-            for name, secret in secrets_of(ready).items():
-                assert secret not in here + there, name
-    finally:
-        ready.runs.update(re.findall(r"logistic_regression-\d{8}-\d{6}-[0-9a-f]{4}", job.wait().ok().output))
+    program = tmp_path / "busy.py"
+    program.write_text(BUSY)
+    name = ready.muster("submit", "--detach", str(program)).ok().answer.strip()
+    eventually(lambda: "in task" in ready.muster("logs", name).output, 60, "busy")
+    here = subprocess.run(
+        ["ps", "-e", "-ww", "-o", "args"], capture_output=True, text=True, check=True
+    ).stdout
+    there = "".join(ready.ssh(node, "ps -e -ww -o args", user="muster").ok().answer for node in ready.names)
+    assert "CoarseGrainedExecutorBackend" in there
+    for secret, value in secrets_of(ready).items():
+        assert value not in here + there, secret
+    ready.muster("logs", name, "--follow", timeout=60).ok()
 
 
 def test_secrets_are_in_no_log_and_no_user_data(ready):
