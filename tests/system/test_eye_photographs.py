@@ -42,7 +42,11 @@ def rows(lab, part: str, size: int) -> list[list[str]]:
 
 
 def test_photographs(eyes, pictures):
+    dataset = eyes.keys["dataset"]
+    eyes.write(dataset={"source": "no/such/folder", "name": "eyes"})
     eyes.playbook("start_cluster.yml").ok()
+    eyes.playbook("main.yml", "-e", "IMAGE_SIZE=32").refused(r"no/such/folder: .*not exist")
+    eyes.write(dataset=dataset)
     eyes.playbook("main.yml", "-e", "IMAGE_SIZE=32").refused(r"nobody_left")
     kept = (pictures / "labels.csv").read_text().splitlines()[1:-1]
     write_labels(pictures, kept)

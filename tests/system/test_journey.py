@@ -80,7 +80,7 @@ def test_hdfs_for_people(ready):
     ("command", "program"),
     [
         (
-            "script -qec pyspark /dev/null",
+            "PYSPARK_DRIVER_PYTHON_OPTS=-i pyspark",
             "print('sum', spark.sparkContext.parallelize(range(101), 3).sum())\n",
         ),
         ("spark-shell", 'println("sum " + spark.sparkContext.parallelize(0 to 100, 3).sum().toInt)\n'),
@@ -94,7 +94,7 @@ def test_hdfs_for_people(ready):
 )
 def test_spark_for_people(ready, command, program):
     """No options: secret, sizing and HDFS are configured; executors of the cluster do the work."""
-    # script(1) is a terminal: without one Python does not run what makes `spark`.
+    # -i stands for the terminal without which Python does not run what makes `spark`.
     script = f"{{ {command}; }} <<'END'\n{program}END\n"
     run = ready.ssh(ready.master, script).ok()
     assert re.search(r"sum\s+5050", run.output), run.report()
