@@ -160,7 +160,7 @@ def test_neither_root_nor_sudo(untouched, tmp_path):
             ]
         )
         run.refused(r"sudo")
-        assert not list((home / "state").iterdir())
+        assert not [*home.glob("state/*")]
     finally:
         shutil.rmtree(home)
 
