@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from provision import artifacts
+from provision import artifacts, files
 from provision.errors import CommandFailed
 from provision.providers.local import images as local_images
 from provision.recipe import ROOT, Recipe
@@ -35,10 +35,11 @@ def ensure(recipe: Recipe, reporter: Reporter) -> str:
 
     Raises MusterError subclasses: no network, no room, or a package or set-up script that failed.
     """
+    _sweep(reporter)
     if recipe.key in local_images.layers():
         return recipe.key
     name = f"{BUILDER}{recipe.key[:8]}"
-    with _baking(name):
+    with _baking(name, reporter):
         if recipe.key not in local_images.layers():
             _bake(recipe, name, reporter)
     return recipe.key
@@ -54,7 +55,6 @@ def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
             local_images.ensure_base(reporter)
         fetching.result()
     states = Cluster.state_folder(name).parent
-    _sweep(states, name, reporter)
     file = _builder_file(states / f"{name}.yml", name)
     cluster = Cluster(load(file), reporter=reporter, bake=lambda *_: "")
     cluster.destroy()  # what a killed run left
@@ -69,20 +69,19 @@ def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
         file.unlink(missing_ok=True)
 
 
-def _sweep(states: Path, current: str, reporter: Reporter) -> None:
-    """Delete the builders of other recipes whose baking was killed."""
+def _sweep(reporter: Reporter) -> None:
+    """Delete the builders of bakes that were killed; those that are at work are locked."""
     from provision.cluster import Cluster
     from provision.config import load
 
-    for file in states.glob(f"{BUILDER}*.yml"):
-        if file.stem == current:
-            continue
+    for file in Cluster.state_folder(BUILDER).parent.glob(f"{BUILDER}*.yml"):
         try:
-            with _baking(file.stem, wait=False):
-                Cluster(load(file), reporter=reporter).destroy()
-                file.unlink(missing_ok=True)
+            with _baking(file.stem):
+                if file.exists():
+                    Cluster(load(file), reporter=reporter).destroy()
+                    file.unlink()
         except BlockingIOError:
-            continue  # another command bakes with it
+            continue
 
 
 def _fetch_artifacts(recipe: Recipe, reporter: Reporter) -> None:
@@ -101,16 +100,16 @@ def _builder_file(path: Path, name: str) -> Path:
         "groups": {"master": {"cores": BUILDER_CORES, "memory_gb": BUILDER_MEMORY_GB, "data_disk_gb": 0}},
         "object_store": {"kind": "none"},
     }
-    path.write_text(yaml.safe_dump(config))
+    files.write(path, yaml.safe_dump(config))
     return path
 
 
 def _run_playbook(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
-    """Run playbooks/install.yml; its output goes to a log, its task names become progress lines."""
+    """Run playbooks/image/install.yml; its output goes to a log, its task names become progress lines."""
     log = _log(inventory)
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     extra = json.dumps({"node_recipe": recipe.as_variable()})
-    command = [program, "-i", str(inventory), "playbooks/install.yml", "-e", extra]
+    command = [program, "-i", str(inventory), "playbooks/image/install.yml", "-e", extra]
     environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     with (
         log.open("w", buffering=1) as sink,
@@ -152,10 +151,21 @@ def _reason(lines: list[str]) -> str:
 
 
 @contextmanager
-def _baking(name: str, *, wait: bool = True) -> Iterator[None]:
-    """One process at a time has the builder `name`. Raises BlockingIOError when it is taken (`wait` off)."""
+def _baking(name: str, waiter: Reporter | None = None) -> Iterator[None]:
+    """One process at a time has the builder `name`.
+
+    Args:
+        name: the builder's.
+        waiter: told when another command has it and is waited for; None raises BlockingIOError instead.
+    """
     locks = artifacts.cache_folder()
     locks.mkdir(parents=True, exist_ok=True)
     with (locks / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiter is None:
+                raise
+            with waiter.phase("image", "another command is making it"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.model import ClusterSpec, NodeGroup, Packages
+from provision.providers.local.helper import bootstrap
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITE = "trixie"
@@ -31,14 +32,14 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """Sixteen hex digits that change whenever the layer's content would; read once, before baking."""
-        digest = hashlib.sha256(SUITE.encode())
+        digest = hashlib.sha256(f"{SUITE} {bootstrap.recipe()}".encode())
         for path in self._files():
             digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
         digest.update(json.dumps(self.as_variable()).encode())
         return digest.hexdigest()[:16]
 
     def as_variable(self) -> dict[str, Any]:
-        """The recipe as playbooks/install.yml reads it (`node_recipe`)."""
+        """The recipe as playbooks/image/install.yml reads it (`node_recipe`)."""
         return {
             "roles": list(self.roles),
             "apt": list(self.packages.apt),
@@ -51,7 +52,7 @@ class Recipe:
         for name in ("versions.yml", "artifacts.lock"):
             yield ROOT / "group_vars" / "all" / name
         yield ROOT / "provision" / "artifacts.py"
-        yield ROOT / "playbooks" / "install.yml"
+        yield ROOT / "playbooks" / "image" / "install.yml"
         for role in self.roles:
             folder = ROOT / "roles" / role
             for part in INSTALLED:
