@@ -10,6 +10,8 @@ from typing import Any
 from provision.errors import one_line
 
 READY, SHORT, UNKNOWN = "ready", "short", "unknown"
+BUSY = "busy with another application"
+"""What roles/verify says of Workers that have no room for its Spark application."""
 EXIT_STATUS = {READY: 0, SHORT: 1, UNKNOWN: 2}
 WIDEST = 96
 """Characters of a cell of the table; the report has all of it."""
@@ -109,6 +111,12 @@ def merge(cluster: str, answers: Mapping[str, Mapping[str, Any]], *, made: float
             checks.append(_join(name, proofs[name]))
     slowest = max((check.seconds for check in checks), default=0.0)
     return Report(cluster=cluster, made=made, seconds=slowest, checks=tuple(checks))
+
+
+def only_busy(report: Report) -> bool:
+    """Return True when nothing is short and only busy Workers kept anything from being checked."""
+    unknown = [check for check in report.checks if check.ok is None]
+    return report.status == UNKNOWN and bool(unknown) and all(BUSY in check.found for check in unknown)
 
 
 def _cut(text: str) -> str:

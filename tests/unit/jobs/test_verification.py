@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provision.verification import merge
+from provision.verification import BUSY, merge, only_busy
 
 
 def proof(name: str, ok: bool | None = True, found: Any = "fine", remedy: str = "") -> dict[str, Any]:
@@ -33,6 +34,25 @@ def test_all_well() -> None:
     assert report.checks[2].found == "2 of 2 nodes, fine"
     assert report.checks[3].found == "train_16 1,437 rows; 3 of 5 files read and compared, the others by size"
     assert report.verdict() == "retina is ready: 4 checks in 2 s"
+
+
+@pytest.mark.parametrize(
+    ("others", "fine"),
+    [((), True), ((proof("HDFS", ok=False),), False), ((proof("HDFS", ok=None, found="no answer"),), False)],
+)
+def test_workers_at_work_are_told_from_what_is_wrong(others: tuple[dict[str, Any], ...], fine: bool) -> None:
+    said = f"3 of 3 Workers are {BUSY}"
+    report = merge("retina", {"m": answer(proof("Spark", ok=None, found=said), *others)}, made=1.0)
+    assert only_busy(report) is fine
+    assert report.status != "ready"
+
+
+def test_the_role_says_busy_in_these_words() -> None:
+    assert BUSY in (Path(__file__).parents[3] / "roles/verify/files/verify.py").read_text()
+
+
+def test_ready_is_not_busy() -> None:
+    assert not only_busy(merge("retina", {"m": answer(proof("Spark"))}, made=1.0))
 
 
 def test_short_beats_unknown() -> None:
