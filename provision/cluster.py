@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provision import firstboot, providers
+from provision.config import require_dataset
 from provision.connect import (
     RealTrust,
     Trust,
@@ -184,6 +185,8 @@ class Cluster:
         plan = make_plan(self.spec, wanted, orders.machines() if recorded else [], scale_in=scale_in)
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
+        if plan.create:
+            require_dataset(self.spec)
         if plan.create or plan.start:
             for name in sorted({group.provider for group in self.spec.groups}):
                 self._provider(name).check_ready(self.spec, plan)

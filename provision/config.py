@@ -68,7 +68,7 @@ def load(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSpec:
             _group(name, model, parsed, shown, folders) for name, model in parsed.groups_in_order().items()
         ),
         object_store=ObjectStoreSpec(**parsed.object_store.model_dump()),
-        dataset=_dataset(parsed, folders),
+        dataset=_dataset(parsed, shown, folders),
         packages=_packages(parsed.packages),
         setup=_script(parsed.setup, shown, "setup", folders),
         access=dict(parsed.access),
@@ -90,6 +90,18 @@ def is_config(path: Path) -> bool:
         return bool(re.search(r"^plugin:\s*['\"]?cluster\b", path.read_text(encoding="utf-8"), re.MULTILINE))
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def require_dataset(spec: ClusterSpec) -> None:
+    """Raise ConfigError, in one line, when the data set's folder is not there."""
+    source = spec.dataset.source
+    if source != "digits" and not Path(source).is_dir():
+        raise ConfigError(
+            file=_shown(spec.path),
+            key="dataset.source",
+            what=f"there is no folder {source!r}",
+            remedy="Name an existing folder of images (relative to this file or the project), or `digits`",
+        )
 
 
 def _shown(path: Path) -> str:
@@ -198,15 +210,19 @@ def _script(setup: str, shown: str, key: str, folders: tuple[Path, ...]) -> str:
     )
 
 
-def _dataset(parsed: ConfigFile, folders: tuple[Path, ...]) -> DatasetSpec:
+def _dataset(parsed: ConfigFile, shown: str, folders: tuple[Path, ...]) -> DatasetSpec:
     """Return the data set; its source may be missing here (destroying a cluster does not need it)."""
     model = parsed.dataset
     source = model.source
+    name = model.name or re.sub(r"[^a-z0-9-]+", "-", Path(source).name.lower()).strip("-") or "dataset"
     if source != "digits":
         candidates = [folder / Path(source).expanduser() for folder in folders]
         source = str(next((path for path in candidates if path.exists()), candidates[0]).resolve())
-    return DatasetSpec(
-        source=source,
-        name=model.name or re.sub(r"[^a-z0-9-]+", "-", Path(source).name.lower()).strip("-") or "dataset",
-        labels=model.labels,
-    )
+        if name == "digits":
+            raise ConfigError(
+                file=shown,
+                key="dataset.name",
+                what="'digits' is the name of scikit-learn's scans, not of a folder",
+                remedy="Give the data set another name",
+            )
+    return DatasetSpec(source=source, name=name, labels=model.labels)

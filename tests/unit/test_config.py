@@ -175,3 +175,19 @@ def test_blank_key_means_default() -> None:
 def test_ttl() -> None:
     assert [ttl_minutes(text) for text in ("", "90m", "8h", "2d")] == [0, 90, 480, 2880]
     assert load(GOOD + "ttl: 8h").options["ttl"] == "8h"
+
+
+def test_a_data_set_that_is_not_there_is_refused_when_a_cluster_is_made(tmp_path: Path) -> None:
+    spec = load(GOOD + "dataset: {source: no/such}")
+    with pytest.raises(ConfigError) as caught:
+        config.require_dataset(spec)
+    missing = str(tmp_path / "no" / "such")
+    assert str(caught.value).startswith(f"retina.yml: dataset.source: there is no folder {missing!r}. Name")
+    (tmp_path / "no" / "such").mkdir(parents=True)
+    config.require_dataset(spec)
+    config.require_dataset(load(GOOD))
+
+
+@pytest.mark.parametrize("dataset", ["{source: eyes, name: digits}", "{source: my/Digits}"])
+def test_a_folder_is_not_called_digits(dataset: str) -> None:
+    assert line(GOOD + f"dataset: {dataset}").startswith("retina.yml: dataset.name: 'digits' is the name of")

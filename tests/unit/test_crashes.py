@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from provision.errors import OutcomeUnknown, PlanRefused, ProviderError, Unreachable
+from provision.errors import ConfigError, OutcomeUnknown, PlanRefused, ProviderError, Unreachable
+from provision.model import DatasetSpec
 from tests.unit.fake_provider import FakeProvider, KilledError, World, cluster, make_disk_mortal
 
 Three = ["retina-master", "retina-worker-1", "retina-worker-2"]
@@ -170,6 +172,16 @@ def test_refusal_leaves_nothing(world: World, tmp_path: Path) -> None:
     with pytest.raises(ProviderError):
         refused.ensure()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_data_set_is_refused_before_anything_is_made(world: World, tmp_path: Path) -> None:
+    refused = cluster(world, tmp_path)
+    refused.spec = replace(refused.spec, dataset=DatasetSpec(source=str(tmp_path / "none"), name="eyes"))
+    with pytest.raises(ConfigError, match="dataset.source: there is no folder"):
+        refused.ensure()
+    assert list(tmp_path.iterdir()) == []
+    assert "check_ready" not in world.clock.seen
+    refused.destroy()
 
 
 def test_unreachable_worker_does_not_stop_the_others(world: World, tmp_path: Path) -> None:
