@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from provision import firstboot
-from provision.errors import OutcomeUnknown, ProviderError
+from provision.errors import NotReady, OutcomeUnknown, ProviderError
 from provision.journal import Intent, View
 from provision.model import (
     ClusterIdentity,
@@ -128,7 +128,7 @@ class Orders:
             self._carry_out(request)
         except OutcomeUnknown:
             raise
-        except ProviderError:
+        except (NotReady, ProviderError):
             there = [machine for machine in self.machines() if machine.token == intent.token]
             if there:
                 self.state.journal.done(intent.token, {m.name: m.provider_id for m in there})

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from provision import files
 from provision.cluster import Cluster
-from provision.errors import ProviderError, Unreachable
+from provision.errors import MusterError, Unreachable
 from provision.journal import Journal
 from provision.model import (
     ClusterIdentity,
@@ -69,7 +69,7 @@ class World:
     users_of_store: dict[str, set[str]] = field(default_factory=dict)
     has_bootstrap: set[str] = field(default_factory=set)
     unreachable: set[str] = field(default_factory=set)
-    refuse_create: str = ""
+    refuse_create: MusterError | None = None
     orders: list[str] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -94,7 +94,7 @@ class FakeProvider(Provider):
         world = self.world
         world.clock.tick("create: before")
         if world.refuse_create:
-            raise ProviderError(provider="local", what=world.refuse_create)
+            raise world.refuse_create
         made = {m.name: m for m in world.machines.values() if m.token == request.token}
         for name in request.names:
             if name not in made:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import ConfigError, OutcomeUnknown, PlanRefused, ProviderError, Unreachable
+from provision.errors import (
+    ConfigError,
+    MusterError,
+    NotReady,
+    OutcomeUnknown,
+    PlanRefused,
+    ProviderError,
+    Unreachable,
+)
 from provision.model import DatasetSpec
 from tests.unit.fake_provider import FakeProvider, KilledError, World, cluster, make_disk_mortal
 
@@ -153,11 +161,15 @@ def test_lost_reply(world: World, tmp_path: Path) -> None:
     assert sorted(world.orders) == Three
 
 
-def test_refused_order_is_given_up(world: World, tmp_path: Path) -> None:
-    world.refuse_create = "no memory"
-    with pytest.raises(ProviderError, match="no memory"):
-        cluster(world, tmp_path, 3).ensure()
-    world.refuse_create = ""
+@pytest.mark.parametrize(
+    "refusal", [ProviderError(provider="local", what="no memory"), NotReady(what="no memory")]
+)
+def test_refused_order_is_given_up(world: World, tmp_path: Path, refusal: MusterError) -> None:
+    world.refuse_create = refusal
+    for _ in range(2):  # again: the order is repeated, refused, given up, and made anew
+        with pytest.raises(type(refusal), match="no memory"):
+            cluster(world, tmp_path, 3).ensure()
+    world.refuse_create = None
     cluster(world, tmp_path, 1).ensure()
     settled(world, Three[:1], tmp_path)
 
