@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "roles" / "jobs" / "files"))
 
-from muster_job import cli, queue, reason, records, runner
+from muster_job import cli, queue, reason, records, results, runner
 
-__all__ = ["cli", "queue", "reason", "records", "runner"]
+__all__ = ["cli", "queue", "reason", "records", "results", "runner"]

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from node_program import cli, queue, records, runner
+from node_program import cli, queue, records, results, runner
 
 
 @pytest.fixture
@@ -171,3 +171,57 @@ def test_damaged_records_do_not_stop_the_queue(root: Path, monkeypatch: pytest.M
     send(monkeypatch, B)
     (root / "runs" / A / "run.json").write_text("{")
     assert [record.run for record in records.every()] == [B]
+
+
+class Hdfs:
+    """Stands for muster_webhdfs.Client."""
+
+    files: dict[str, bytes]
+
+    def __init__(self, url: str) -> None:
+        assert url == "http://master:9870"
+
+    def make_folder(self, path: str) -> None:
+        if "locked" in path:
+            raise OSError("HDFS refuses\nthis")
+
+    def lengths(self, folder: str) -> dict[str, int]:
+        return {Path(path).name: 1 for path in self.files if str(Path(path).parent) == folder}
+
+    def write(self, path: str, source: io.BufferedReader, length: int, *, copies: int) -> None:
+        assert copies == 2
+        self.files[path] = source.read(length)
+
+
+@pytest.fixture
+def hdfs(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    Hdfs.files = {f"/results/{A}/mine": b"of the job"}
+    monkeypatch.setitem(sys.modules, "muster_webhdfs", SimpleNamespace(Client=Hdfs))  # type: ignore[arg-type]
+    known = json.loads(records.SETTINGS.read_text()) | {"namenode_url": "http://master:9870", "copies": 2}
+    records.SETTINGS.write_text(json.dumps(known))
+    return Hdfs.files
+
+
+def test_results_go_to_hdfs_and_what_the_job_put_there_stays(
+    root: Path, monkeypatch: pytest.MonkeyPatch, hdfs: dict[str, bytes]
+) -> None:
+    entry = "cd $MUSTER_RESULTS; mkdir plots; printf one > plots/a; printf two > b; printf three > mine"
+    send(monkeypatch, A, entry=entry)
+    assert run_it(A).state == "succeeded"
+    assert hdfs == {
+        f"/results/{A}/mine": b"of the job",
+        f"/results/{A}/b": b"two",
+        f"/results/{A}/plots/a": b"one",
+    }
+
+
+def test_results_that_hdfs_does_not_take_are_a_line_in_the_log(
+    root: Path, monkeypatch: pytest.MonkeyPatch, hdfs: dict[str, bytes]
+) -> None:
+    send(monkeypatch, A, entry="mkdir $MUSTER_RESULTS/locked; touch $MUSTER_RESULTS/locked/a")
+    assert run_it(A).state == "succeeded"
+    assert f"{results.LOST}HDFS refuses this\n" in (root / "runs" / A / "log").read_text()
+    send(
+        monkeypatch, B, entry="mkdir $MUSTER_RESULTS/locked; touch $MUSTER_RESULTS/locked/a; echo bad; exit 1"
+    )
+    assert run_it(B, "exit-code").reason == "bad"

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from muster_job import reason, records
+from muster_job import reason, records, results
 from muster_job.records import CANCELLED, FAILED, FINAL, QUEUED, RUNNING, SUCCEEDED, Record, Refused
 
 DEPS_BUILT = ".complete"
@@ -27,7 +27,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def settings() -> dict[str, object]:
-    """Return what the role wrote: `python`, `spark_submit`, `jobs`, `python_path` and `env`."""
+    """Return what the role wrote: programs and folders, `env`, `namenode_url` and `copies`."""
     found: dict[str, object] = json.loads(records.SETTINGS.read_text())
     return found
 
@@ -64,7 +64,9 @@ def run(run_id: str) -> int:
         else:
             status = child.wait()
             _let_children_end()
-    _write(home / "exit.json", {"status": status if status >= 0 else None, "signal": max(-status, 0)})
+        _write(home / "exit.json", {"status": status if status >= 0 else None, "signal": max(-status, 0)})
+        if not (home / "cancel").exists():
+            results.publish(home / "results", f"/results/{run_id}", settings(), log)
     return status if status >= 0 else 128 - status
 
 
