@@ -164,8 +164,7 @@ def finish(queue: Queue, run: str, *, sink: Sink | None, say: Callable[[str], ob
             f"{record['state']}: {record['reason']}" if record["state"] == "failed" else str(record["state"])
         )
         raise CommandFailed(where=run, what=what, output=record["reason"])
-    shown = ", ".join(record["results"])
-    say(f"Results of {run}: {_relative(target)}" + (f" ({shown})" if shown else ""))
+    say(_where(record, target))
     return record
 
 
@@ -176,21 +175,22 @@ def list_runs(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 def logs(cluster: Cluster, run: str | None = None, *, follow: bool = False, sink: Sink | None = None) -> None:
-    """Print the log of a run (None = the newest). Raises MusterError; a failed job is no error here."""
+    """Print the log of a run (None = the newest); with `follow` to its end, and then fetch its results.
+
+    Raises MusterError; a failed job is no error here.
+    """
     queue = queue_of(cluster)
-    stream(queue, run or _newest(queue), sink=sink or _to_stdout, say=_to_stderr, wait=follow)
+    wanted = run or _newest(queue)
+    stream(queue, wanted, sink=sink or _to_stdout, say=_to_stderr, wait=follow)
+    if follow:
+        target = fetch(queue, wanted)
+        _to_stderr(_where(queue.ask("show", wanted), target))
 
 
 def cancel(cluster: Cluster, run: str) -> dict[str, Any]:
     """Stop a run with all it started, or take it out of the queue; returns its record once it has ended."""
     record: dict[str, Any] = queue_of(cluster).ask("cancel", run)
     return record
-
-
-def fetch_results(cluster: Cluster, run: str | None = None) -> Path:
-    """Copy log, record and results of a run to `results/<run>/` in the project; returns that folder."""
-    queue = queue_of(cluster)
-    return fetch(queue, run or _newest(queue))
 
 
 def stream(queue: Queue, run: str, *, sink: Sink, say: Callable[[str], object], wait: bool) -> int:
@@ -255,6 +255,12 @@ def fetch(queue: Queue, run: str) -> Path:
             shutil.rmtree(target)
         fresh.replace(target)
     return target
+
+
+def _where(record: Mapping[str, Any], target: Path) -> str:
+    """Return where a run's results went, in one line."""
+    shown = ", ".join(record["results"])
+    return f"Results of {record['run']}: {_relative(target)}" + (f" ({shown})" if shown else "")
 
 
 def _listen(source: IO[bytes], heard: list[bytes], say: Callable[[str], object]) -> None:

@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "get",
         short_help="Copy from a machine or out of HDFS.",
-        epilog=examples("get master:results .", "get hdfs:/results/my-run results/my-run"),
+        epilog=examples("get master:train.py .", "get hdfs:/results/RUN .      makes the folder RUN"),
     )(get)
 
 

@@ -40,7 +40,9 @@ def register(app: typer.Typer) -> None:
     app.command(
         "logs",
         short_help="Print what a run has printed.",
-        epilog=examples("logs                the newest run", "logs RUN -f         follow it"),
+        epilog=examples(
+            "logs                the newest run", "logs RUN -f         follow it; fetch its results"
+        ),
     )(logs)
     app.command("cancel", short_help="Stop a run.", epilog=examples("cancel RUN          see ./muster jobs"))(
         cancel
@@ -88,7 +90,7 @@ def submit(
     )
     if detach:
         answer(run)
-        say(f"Follow it with ./muster logs {run} -f")
+        say(f"Follow it and fetch its results with ./muster logs {run} -f")
 
 
 def jobs(context: typer.Context, as_json: AsJson = False) -> None:
@@ -115,7 +117,7 @@ def logs(
     run: Annotated[str, typer.Argument(help="Default: the newest run.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
 ) -> None:
-    """Print what a run has printed."""
+    """Print what a run has printed; with -f until it ends, and then its results come to results/."""
     from provision import jobs as queue
 
     queue.logs(of(context).cluster(), run or None, follow=follow)
