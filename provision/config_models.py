@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+
+from provision.providers.local.helper.registry import POOL
 
 PROVIDERS = ("local",)
 """Providers that exist; each has a class in provision/providers/."""
@@ -164,6 +167,8 @@ class LocalModel(_Model):
             _SUBNET.fullmatch(value) and all(int(part) < 256 for part in value[:-3].split("."))
         ):
             raise wrong(f"{value!r} is no subnet of 256 addresses", "Write it like 10.77.5.0/24")
+        if value is not None and not IPv4Network(value).subnet_of(POOL):
+            raise wrong(f"{value!r} is not inside {POOL}", "Write it like 10.77.5.0/24")
         return value
 
 

@@ -10,7 +10,7 @@ from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
 from provision.plan import MASTER, WORKER, machine_number
 from provision.project import LOGIN_USER as USER
 from provision.project import control_path
-from provision.providers.local.helper.network import POOL
+from provision.providers.local.helper.registry import POOL
 from provision.recipe import node_recipe, store_recipe
 from provision.state import STORE_HOST, Snapshot, State
 

@@ -245,7 +245,7 @@ def test_what_does_not_fit_is_refused_and_nothing_changed(
         provider.create(
             CreateRequest(cluster, NodeGroup("worker", "local", None, 1, 4000, 1), ("a",), "t", "", "", {})
         )
-    with pytest.raises(NotReady, match=r"127\.0\.0\.0/24 is in use"):
+    with pytest.raises(ProviderError, match=r"127\.0\.0\.0/24 is not a /24 inside 10\.77\.0\.0/16"):
         client.call("ready", {"groups": [{**group_request(GROUP), "count": 1}], "subnet": "127.0.0.0/24"})
     assert traces(cluster, set()) == []
 

@@ -89,6 +89,7 @@ def test_groups_in_file_order_after_the_master() -> None:
         ("object_store: {container: x}", "retina.yml: object_store.container: 'x' cannot be a container."),
         ("dataset: {source: 3}", "retina.yml: dataset.source: must be text, not 3"),
         ("dataset: {label: l.csv}", "retina.yml: dataset.label: unknown key. Did you mean `labels`?"),
+        ("local: {subnet: 192.168.7.0/24}", "retina.yml: local.subnet: '192.168.7.0/24' is not inside 10.77.0.0/16."),
         ("local: {subnet: 10.77.300.0/24}", "retina.yml: local.subnet: '10.77.300.0/24' is no subnet of 256 addresses."),
         ("ttl: soon", "retina.yml: ttl: 'soon' is no duration. Write it like 90m, 8h or 2d"),
         ("deadlines: {boot: 0}", "retina.yml: deadlines.boot: must be more than 0"),

@@ -95,10 +95,11 @@ def test_tokens_and_image_keys_are_one_path_component(bad: object) -> None:
         validate.token(bad)
 
 
-@pytest.mark.parametrize("bad", ["10.0.0.0/16", "10.0.0.1/24", "8.8.8.0/24", "nonsense", 5])
+@pytest.mark.parametrize("bad", ["10.0.0.0/16", "10.0.0.1/24", "8.8.8.0/24", "192.168.7.0/24", "nonsense", 5])
 def test_subnets(bad: object) -> None:
     with pytest.raises(HelperError):
         validate.subnet(bad)
+    assert validate.subnet("10.77.5.0/24") == "10.77.5.0/24"
 
 
 @pytest.mark.parametrize("bad", [True, "3", None, float("nan"), -1, 1e9])

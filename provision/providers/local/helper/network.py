@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import HelperError
-from .registry import Network
+from .registry import POOL, Network
 from .system import run, say
-
-POOL = IPv4Network("10.77.0.0/16")
 
 
 def choose(taken: Iterable[IPv4Network], wish: str = "") -> str:

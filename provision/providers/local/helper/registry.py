@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from .system import locked, write
 
 ROOT = Path("/var/lib/muster")
 FORMAT = 1
+POOL = IPv4Network("10.77.0.0/16")
+"""Every node's address lies in here; packets from here to here are not masqueraded."""
 
 
 @dataclass

@@ -12,8 +12,7 @@ from typing import Any
 
 from . import validate
 from .errors import HelperError
-from .network import POOL
-from .registry import Network, Node
+from .registry import POOL, Network, Node
 from .system import run, write
 
 CA_SOURCE = Path("/usr/local/share/ca-certificates")
