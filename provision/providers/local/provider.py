@@ -9,6 +9,7 @@ from provision.errors import ProviderError
 from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, NodeState, Plan
 from provision.providers.base import Machines, Provider
 from provision.providers.local import client
+from provision.storelink import MACHINE as STORE_MACHINE
 
 
 class LocalProvider(Provider):
@@ -25,7 +26,10 @@ class LocalProvider(Provider):
         ]
         block = spec.options.get("local")
         subnet = block.get("subnet", "") if isinstance(block, Mapping) else ""
-        client.call("ready", {"cluster": spec.name, "groups": groups, "subnet": subnet})
+        request = {"cluster": spec.name, "groups": groups, "subnet": subnet}
+        if spec.object_store.kind == "local":
+            request["store"] = {"name": spec.object_store.name, "memory_gb": STORE_MACHINE.memory_gb}
+        client.call("ready", request)
 
     def list(self, cluster: ClusterIdentity) -> Machines:
         """Return the cluster's machines, their states seen from their processes."""

@@ -14,6 +14,7 @@ import pytest
 from provision.providers.local.helper import (
     bootstrap,
     capacity,
+    checks,
     disks,
     images,
     main,
@@ -185,6 +186,23 @@ def test_too_many_nodes_says_how_many_fit() -> None:
         capacity.require_memory(
             Registry(), [capacity.Wish(1, 3072), capacity.Wish(999, 2048)], 10 * 1024 + 500
         )
+
+
+def test_memory_keeps_room_for_a_store_that_does_not_run_yet(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("require_tools", "require_mount"):
+        monkeypatch.setattr(capacity, name, lambda: None)
+    monkeypatch.setattr(checks, "prepare_root", lambda: None)
+    group = {"name": "worker", "cores": 2, "memory_gb": 5, "data_disk_gb": 10, "count": 3}
+    wish = {"cluster": "retina", "groups": [group], "store": {"name": "default", "memory_gb": 1.5}}
+    with pytest.raises(HelperError, match=r"object store takes 1\.5 GiB: 2 more fit"):
+        checks.ready(wish)
+    checks.ready(wish | {"store": {}})
+    with registry.changing() as state:
+        state.stores["default"] = Store("default", "ffffffff", 0, 1.0, clusters={CLUSTER: "key"})
+        state.nodes["s"] = node("object-store", "ffffffff", memory_mb=0)
+    checks.ready(wish)
 
 
 def test_a_disk_that_is_almost_full_is_seen_before_anything_is_written(

@@ -40,13 +40,14 @@ def total_memory_mb() -> int:
     raise HelperError("/proc/meminfo does not say how much memory there is", kind="not_ready")
 
 
-def require_memory(registry: Registry, wishes: Sequence[Wish], total_mb: int) -> None:
+def require_memory(registry: Registry, wishes: Sequence[Wish], total_mb: int, store_mb: int = 0) -> None:
     """Compare the sum of all limits with the RAM.
 
     Args:
         registry: what all clusters have been given.
         wishes: what is asked for in addition.
         total_mb: RAM in MiB.
+        store_mb: what the object store's machine will take of it, in MiB; 0 when it runs already.
 
     Raises:
         HelperError: it does not fit; says how many nodes would.
@@ -54,7 +55,7 @@ def require_memory(registry: Registry, wishes: Sequence[Wish], total_mb: int) ->
     idle = {store.network_id for store in registry.stores.values() if not store.clusters}
     holders = [node for node in registry.nodes.values() if not node.deleting and node.cluster_id not in idle]
     given = sum(node.memory_mb for node in holders)
-    free = total_mb - MEMORY_RESERVE_MB - given
+    free = total_mb - MEMORY_RESERVE_MB - given - store_mb
     needed = sum(wish.count * wish.memory_mb for wish in wishes)
     count = sum(wish.count for wish in wishes)
     fits, left = 0, free
@@ -64,6 +65,7 @@ def require_memory(registry: Registry, wishes: Sequence[Wish], total_mb: int) ->
     fits = min(fits, MAX_NODES)
     if needed > free or count > MAX_NODES:
         others = f", of which {given / 1024:.1f} GiB are given to {len(holders)} nodes" if given else ""
+        others += f", and its object store takes {store_mb / 1024:.1f} GiB" if store_mb else ""
         raise HelperError(
             f"{count} more nodes need {needed / 1024:.1f} GiB of memory; "
             f"this computer has {total_mb / 1024:.1f} GiB{others}: "

@@ -31,7 +31,7 @@ def ready(request: dict[str, Any]) -> None:
     count = sum(wish.count for wish in wishes)
     if not count:
         return
-    capacity.require_memory(state, wishes, capacity.total_memory_mb())
+    capacity.require_memory(state, wishes, capacity.total_memory_mb(), _store_mb(request, state))
     capacity.require_disk(count, f"{count} more nodes")
     wish = validate.subnet(request.get("subnet"))
     known = [net for net in state.networks.values() if net.name == request.get("cluster")]
@@ -39,6 +39,17 @@ def ready(request: dict[str, Any]) -> None:
         return  # it grows in the subnet that it has
     taken = [*network.host_networks(), *(IPv4Network(net.subnet) for net in state.networks.values())]
     network.choose(taken, wish)
+
+
+def _store_mb(request: dict[str, Any], state: registry.Registry) -> int:
+    """The memory of the wished object store's machine, unless it is among what has been given already."""
+    wish = validate.mapping(request.get("store"), "store")
+    if not wish:
+        return 0
+    store = state.stores.get(validate.name(wish.get("name"), "store"))
+    if store and store.clusters and state.of(store.network_id):
+        return 0
+    return int(validate.number(wish.get("memory_gb"), "memory_gb", 0.25, 4096) * 1024)
 
 
 def prepare_root() -> None:
