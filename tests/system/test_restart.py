@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import re
-
 from lab import eventually
 
 
 def whole(lab) -> bool:
-    """Whether HDFS has all its DataNodes and no block is missing."""
-    services = lab.status()["services"]
-    if (services["datanodes"], services["workers"]) != (3, 3):
+    """Whether all Workers are there, a new file gets a copy on every machine, and no block is missing."""
+    if lab.status()["services"]["workers"] != 3:
         return False
-    check = lab.ssh(lab.master, "hdfs fsck / 2>/dev/null | tail -n 30").answer
-    return "is HEALTHY" in check and not re.search(r"Missing blocks:\s+[1-9]", check)
+    script = (
+        "hdfs dfs -D dfs.replication=3 -put -f /etc/hostname whole"
+        " && hdfs fsck /user/hadoop/whole -files -blocks -locations && hdfs fsck / | tail -n 30"
+    )
+    said = lab.ssh(lab.master, script).answer
+    addresses = [node["address"] for node in lab.machines().values()]
+    return said.count("is HEALTHY") == 2 and all(f"[{address}:" in said for address in addresses)
 
 
 def test_a_rebooted_worker_comes_back(ready):
