@@ -126,6 +126,18 @@ def test_out_of_memory_and_restart(root: Path, monkeypatch: pytest.MonkeyPatch) 
         assert runner.finish(run, result).reason.startswith(wanted)
 
 
+@pytest.mark.parametrize(("kills", "wanted"), [(7, "ended by signal 9"), (8, "out of memory")])
+def test_a_kill_is_out_of_memory_when_the_kernel_says_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch, kills: int, wanted: str
+) -> None:
+    monkeypatch.setattr(runner, "VMSTAT", root / "vmstat")
+    (root / "vmstat").write_text("pgfault 3\noom_kill 7\n")
+    send(monkeypatch, A, entry="kill -9 $$")
+    runner.run(A)
+    (root / "vmstat").write_text(f"pgfault 3\noom_kill {kills}\n")
+    assert runner.finish(A, "exit-code").reason.startswith(wanted)
+
+
 def test_cancelling_what_waits(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

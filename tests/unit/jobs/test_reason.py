@@ -30,11 +30,39 @@ def test_real_traces(name: str) -> None:
     assert len(found) <= reason.LONGEST
 
 
-def test_the_stack_of_a_job_that_was_killed_does_not_matter() -> None:
+def test_only_the_kernels_word_makes_a_kill_out_of_memory() -> None:
     log = (TRACES / "rdd.log").read_text()
-    assert reason.find(log, status=None, signal=9).startswith("out of memory")
     assert reason.find(log, status=1, out_of_memory=True).startswith("out of memory")
-    assert reason.find("", status=137).startswith("out of memory")
+    assert reason.find(log, status=None, signal=9) == "ended by signal 9"
+    assert reason.find("", status=137) == "exit status 137, and it said nothing"
+
+
+LOST = (
+    "26/11/22 05:51:38 WARN TaskSetManager: Lost task 1.0 in stage 0.0 (TID 1) (10.77.1.11 executor 2): "
+    "ExecutorLostFailure (executor 2 exited caused by one of the running tasks) Reason: Command exited with code 137\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("end", "wanted"),
+    [
+        ("Traceback (most recent call last):\n  File x\nKeyError: 'label'\n", "KeyError: 'label'"),
+        ('Exception in thread "main" java.lang.IllegalStateException: no label\n\tat a.B.c(B.java:1)\n',
+         "java.lang.IllegalStateException: no label"),
+        ("There is no data set of size 128: stage it first\n", "There is no data set of size 128: stage it first"),
+    ],
+)  # fmt: skip
+def test_what_ended_the_job_beats_what_spark_tried_again(end: str, wanted: str) -> None:
+    assert reason.find(LOST + end, status=1) == wanted
+
+
+def test_java_gone_is_told_by_what_it_said_before() -> None:
+    log = "java.lang.OutOfMemoryError: Java heap space\nTraceback (most recent call last):\n  File x\n"
+    for gone in (
+        "ConnectionRefusedError: [Errno 111] Connection refused",
+        "py4j.protocol.Py4JNetworkError: gone",
+    ):
+        assert reason.find(log + gone, status=1).startswith("out of memory in Java (Java heap space)")
 
 
 def test_a_lost_executor() -> None:
@@ -44,7 +72,7 @@ def test_a_lost_executor() -> None:
         "(executor 2 exited caused by one of the running tasks) Reason: Command exited with code 137"
     )
     assert reason.find(f"Traceback (most recent call last):\n  File x\n{line}\n", status=1).startswith(
-        "out of memory: executor 2 was killed"
+        "executor 2 was killed, most likely out of memory"
     )
 
 

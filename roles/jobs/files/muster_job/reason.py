@@ -27,6 +27,9 @@ _NOISE = re.compile(
 )
 _HEAP = re.compile(r"java\.lang\.OutOfMemoryError:? ?(.*)")
 _LOST = re.compile(r"ExecutorLostFailure \(executor (\S+).*?\) ?Reason: (.*)")
+_JAVA_GONE = re.compile(r"^(?:[\w.]*\.)?(?:Connection\w*Error|Py4JNetworkError|Py4JError|EOFError)\b")
+_WARNING = re.compile(r"^\d\d\S*[ T]\S+ WARN ")
+_HELP = "take a smaller image size or batch, or machines with more memory"
 _KILLED = re.compile(r"\b137\b|Remote RPC client disassociated")
 
 
@@ -40,10 +43,12 @@ def find(log: str, *, status: int | None, signal: int = 0, out_of_memory: bool =
         out_of_memory: True when the kernel killed it for memory.
     """
     lines = [line.rstrip() for line in log.replace("\r", "\n").split("\n")]
-    if memory := _memory(lines, killed=out_of_memory or signal == 9 or status == 137):
-        return _short(memory)
+    if out_of_memory:
+        return f"out of memory: the machine's memory was used up and the program was killed; {_HELP}"
     if signal:
         return f"ended by signal {signal}"
+    if memory := _memory(_telling(lines)):
+        return _short(memory)
     found = _python(lines) or _jvm(lines) or _last(lines)
     if not found:
         return (
@@ -53,25 +58,43 @@ def find(log: str, *, status: int | None, signal: int = 0, out_of_memory: bool =
     return _short(found, room=len(suffix)) + suffix
 
 
-def _memory(lines: Sequence[str], *, killed: bool) -> str:
-    """Return the reason when memory was what was missing, else ''."""
-    help_text = "take a smaller image size or batch, or machines with more memory"
-    if killed:
-        return f"out of memory: the machine's memory was used up and the program was killed; {help_text}"
+def _telling(lines: Sequence[str]) -> Sequence[str]:
+    """Return the lines that may say memory was missing.
+
+    They are what the exception that ended the program says. What was said before it was survived: Spark tries
+    a task again. All lines count when the exception is only that Java is gone; where there is none, all but
+    the warnings do.
+    """
+    raised = _raised(lines)
+    if raised >= 0:
+        return lines if _JAVA_GONE.search(lines[raised]) else lines[raised:]
+    begin = max((index for index, line in enumerate(lines) if _THREAD.match(line)), default=-1)
+    return lines[begin:] if begin >= 0 else [line for line in lines if not _WARNING.match(line)]
+
+
+def _memory(lines: Sequence[str]) -> str:
+    """Return the reason when memory was what was missing, or an executor; else ''."""
     for line in reversed(lines):
         if heap := _HEAP.search(line):
-            return f"out of memory in Java ({heap[1].rstrip(' .') or 'heap'}); {help_text}"
+            return f"out of memory in Java ({heap[1].rstrip(' .') or 'heap'}); {_HELP}"
         if lost := _LOST.search(line):
             if _KILLED.search(lost[2]):
-                return f"out of memory: executor {lost[1]} was killed; {help_text}"
+                return f"executor {lost[1]} was killed, most likely out of memory; {_HELP}"
             return f"executor {lost[1]} was lost: {lost[2]}"
     return ""
 
 
+def _raised(lines: Sequence[str]) -> int:
+    """Return the index of the line with the exception of the last Python traceback, -1 when there is none."""
+    begin = max((index for index, line in enumerate(lines) if line.endswith(_TRACEBACK)), default=-1)
+    if begin < 0:
+        return -1
+    return next((index for index in range(begin + 1, len(lines)) if lines[index][:1].strip()), -1)
+
+
 def _python(lines: Sequence[str]) -> str:
     """Return the exception of the last Python traceback, or the Java exception behind it; else ''."""
-    begin = max((index for index, line in enumerate(lines) if line.endswith(_TRACEBACK)), default=-1)
-    raised = next((i for i in range(begin + 1, len(lines)) if lines[i][:1].strip()), -1) if begin >= 0 else -1
+    raised = _raised(lines)
     if raised < 0:
         return ""
     text, after = lines[raised].removeprefix("pyspark.errors.exceptions.captured."), lines[raised + 1 :]

@@ -7,6 +7,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from muster_job.records import CANCELLED, FAILED, FINAL, QUEUED, RUNNING, SUCCEE
 DEPS_BUILT = ".complete"
 LEFTOVERS_S = 15.0
 """How long what a job left behind may go on, in seconds."""
+VMSTAT = Path("/proc/vmstat")
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -43,6 +45,7 @@ def run(run_id: str) -> int:
     if record.state != RUNNING:
         return 0
     home = records.folder(run_id)
+    (home / "oom_kills").write_text(str(_oom_kills()))
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     with (home / "log").open("ab", buffering=0) as log:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the job gets it too; its end is still to be recorded
@@ -92,8 +95,11 @@ def finish(run_id: str, result: str) -> Record:
         state, why = FAILED, "machine restarted while it ran; submit it again"
     else:
         killed = ended["signal"] or (signal.SIGKILL if result == "signal" else 0)
+        memory = result == "oom-kill" or (
+            (killed == signal.SIGKILL or ended["status"] == 128 + signal.SIGKILL) and _memory_ran_out(home)
+        )
         state, why = FAILED, reason.find(
-            _tail(home / "log"), status=ended["status"], signal=killed, out_of_memory=result == "oom-kill"
+            _tail(home / "log"), status=ended["status"], signal=killed, out_of_memory=memory
         )  # fmt: skip
     ended_at = time.time()
     seconds = replace(record, ended=ended_at).seconds(ended_at)
@@ -205,6 +211,18 @@ def _tail(log: Path) -> str:
     with log.open("rb") as handle:
         handle.seek(max(log.stat().st_size - reason.TAIL_BYTES, 0))
         return handle.read().decode("utf-8", "replace")
+
+
+def _oom_kills() -> int:
+    """Return how many processes the kernel has killed for memory since its boot."""
+    found = re.search(r"^oom_kill (\d+)$", VMSTAT.read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _memory_ran_out(home: Path) -> bool:
+    """Return True when the kernel killed something for memory while this run ran."""
+    before = home / "oom_kills"
+    return before.exists() and _oom_kills() > int(before.read_text() or 0)
 
 
 def _machine_stops() -> bool:
