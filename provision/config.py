@@ -50,14 +50,19 @@ def load(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSpec:
         ConfigError: the file or a value is wrong; the text is one line.
     """
     shown = _shown(path)
+    data = _read(path, shown)
     try:
-        parsed = ConfigFile.model_validate(_read(path, shown))
+        parsed = ConfigFile.model_validate(data)
     except ValueError as error:
         raise explain(error, shown, ConfigFile) from error
     _no_second_file(path, shown, parsed.cluster)
     nodes, given = parsed.nodes, False
     if extra and extra.get(SIZE_VARIABLE) is not None:
         nodes, given = _size(extra[SIZE_VARIABLE]), True
+        try:  # the limits of `nodes` in the file
+            ConfigFile.model_validate(data | {"nodes": nodes})
+        except ValueError as error:
+            raise explain(error, f"-e {SIZE_VARIABLE}={nodes}", ConfigFile) from error
     root = project_root(path.parent)
     folders = (path.resolve().parent, root)
     return ClusterSpec(

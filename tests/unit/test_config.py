@@ -114,6 +114,14 @@ def test_machine_names_have_a_limit() -> None:
     assert "names of more than 41 characters. Choose a shorter name" in said
 
 
+def test_num_nodes_keeps_the_limit_of_machine_names() -> None:
+    text = "plugin: cluster\ncluster: " + "a" * 30 + "\ngroups: {worker: {cores: 1}, gpu_1234: {count: 1}}"
+    assert load(text).nodes == 3
+    assert load(text, {"NUM_NODES": 9}).nodes == 9
+    assert line(text, {"NUM_NODES": 10}).startswith("-e NUM_NODES=10: ")
+    assert load(GOOD, {"NUM_NODES": 1000}).nodes == 1000, "the memory check says how many fit"
+
+
 def test_missing_and_foreign_files() -> None:
     assert line("plugin: cluster") == "retina.yml: cluster: is missing. Add `cluster: …`"
     assert line("plugin: amazon\ncluster: x").startswith(
@@ -147,6 +155,7 @@ def test_num_nodes(value: object) -> None:
         ("3.0", "-e NUM_NODES=3.0: the number of nodes is not a whole number: '3.0'."),
         ("", "-e NUM_NODES=: the number of nodes is not a whole number: ''."),
         (True, "-e NUM_NODES=True: the number of nodes is not a whole number: 'True'."),
+        (1001, "-e NUM_NODES=1001: nodes: must be at most 1000"),
         ([3], "-e NUM_NODES=[3]: the number of nodes is not a whole number: '[3]'."),
     ],
 )
