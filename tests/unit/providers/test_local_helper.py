@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -161,6 +162,26 @@ def test_addresses_go_round_so_that_a_freed_one_is_not_given_at_once() -> None:
 def test_interface_names_fit_the_kernel() -> None:
     assert len(f"vb-{node().machine}") <= 15
     assert len(Network(CLUSTER, "x", "10.77.1.0/24", 0).bridge) <= 15
+
+
+def test_own_rules_are_withdrawn_from_a_chain_that_drops_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward", "policy": "accept"}
+    others = {"comment": "docker", "handle": 3}
+    calls: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        calls.append(command)
+        found = [{"chain": chain}]
+        if command[-1] == "FORWARD":
+            found += [{"rule": {"comment": "muster_x", "handle": 7}}, {"rule": others}]
+        return subprocess.CompletedProcess(command, 0, json.dumps({"nftables": found}), "")
+
+    monkeypatch.setattr(network, "run", run)
+    network._admit(Network(CLUSTER, "retina", "10.77.1.0/24", 0))
+    assert not [call for call in calls if "-f" in call], "nothing drops: nothing to admit"
+    network._withdraw("muster_x")
+    deleted = [call[-1] for call in calls if call[1] == "delete"]
+    assert deleted == ["7"]
 
 
 # --- memory

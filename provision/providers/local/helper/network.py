@@ -113,12 +113,11 @@ def _sysctl(name: str, at_least: int) -> None:
         say(f"set {name.replace('/', '.')} to {at_least} on this computer")
 
 
-def _dropping_chains() -> list[dict[str, Any]]:
-    """Chains of others that drop forwarded packets by default (Docker and ufw make such)."""
+def _forward_chains() -> list[dict[str, Any]]:
+    """Chains that see forwarded packets; Docker and ufw make such that drop them by default."""
     entries = json.loads(run(["nft", "-j", "list", "chains"]).stdout or "{}").get("nftables", [])
     chains = [entry["chain"] for entry in entries if "chain" in entry]
-    forward = [chain for chain in chains if (chain.get("hook"), chain.get("policy")) == ("forward", "drop")]
-    return [chain for chain in forward if chain["family"] in ("ip", "inet")]
+    return [chain for chain in chains if chain.get("hook") == "forward" and chain["family"] in ("ip", "inet")]
 
 
 def _tagged(chain: dict[str, Any], tag: str) -> list[int]:
@@ -128,8 +127,8 @@ def _tagged(chain: dict[str, Any], tag: str) -> list[int]:
 
 
 def _admit(network: Network) -> None:
-    for chain in _dropping_chains():
-        if _tagged(chain, network.table):
+    for chain in _forward_chains():
+        if chain.get("policy") != "drop" or _tagged(chain, network.table):
             continue
         where = f"{chain['family']} {chain['table']} {chain['name']}"
         run(["nft", "-f", "-"], stdin="".join(
@@ -144,7 +143,7 @@ def _admit(network: Network) -> None:
 
 
 def _withdraw(tag: str) -> None:
-    for chain in _dropping_chains():
+    for chain in _forward_chains():  # also those that drop no more: the rules outlived that
         for handle in _tagged(chain, tag):
             run(
                 [
