@@ -170,6 +170,7 @@ def how_to_allow() -> str:
     user = os.environ.get("USER") or str(os.geteuid())
     rule = f"{user} ALL=(root) NOPASSWD: {INSTALLED}"
     return (
+        "Whoever may run the helper is in practice root on this computer. "
         f"An administrator allows it with: sudo install -D -o root -m 0755 {file} {INSTALLED} && "
         f"echo '{rule}' | sudo tee /etc/sudoers.d/muster-{user}"
     )

@@ -60,6 +60,7 @@ def test_without_root_the_exact_command_is_said(monkeypatch: pytest.MonkeyPatch,
         client.call("list", {})
     assert "sudo install -D -o root -m 0755" in str(caught.value)
     assert f"katie ALL=(root) NOPASSWD: {tmp_path}/muster-local" in str(caught.value)
+    assert "Whoever may run the helper is in practice root on this computer. " in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
