@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from provision.errors import NotReady, ProviderError
+from provision.model import ObjectStoreSpec
+from provision.plan import make_plan
 from provision.providers import load
 from provision.providers.local import client
+from tests.unit.fake_provider import spec
 
 
 def fake_helper(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
@@ -95,3 +99,14 @@ def test_settings_of_this_user_are_handed_on(monkeypatch: pytest.MonkeyPatch, tm
     assert found["pip"]["trusted-host"] == "index"
     assert found["pip"]["index-url"].startswith("https://index/")
     assert "unknown" not in found["pip"]
+
+
+@pytest.mark.parametrize(("kind", "said"), [("local", {"name": "default", "memory_gb": 1.5}), ("none", None)])
+def test_the_preflight_knows_of_the_store(
+    monkeypatch: pytest.MonkeyPatch, kind: str, said: dict[str, object] | None
+) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(client, "call", lambda verb, request: asked.append(request))
+    wished = replace(spec(), object_store=ObjectStoreSpec(kind=kind))
+    load("local").check_ready(wished, make_plan(wished, 3, []))
+    assert asked[0].get("store") == said
