@@ -45,3 +45,24 @@ def test_every_entry_point_is_specified(role):
     entries = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
     tasks = {path.stem for path in (role / "tasks").glob("*.yml")}
     assert set(entries) <= tasks
+
+
+@pytest.mark.parametrize(
+    ("left", "formatted"),
+    [
+        (
+            ["VERSION", "seen_txid", "fsimage.ckpt_0000000000000000000", "fsimage_0000000000000000000.md5"],
+            False,
+        ),
+        (["VERSION", "fsimage_0000000000000000000"], True),
+        (["VERSION", "fsimage_0000000000000001234", "fsimage_0000000000000001234.md5"], True),
+    ],
+)
+def test_a_namenode_counts_as_formatted_once_it_has_an_image(
+    left: list[str], formatted: bool, tmp_path: Path
+) -> None:
+    tasks = yaml.safe_load((ROLES[0].parent / "hdfs/tasks/service.yml").read_text())
+    pattern = Path(tasks[0]["ansible.builtin.command"]["creates"]).name
+    for name in left:
+        (tmp_path / name).touch()
+    assert bool(list(tmp_path.glob(pattern))) is formatted
