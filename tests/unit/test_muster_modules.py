@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -108,6 +109,23 @@ def test_units_are_started_restarted_and_reloaded_by_file_times(tmp_path: Path) 
     assert decide(unit("a"), shown["a"], "stopped") == "stop"
     assert decide(unit("b"), shown["b"], "stopped") == ""
     assert decide(unit("a"), shown["a"], "restarted") == "restart"
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_starts_are_waited_for_only_when_asked(wait: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        said.append(command[1:])
+        return SimpleNamespace(returncode=0, stdout=SHOWN, stderr="")
+
+    given = {"units": [unit("b")], "state": "started", "wait": wait}
+    module = SimpleNamespace(params=given, check_mode=False, exit_json=lambda **_: None)
+    monkeypatch.setattr(muster_units, "AnsibleModule", lambda **_: module)
+    monkeypatch.setattr(muster_units.subprocess, "run", run)
+    muster_units.main()
+    assert ["start", "--no-block", "b"] in said
+    assert (said[-1] == ["start", "b"]) is wait
 
 
 def test_a_datanode_has_joined_when_listed_and_out_of_safe_mode() -> None:

@@ -13,7 +13,7 @@ module: muster_units
 short_description: Bring several systemd units into a state, all at once
 description:
   - C(started) enables and starts what does not run, restarts what runs on files older than those on disk, and
-    reloads what has only newer C(reload_files). No start is waited for, so that all start together.
+    reloads what has only newer C(reload_files). No start is waited for unless C(wait); all start together.
   - What has to be done follows from start times and file times, so an interrupted run loses no restart.
   - C(reloaded) does only the last of it. C(restarted) restarts all. C(stopped) stops and waits.
 author: Muster
@@ -32,6 +32,10 @@ options:
     choices: [started, reloaded, restarted, stopped]
     default: started
     description: What is wished.
+  wait:
+    type: bool
+    default: false
+    description: Whether to wait until all have started, which fails when one of them does not.
 """
 EXAMPLES = r"""
 - name: Start the daemons
@@ -105,6 +109,7 @@ def main() -> None:
                 "default": "started",
                 "choices": ["started", "reloaded", "restarted", "stopped"],
             },
+            "wait": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -141,6 +146,8 @@ def main() -> None:
                 if verb == "start":
                     systemctl("reset-failed", *wanted)  # a unit that failed too often gets a new chance
                 systemctl(verb, *(["--no-block"] if verb == "start" else []), *wanted)
+        if module.params["wait"] and state in ("started", "restarted"):
+            systemctl("start", *names)  # takes part in a start under way; nothing where all have started
     actions = [f"{verb} {name}" for verb, wanted in verbs.items() for name in wanted]
     module.exit_json(changed=bool(actions), actions=actions)
 
