@@ -226,7 +226,10 @@ def describe(command: Sequence[str]) -> str:
     return shlex.join(command)
 
 
-def roles(node: Node) -> str:
+def roles(node: Node) -> list[str]:
     """Return what runs on a machine, in words."""
-    first = "NameNode, Master, History, " if node.group.name == "master" else ""
-    return first + ("DataNode, Worker" if node.group.name in ("master", "worker") else "deep learning")
+    from provision.plan import MASTER, WORKER
+
+    names = ["NameNode", "Master", "History"] if node.group.name == MASTER else []
+    names += ["DataNode", "Worker"] if node.group.name in (MASTER, WORKER) else []
+    return [*names, "deep learning"] if node.group.deep_learning else names

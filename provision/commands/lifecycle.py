@@ -199,7 +199,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
             node.address,
             f"{node.group.cores}",
             f"{node.group.memory_gb:g} GiB",
-            roles(node),
+            ", ".join(roles(node)),
         )
         for node in nodes
     ]

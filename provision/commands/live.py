@@ -115,7 +115,7 @@ def as_json(cluster: str, wish: int, nodes: Sequence[Node], live: Live) -> dict[
                 "address": node.address,
                 "cores": node.group.cores,
                 "memory_gb": node.group.memory_gb,
-                "roles": roles(node).split(", "),
+                "roles": roles(node),
             }
             for node in nodes
         ],

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Protocol
 
 import pytest
@@ -257,3 +258,17 @@ def test_only_a_new_verify_report_counts(tmp_path: Path) -> None:
 )
 def test_sizes_are_readable(count: float, text: str) -> None:
     assert common.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("group", "deep_learning", "wanted"),
+    [
+        ("master", False, ["NameNode", "Master", "History", "DataNode", "Worker"]),
+        ("worker", True, ["DataNode", "Worker", "deep learning"]),
+        ("gpu", True, ["deep learning"]),
+        ("other", False, []),
+    ],
+)
+def test_deep_learning_is_a_role_only_where_it_is(group: str, deep_learning: bool, wanted: list[str]) -> None:
+    node = SimpleNamespace(group=SimpleNamespace(name=group, deep_learning=deep_learning))
+    assert common.roles(node) == wanted  # type: ignore[arg-type]
