@@ -12,10 +12,9 @@ from provision.project import LOGIN_USER as USER
 from provision.project import control_path
 from provision.providers.local.helper.registry import POOL
 from provision.recipe import node_recipe, store_recipe
-from provision.state import STORE_HOST, Snapshot, State
+from provision.state import STORE_HOST, STORE_PORT, Snapshot, State
 
 DATA_DEVICE = "/dev/xvdc"
-STORE_PORT = 8080
 FUNCTIONAL = {
     "namenode": (MASTER,),
     "datanode": (MASTER, WORKER),

@@ -15,6 +15,7 @@ from provision.model import ClusterIdentity, Machine, NodeState
 
 FORMAT = 1
 STORE_HOST = "object-store"
+STORE_PORT = 8080
 _GONE = ".gone-"
 
 

@@ -13,10 +13,9 @@ from typing import Any, Protocol
 
 from provision.errors import MusterError
 from provision.model import ClusterSpec
+from provision.state import STORE_HOST, STORE_PORT
 from provision.wait import until
 
-STORE_HOST = "object-store"
-STORE_PORT = 8080
 TUNNEL_WITHIN_S = 20.0
 # Beyond this boto3 sends an object in parts, and its ETag is no MD5 any more.
 ONE_PART = 64 << 20

@@ -182,20 +182,6 @@ def check(
         transport.close()
 
 
-def at_once(jobs: Sequence[tuple[str, Callable[[], None]]]) -> dict[str, MusterError]:
-    """Run one job per machine at the same time; return the errors by machine. An error stops no other job."""
-    errors: dict[str, MusterError] = {}
-    if not jobs:
-        return errors
-    with ThreadPoolExecutor(max_workers=min(_THREADS, len(jobs))) as pool:
-        for name, future in [(name, pool.submit(job)) for name, job in jobs]:
-            try:
-                future.result()
-            except MusterError as error:
-                errors[name] = error
-    return errors
-
-
 def run_on_all(
     state_dir: Path,
     names: Sequence[str],
