@@ -50,7 +50,7 @@ class Cluster:
         root: the project's folder; found from the config file's place when not given.
         reporter: told phases and progress.
         bake: returns the image key of a group's machines, making the image when needed.
-        provider: returns a provider by name.
+        provider: returns a provider by name, for a config.
         trust: how machines are reached.
         stores: how the object store's machine is opened and closed.
     """
@@ -62,7 +62,7 @@ class Cluster:
         root: Path | None = None,
         reporter: Reporter | None = None,
         bake: Bake | None = None,
-        provider: Callable[[str], Provider] = providers.load,
+        provider: Callable[[str, ClusterSpec], Provider] = providers.load,
         trust: Trust | None = None,
         stores: StoreLink | None = None,
     ) -> None:
@@ -226,7 +226,7 @@ class Cluster:
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:
-            self._providers[name] = self._load(name)
+            self._providers[name] = self._load(name, self.spec)
         return self._providers[name]
 
     def _image(self, spec: ClusterSpec, group: NodeGroup) -> str:

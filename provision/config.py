@@ -19,6 +19,9 @@ from provision.model import ClusterSpec, DatasetSpec, NodeGroup, ObjectStoreSpec
 from provision.project import project_root
 
 SIZE_VARIABLE = "NUM_NODES"
+CLOUD_KEYS = {"instance_type", "flavor", "datacenter", "region", "subnet", "image", "spot", "max_price"}
+"""Keys of a group that only its provider reads; they win over the provider's block."""
+
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -80,7 +83,13 @@ def load(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSpec:
         path=path.resolve(),
         options={
             "local": parsed.local.model_dump(exclude_none=True),
+            "ec2": parsed.ec2.model_dump(exclude_none=True),
+            "softlayer": parsed.softlayer.model_dump(exclude_none=True),
+            "allow_from": parsed.allow_from,
             "ttl": parsed.ttl,
+            "autostop": parsed.autostop,
+            "budget": parsed.budget.model_dump(exclude_none=True),
+            "wait_for_capacity": parsed.wait_for_capacity,
             "deadlines": parsed.deadlines.model_dump(exclude_none=True),
         },
         nodes_given=given,
@@ -192,11 +201,18 @@ def _group(
         cores=model.cores,
         memory_gb=float(model.memory_gb),
         data_disk_gb=model.data_disk_gb,
-        options={"subnet": parsed.local.subnet} if provider == "local" and parsed.local.subnet else {},
+        options=_options(model, parsed, provider),
         deep_learning=model.deep_learning,
         packages=_packages(model.packages),
         setup=_script(model.setup, shown, f"groups.{name}.setup", folders),
     )
+
+
+def _options(model: GroupModel, parsed: ConfigFile, provider: str) -> dict[str, Any]:
+    """Return what only the group's provider reads: its block, with the group's own keys over it."""
+    block = getattr(parsed, provider, None)
+    known = block.model_dump(exclude_none=True, exclude_defaults=True) if block else {}
+    return known | model.model_dump(include=CLOUD_KEYS, exclude_none=True, exclude_defaults=True)
 
 
 def _script(setup: str, shown: str, key: str, folders: tuple[Path, ...]) -> str:

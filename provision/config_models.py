@@ -6,13 +6,13 @@ import re
 from ipaddress import IPv4Network
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, field_validator, model_validator
 
+from provision.config_base import Alternatives, Model, duration, wrong
+from provision.config_ec2 import Ec2Model
+from provision.config_softlayer import SoftLayerModel
+from provision.providers import CLASSES
 from provision.providers.local.helper.registry import POOL
-
-PROVIDERS = ("local",)
-"""Providers that exist; each has a class in provision/providers/."""
 
 STORE_KINDS = ("local", "none")
 """`local`: a machine on this computer that outlives clusters. `none`: the cluster uses no object store."""
@@ -27,7 +27,6 @@ _PUBLIC_KEY = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|"
     r"sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( .*)?"
 )
-_DURATION = re.compile(r"([1-9][0-9]*)(m|h|d)")
 _SUBNET = re.compile(r"([0-9]{1,3}\.){3}0/24")
 _RESERVED_GROUPS = frozenset(
     {
@@ -48,23 +47,14 @@ _RESERVED_USERS = frozenset(["root", "muster", "hdfs", "spark", "hadoop", "daemo
 _RESERVED_CLUSTERS = frozenset({"object-store", "localhost"})
 
 
-def wrong(what: str, remedy: str = "") -> PydanticCustomError:
-    """Return a validation error that `config_errors.explain` shows as it is."""
-    return PydanticCustomError("muster", "{what}", {"what": what, "remedy": remedy})
-
-
 def known_provider(value: str) -> str:
     """Return `value`. Raises when it names no provider."""
-    if value not in PROVIDERS:
-        raise wrong(f"unknown provider {value!r}", f"Known: {', '.join(PROVIDERS)}")
+    if value not in CLASSES:
+        raise wrong(f"unknown provider {value!r}", f"Known: {', '.join(CLASSES)}")
     return value
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class PackagesModel(_Model):
+class PackagesModel(Model):
     """Additional packages."""
 
     apt: list[str] = []
@@ -91,7 +81,7 @@ class PackagesModel(_Model):
         return value
 
 
-class GroupModel(_Model):
+class GroupModel(Model):
     """One group of equal machines."""
 
     count: Annotated[int, Field(ge=0, le=1000)] | None = None
@@ -102,6 +92,14 @@ class GroupModel(_Model):
     deep_learning: bool = True
     packages: PackagesModel = PackagesModel()
     setup: str = ""
+    instance_type: Alternatives = []
+    flavor: str = ""
+    datacenter: Alternatives = []
+    region: str = ""
+    subnet: Alternatives = []
+    image: str = ""
+    spot: bool = False
+    max_price: Annotated[float, Field(gt=0)] | None = None
 
     @field_validator("provider")
     @classmethod
@@ -109,7 +107,7 @@ class GroupModel(_Model):
         return None if value is None else known_provider(value)
 
 
-class ObjectStoreModel(_Model):
+class ObjectStoreModel(Model):
     """Where the data lives that outlives clusters."""
 
     kind: str = "local"
@@ -140,7 +138,7 @@ class ObjectStoreModel(_Model):
         return value
 
 
-class DatasetModel(_Model):
+class DatasetModel(Model):
     """What is analysed: `digits`, or a folder of images with a labels CSV."""
 
     source: Annotated[str, Field(min_length=1)] = "digits"
@@ -155,7 +153,7 @@ class DatasetModel(_Model):
         return value
 
 
-class LocalModel(_Model):
+class LocalModel(Model):
     """What only the provider `local` knows."""
 
     subnet: str | None = None
@@ -172,13 +170,20 @@ class LocalModel(_Model):
         return value
 
 
-class DeadlinesModel(_Model):
+class BudgetModel(Model):
+    """Money that the cluster may cost, in US dollars."""
+
+    max_hourly: Annotated[float, Field(gt=0)] | None = None
+    total: Annotated[float, Field(gt=0)] | None = None
+
+
+class DeadlinesModel(Model):
     """Seconds after which waiting ends; the defaults are in provision/deadlines.py."""
 
     boot: Annotated[float, Field(gt=0)] | None = None
 
 
-class ConfigFile(_Model):
+class ConfigFile(Model):
     """The top level of a config file."""
 
     plugin: str
@@ -191,9 +196,15 @@ class ConfigFile(_Model):
     packages: PackagesModel = PackagesModel()
     setup: str = ""
     access: dict[str, str] = {}
+    allow_from: list[str] = []
     ttl: str = ""
+    autostop: str = ""
+    budget: BudgetModel = BudgetModel()
+    wait_for_capacity: str = ""
     deadlines: DeadlinesModel = DeadlinesModel()
     local: LocalModel = LocalModel()
+    ec2: Ec2Model = Ec2Model()
+    softlayer: SoftLayerModel = SoftLayerModel()
 
     @field_validator("plugin")
     @classmethod
@@ -219,12 +230,20 @@ class ConfigFile(_Model):
     def _provider(cls, value: str) -> str:
         return known_provider(value)
 
-    @field_validator("ttl")
+    @field_validator("allow_from")
     @classmethod
-    def _ttl(cls, value: str) -> str:
-        if value and not _DURATION.fullmatch(value):
-            raise wrong(f"{value!r} is no duration", "Write it like 90m, 8h or 2d")
+    def _allow_from(cls, value: list[str]) -> list[str]:
+        for entry in value:
+            try:
+                IPv4Network(entry)
+            except ValueError:
+                raise wrong(f"{entry!r} is no range of addresses", "Write it like 203.0.113.7/32") from None
         return value
+
+    @field_validator("ttl", "autostop", "wait_for_capacity")
+    @classmethod
+    def _durations(cls, value: str) -> str:
+        return duration(value)
 
     @field_validator("groups")
     @classmethod
@@ -285,9 +304,3 @@ class ConfigFile(_Model):
         master = groups.pop("master", None) or GroupModel(memory_gb=3)
         groups.setdefault("worker", GroupModel())
         return {"master": master, **groups}
-
-
-def ttl_minutes(text: str) -> int:
-    """Return a duration such as `8h` in minutes; '' is 0."""
-    match = _DURATION.fullmatch(text)
-    return int(match[1]) * {"m": 1, "h": 60, "d": 1440}[match[2]] if match else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from provision.model import ClusterSpec
@@ -10,12 +9,18 @@ from provision.model import ClusterSpec
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Seconds. `boot`: from the order to SSH."""
+    """Seconds. `boot`: from the order to SSH. `gone`: from a delete call to the machine's end."""
 
     boot: float
+    gone: float = 60
 
 
-DEADLINES: Mapping[str, Deadlines] = {"local": Deadlines(boot=60)}
+DEADLINES: dict[str, Deadlines] = {
+    "local": Deadlines(boot=60),
+    "existing": Deadlines(boot=60),
+    "ec2": Deadlines(boot=600, gone=300),
+    "softlayer": Deadlines(boot=2700, gone=900),
+}
 
 
 def deadlines(spec: ClusterSpec, provider: str) -> Deadlines:

@@ -83,6 +83,10 @@ class OutcomeUnknown(ProviderError):
     """A create call may or may not have been carried out (a lost reply); its intent must stay open."""
 
 
+class NoCapacity(ProviderError):
+    """The provider has no room for these machines now (every alternative was tried); later it may."""
+
+
 class Unreachable(MusterError):
     """Machines did not become reachable in time. Field: `machines` (their names)."""
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from provision import files
-from provision.config_models import ttl_minutes
+from provision.config_base import minutes
 from provision.model import ClusterSpec
 from provision.project import LOGIN_USER as USER
 
@@ -50,7 +50,7 @@ def ensure_login_key(path: Path, comment: str) -> str:
 
 def user_data(spec: ClusterSpec, *, login_key: str, bootstrap: BootstrapKey) -> str:
     """Return a node's cloud-config; it holds no secret but the single-use bootstrap key."""
-    ttl = ttl_minutes(str(spec.options.get("ttl", "")))
+    ttl = minutes(str(spec.options.get("ttl", "")))
     return render("user-data.yml.j2", user=USER, login_key=login_key, bootstrap=bootstrap, ttl_minutes=ttl)
 
 

@@ -14,7 +14,6 @@ from provision.providers.local.helper.registry import POOL
 from provision.recipe import node_recipe, store_recipe
 from provision.state import STORE_HOST, STORE_PORT, Snapshot, State
 
-DATA_DEVICE = "/dev/xvdc"
 FUNCTIONAL = {
     "namenode": (MASTER,),
     "datanode": (MASTER, WORKER),
@@ -162,7 +161,7 @@ def _host(machine: Machine, group: NodeGroup, size: Mapping[str, Any], ssh_args:
         "node_address": machine.address,
         "node_cores": size["cores"],
         "node_memory_gb": size["memory_gb"],
-        "node_data_device": DATA_DEVICE if size["data_disk_gb"] else "",
+        "node_data_device": machine.data_device,
         "node_data_disk_gb": size["data_disk_gb"],
         "node_image": machine.image,
     }

@@ -107,7 +107,8 @@ class Machine:
     """A machine as its provider reports it.
 
     `address` is the private address ('' when not known yet), `created` seconds since the epoch, `token` the
-    client token of the create call, `image` the key of the recipe it was booted from ('' = base image).
+    client token of the create call, `image` the key of the recipe it was booted from ('' = base image),
+    `data_device` the stable path of its data disk ('' = none).
     """
 
     provider_id: str
@@ -119,7 +120,16 @@ class Machine:
     created: float
     token: str
     image: str = ""
+    data_device: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one machine costs in US dollars an hour. `source` says where the figure is from, and its date."""
+
+    hourly: float
+    source: str
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from provision import firstboot
+from provision.deadlines import deadlines
 from provision.errors import NotReady, OutcomeUnknown, ProviderError
 from provision.journal import Intent, View
 from provision.model import (
@@ -25,9 +26,6 @@ from provision.model import (
 from provision.providers.base import Provider
 from provision.state import State
 from provision.wait import until
-
-GONE_S = 60.0
-"""Seconds after a delete call in which a machine must have left the provider's list."""
 
 
 @dataclass
@@ -158,11 +156,12 @@ class Orders:
                 m.provider_id in ids and m.state is not NodeState.GONE for m in provider.list(self.identity)
             )
 
-        if not until(gone, deadline_s=GONE_S, interval_s=0.5):
+        gone_s = deadlines(self.spec, name).gone
+        if not until(gone, deadline_s=gone_s, interval_s=0.5):
             raise ProviderError(
                 provider=name,
                 where=", ".join(machine.name for machine in machines),
-                what=f"not all are gone {GONE_S:g} s after deleting",
+                what=f"not all are gone {gone_s:g} s after deleting",
                 remedy="Run the same command again",
             )
         self.deleted += [machine.name for machine in machines]

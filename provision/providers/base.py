@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, Plan
+from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, Plan, Price
 
 Machines = list[Machine]  # inside the class, `list` is the verb
 
@@ -15,6 +15,9 @@ class Provider(ABC):
     """A source of machines. Every method raises `ProviderError` (or `NotReady`) when the provider refuses."""
 
     name: ClassVar[str]
+
+    def __init__(self, spec: ClusterSpec) -> None:
+        self.spec = spec
 
     @abstractmethod
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
@@ -43,3 +46,15 @@ class Provider(ABC):
     @abstractmethod
     def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         """Delete machines and return when they are gone; with the last one goes what the cluster shared."""
+
+    @abstractmethod
+    def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:
+        """Write labels that machines have from then on: provider id -> name -> value; others stay."""
+
+    @abstractmethod
+    def everything(self) -> Machines:
+        """Return the machines of all clusters here, each with the labels `cluster` and `cluster_id`."""
+
+    @abstractmethod
+    def price(self, group: NodeGroup) -> Price | None:
+        """Return what a machine of the group costs; None when nobody is paid for it."""

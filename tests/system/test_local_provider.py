@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from provision import config
 from provision.errors import NotReady, ProviderError
 from provision.model import ClusterIdentity, CreateRequest, Machine, NodeGroup, NodeState
 from provision.providers.local import client, images, stores
@@ -29,6 +30,7 @@ pytestmark = [
 ]
 ROOT = Path("/var/lib/muster")
 GROUP = NodeGroup("worker", "local", None, 1, 0.5, 1)
+SPEC = config.load(Path(__file__).resolve().parents[2] / "inventories" / "local.yml")
 USER_DATA = """\
 #cloud-config
 bootcmd:
@@ -47,7 +49,7 @@ def base() -> None:
 
 @pytest.fixture
 def provider() -> LocalProvider:
-    return LocalProvider()
+    return LocalProvider(SPEC)
 
 
 @pytest.fixture
@@ -333,7 +335,7 @@ def scan(address: str) -> str:
 def test_a_new_image_replaces_the_machine_of_a_store_but_nothing_else(cluster: ClusterIdentity) -> None:
     name, key = f"ptest-{secrets.token_hex(3)}", f"ptest{secrets.token_hex(4)}"
     login = "ssh-ed25519 " + "A" * 68
-    provider = LocalProvider()
+    provider = LocalProvider(SPEC)
     provider.create(request(cluster, 1))
     images.commit(cluster, key)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from provision.model import (
     ObjectStoreSpec,
     Packages,
     Plan,
+    Price,
 )
 from provision.providers.base import Provider
 from provision.state import State, Store, Target
@@ -80,8 +81,21 @@ class World:
 class FakeProvider(Provider):
     name: ClassVar[str] = "local"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, spec: ClusterSpec) -> None:
+        super().__init__(spec)
         self.world = world
+
+    def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:
+        self.world.clock.tick("label")
+        for provider_id, more in labels.items():
+            machine = self.world.machines[provider_id]
+            self.world.machines[provider_id] = replace(machine, labels={**machine.labels, **more})
+
+    def everything(self) -> list[Machine]:
+        return [*self.world.machines.values()]
+
+    def price(self, group: NodeGroup) -> Price | None:
+        return None
 
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
         self.world.clock.tick("check_ready")
@@ -237,7 +251,7 @@ def cluster(world: World, root: Path, nodes: int = 3, **more: Any) -> Cluster:
         root=root,
         reporter=SilentReporter(),
         bake=lambda *_: "image",
-        provider=lambda _: FakeProvider(world),
+        provider=lambda _name, spec: FakeProvider(world, spec),
         trust=FakeTrust(world),
         stores=FakeStores(world),
     )

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from provision import config
-from provision.config_models import ttl_minutes
+from provision.config_base import minutes
 from provision.errors import ConfigError
 
 GOOD = """
@@ -55,7 +55,7 @@ def test_groups_in_file_order_after_the_master() -> None:
     ("addition", "said"),
     [
         ("nods: 3", "retina.yml: nods: unknown key. Did you mean `nodes`?"),
-        ("zebra: 3", "retina.yml: zebra: unknown key. Known here: access, cluster, "),
+        ("zebra: 3", "retina.yml: zebra: unknown key. Known here: access, allow_from, "),
         ("groups: {worker: {core: 3}}", "retina.yml: groups.worker.core: unknown key. Did you mean `cores`?"),
         ("packages: {atp: [tree]}", "retina.yml: packages.atp: unknown key. Did you mean `apt`?"),
         ("local: {subnets: x}", "retina.yml: local.subnets: unknown key. Did you mean `subnet`?"),
@@ -183,7 +183,7 @@ def test_blank_key_means_default() -> None:
 
 
 def test_ttl() -> None:
-    assert [ttl_minutes(text) for text in ("", "90m", "8h", "2d")] == [0, 90, 480, 2880]
+    assert [minutes(text) for text in ("", "90m", "8h", "2d")] == [0, 90, 480, 2880]
     assert load(GOOD + "ttl: 8h").options["ttl"] == "8h"
 
 

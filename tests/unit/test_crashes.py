@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from provision.deadlines import DEADLINES, Deadlines
 from provision.errors import (
     ConfigError,
     MusterError,
@@ -30,7 +31,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     make_disk_mortal(monkeypatch, world.clock)
     monkeypatch.setattr("provision.cluster.close_shared_connections", lambda _: None)
     monkeypatch.setattr("provision.work.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.orders.GONE_S", 0.0)
+    monkeypatch.setitem(DEADLINES, "local", Deadlines(boot=60, gone=0.0))
     return world
 
 
@@ -153,7 +154,7 @@ class LosesReplies(FakeProvider):
 
 def test_lost_reply(world: World, tmp_path: Path) -> None:
     broken = cluster(world, tmp_path)
-    broken._load = lambda _: LosesReplies(world)
+    broken._load = lambda _name, spec: LosesReplies(world, spec)
     with pytest.raises(OutcomeUnknown, match="no reply. Run the same command again"):
         broken.ensure()
     cluster(world, tmp_path).ensure()
@@ -180,7 +181,7 @@ def test_refusal_leaves_nothing(world: World, tmp_path: Path) -> None:
             raise ProviderError(provider="local", what="not today")
 
     refused = cluster(world, tmp_path)
-    refused._load = lambda _: NotToday(world)
+    refused._load = lambda _name, spec: NotToday(world, spec)
     with pytest.raises(ProviderError):
         refused.ensure()
     assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,12 @@ INTERPRETER = "/usr/bin/python3 -IS"
 DIRECT = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from helper.main import main; raise SystemExit(main())"
 )
-LOOKING = ("list", "image-list", "store-list")  # change nothing: root need not start another process for them
+LOOKING = (
+    "list",
+    "list-all",
+    "image-list",
+    "store-list",
+)  # change nothing: root need not start another process for them
 PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy")
 PROXY_KEYS = ("http_proxy", "https_proxy", "no_proxy")
 

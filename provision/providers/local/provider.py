@@ -6,10 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from provision.errors import ProviderError
-from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, NodeState, Plan
+from provision.model import (
+    ClusterIdentity,
+    ClusterSpec,
+    CreateRequest,
+    Machine,
+    NodeGroup,
+    NodeState,
+    Plan,
+    Price,
+)
 from provision.providers.base import Machines, Provider
 from provision.providers.local import client
 from provision.storelink import MACHINE as STORE_MACHINE
+
+DATA_DEVICE = "/dev/xvdc"
+"""Where a machine of this computer sees its data disk."""
 
 
 class LocalProvider(Provider):
@@ -68,6 +80,18 @@ class LocalProvider(Provider):
         """Delete machines; without any, still remove what an interrupted delete left of the network."""
         self._do("delete", cluster, machines)
 
+    def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:
+        """Write labels of machines into the computer's registry."""
+        client.call("label", {"cluster_id": cluster.id, "labels": {k: dict(v) for k, v in labels.items()}})
+
+    def everything(self) -> Machines:
+        """Return the machines of all clusters of this computer."""
+        return [machine(raw) for raw in client.call("list-all")]
+
+    def price(self, group: NodeGroup) -> Price | None:  # noqa: ARG002
+        """Nobody is paid for machines of this computer."""
+        return None
+
     @staticmethod
     def _do(verb: str, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         client.call(verb, {"cluster_id": cluster.id, "names": [machine.name for machine in machines]})
@@ -96,5 +120,6 @@ def machine(raw: Mapping[str, Any]) -> Machine:
         created=raw["created"],
         token=raw["token"],
         image=raw["image"],
+        data_device=DATA_DEVICE if raw["disk_gb"] else "",
         labels=raw["labels"],
     )

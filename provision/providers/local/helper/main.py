@@ -14,6 +14,8 @@ from .errors import HelperError
 VERBS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "ready": checks.ready,
     "list": nodes.listing,
+    "list-all": nodes.listing_all,
+    "label": nodes.label,
     "create": nodes.create,
     "start": nodes.start,
     "stop": nodes.stop,

@@ -195,6 +195,29 @@ def listing(request: dict[str, Any]) -> list[dict[str, Any]]:
     return [describe(node) for node in registry.load().of(cluster_id)]
 
 
+def listing_all(request: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: ARG001  every verb takes one
+    """The machines of every cluster of this computer, those of object stores left out."""
+    state = registry.load()
+    found = []
+    for node in state.nodes.values():
+        if not node.store and node.cluster_id in state.networks:
+            known = describe(node)
+            owner = {"cluster": state.networks[node.cluster_id].name, "cluster_id": node.cluster_id}
+            found.append({**known, "labels": {**known["labels"], **owner}})
+    return found
+
+
+def label(request: dict[str, Any]) -> None:
+    """Give machines labels that they keep; labels that are not mentioned stay."""
+    cluster_id = validate.hex_id(request.get("cluster_id"))
+    wanted = validate.mapping(request.get("labels"), "labels")
+    with registry.cluster_lock(cluster_id), registry.changing() as state:
+        for node in state.of(cluster_id):
+            if node.key in wanted:
+                registry.authorize(node.owner, f"machine {node.name}")
+                node.labels |= validate.labels(wanted[node.key])
+
+
 def _chosen(state: Registry, request: dict[str, Any]) -> list[Node]:
     cluster_id = validate.hex_id(request.get("cluster_id"))
     names = request.get("names")
