@@ -98,8 +98,8 @@ def build(root: Path) -> None:
         HelperError: the packages could not be had after three attempts, or mmdebstrap failed otherwise.
     """
     say(f"building the base image (Debian {SUITE}, about half a minute)")
-    command = [
-        *TIED, "mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(PACKAGES)}",
+    command = [  # not --quiet: that hides apt's reason when it fails
+        *TIED, "mmdebstrap", "--variant=apt", f"--include={','.join(PACKAGES)}",
         "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\"",
         *(f"--aptopt={line.strip()}" for line in apt_proxy().splitlines()),
         "--dpkgopt=force-unsafe-io", *(f"--dpkgopt={line}" for line in DPKG.splitlines()),
