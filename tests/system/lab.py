@@ -49,6 +49,7 @@ class Run:
         """Assert that it failed and that one single line says why; return it."""
         assert self.status != 0, f"this should have failed:\n{self.report()}"
         assert "Traceback" not in self.output, self.report()
+        assert "Origin: " not in self.output, f"more than a line: {self.report()}"
         assert any(re.search(pattern, line) for line in self.output.splitlines()), (
             f"no line says {pattern!r}\n{self.report()}"
         )
