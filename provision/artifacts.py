@@ -23,7 +23,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -202,16 +202,25 @@ def fetch_each(
     registries: Mapping[str, str],
     said: Callable[[str], None] = lambda _: None,
 ) -> dict[Artifact, Path]:
-    """Fetch in parallel, largest first. Raises the first ArtifactError once every download has ended."""
+    """Fetch in parallel, largest first.
+
+    Raises the first ArtifactError; what has not begun by then is not tried: a registry that is out of reach
+    for one file is so for all of them.
+    """
     ordered = sorted(artifacts, key=lambda one: -one.size)
     total, done = sum(one.size for one in ordered), 0
+    found = {}
     with ThreadPoolExecutor(PARALLEL) as pool:
-        jobs = [(one, pool.submit(fetch, one, cache, registries)) for one in ordered]
-        found = {}
-        for one, job in reversed(jobs):
-            found[one] = job.result()
-            done += one.size
-            said(f"{done >> 20} of {total >> 20} MiB")
+        jobs = {pool.submit(fetch, one, cache, registries): one for one in ordered}
+        try:
+            for job in as_completed(jobs):
+                one = jobs[job]
+                found[one] = job.result()
+                done += one.size
+                said(f"{done >> 20} of {total >> 20} MiB")
+        except ArtifactError:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return found
 
 

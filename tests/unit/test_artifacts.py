@@ -31,6 +31,7 @@ class Registry(ThreadingHTTPServer):
         self.faults: list[int] = []
         self.cut: list[int] = []
         self.ranges: list[str] = []
+        self.asked = 0
 
     @property
     def url(self) -> str:
@@ -44,6 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        self.server.asked += 1
         if self.server.faults:
             return self.send_error(self.server.faults.pop(0))
         if self.path not in self.server.files:
@@ -141,6 +143,14 @@ def test_many_files_with_progress(registry: Registry, tmp_path: Path) -> None:
         one: BODY[n:] for n, one in enumerate(wanted)
     }
     assert said[-1].startswith("11 of 11 MiB")
+
+
+def test_after_one_file_failed_no_other_is_begun(registry: Registry, tmp_path: Path) -> None:
+    """A registry out of reach costs one file's attempts, not those of a hundred files."""
+    wanted = [artifact(BODY[n:], f"g/{n}.jar") for n in range(200)]
+    with pytest.raises(ArtifactError, match=r"\.jar could not be fetched"):
+        fetch_each(wanted, tmp_path, {"maven": registry.url})
+    assert registry.asked < 100
 
 
 @pytest.mark.parametrize(
