@@ -13,7 +13,8 @@ DOCUMENTATION = """
     short_description: Ansible's usual output with worded errors as one line
     description:
       - Failures of the project's own actions, of assert and of fail are shown as C(fatal) and their message,
-        without the place in the playbook and the result's other values. With -v everything is as usual.
+        without the place in the playbook and the result's other values; so are hosts that cannot be reached.
+        With -v everything is as usual.
     extends_documentation_fragment:
       - default_callback
       - result_format_callback
@@ -38,11 +39,21 @@ class CallbackModule(Default):
         if not worded or task.loop or self._display.verbosity or not isinstance(message, str):
             super().v2_runner_on_failed(result, ignore_errors)
             return
-        if self._last_task_banner != task._uuid:
-            self._print_task_banner(task)
+        self._show(result, message, constants.COLOR_ERROR)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:  # noqa: ANN401
+        """Show a machine that does not answer."""
+        message = result.result.get("msg")
+        if self._display.verbosity or not isinstance(message, str):
+            super().v2_runner_on_unreachable(result)
+            return
+        self._show(result, f"unreachable: {message}", constants.COLOR_UNREACHABLE)
+
+    def _show(self, result: Any, message: str, color: str) -> None:  # noqa: ANN401
+        """Print one line about a host."""
+        if self._last_task_banner != result.task._uuid:
+            self._print_task_banner(result.task)
         self._handle_warnings(result.result)
         line = " ".join(message.split())
         to_stderr = self.get_option("display_failed_stderr")
-        self._display.display(
-            f"fatal: [{self.host_label(result)}]: {line}", color=constants.COLOR_ERROR, stderr=to_stderr
-        )
+        self._display.display(f"fatal: [{self.host_label(result)}]: {line}", color=color, stderr=to_stderr)

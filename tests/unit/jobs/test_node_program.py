@@ -237,3 +237,12 @@ def test_results_that_hdfs_does_not_take_are_a_line_in_the_log(
         monkeypatch, B, entry="mkdir $MUSTER_RESULTS/locked; touch $MUSTER_RESULTS/locked/a; echo bad; exit 1"
     )
     assert run_it(B, "exit-code").reason == "bad"
+
+
+def test_a_program_that_fails_is_explained(capfd: pytest.CaptureFixture[str]) -> None:
+    trace = "java.io.IOException: no room\n\tat org.apache.A.b(A.java:1)\n\tat org.apache.C.d(C.java:2)"
+    assert cli.main(["explain", "sh", "-c", f"echo '{trace}' >&2; exit 3"]) == 3
+    assert capfd.readouterr().err.splitlines()[-1] == "java.io.IOException: no room (exit status 3)"
+    assert cli.main(["explain", "sh", "-c", "echo fine; echo noted >&2"]) == 0
+    told = capfd.readouterr()
+    assert (told.out, told.err) == ("fine\n", "noted\n")

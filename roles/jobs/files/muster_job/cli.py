@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import time
@@ -14,7 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from muster_job import queue, records, runner
+from muster_job import queue, reason, records, runner
 from muster_job.records import CANCELLED, FAILED, FINAL, QUEUED, SUCCEEDED, Record, Refused
 
 POLL_S = 0.2
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     finish.add_argument("run")
     finish.add_argument("result", nargs="?", default=os.environ.get("SERVICE_RESULT", "success"))
     verbs.add_parser("dispatch")
+    explained = verbs.add_parser("explain", help="run a program and, when it fails, say why in one line")
+    explained.add_argument("program", nargs=argparse.REMAINDER)
     asked = parser.parse_args(argv)
     try:
         return COMMANDS[asked.verb](asked)
@@ -177,6 +180,15 @@ def bundle(asked: argparse.Namespace) -> int:
     return 0
 
 
+def explain(asked: argparse.Namespace) -> int:
+    """Run a program as it is; when it fails, the last line of standard error says why."""
+    done = subprocess.run(asked.program, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
+    sys.stderr.write(done.stderr)
+    if done.returncode:
+        print(reason.find(done.stderr[-reason.TAIL_BYTES :], status=done.returncode), file=sys.stderr)
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+
 COMMANDS: dict[str, Any] = {
     "list": list_runs,
     "show": show,
@@ -184,6 +196,7 @@ COMMANDS: dict[str, Any] = {
     "cancel": cancel,
     "follow": follow,
     "bundle": bundle,
+    "explain": explain,
     "run": lambda asked: runner.run(asked.run),
     "finish": lambda asked: (runner.finish(asked.run, asked.result), records.notify(asked.run, "ended"), 0)[
         2
