@@ -240,7 +240,7 @@ def test_results_that_hdfs_does_not_take_are_a_line_in_the_log(
 
 
 def test_a_program_that_fails_is_explained(capfd: pytest.CaptureFixture[str]) -> None:
-    trace = "java.io.IOException: no room\n\tat org.apache.A.b(A.java:1)\n\tat org.apache.C.d(C.java:2)"
+    trace = 'Exception in thread "main" java.io.IOException: no room\n\tat org.apache.A.b(A.java:1)\n\tat org.apache.C.d(C.java:2)'
     assert cli.main(["explain", "sh", "-c", f"echo '{trace}' >&2; exit 3"]) == 3
     assert capfd.readouterr().err.splitlines()[-1] == "java.io.IOException: no room (exit status 3)"
     assert cli.main(["explain", "sh", "-c", "echo fine; echo noted >&2"]) == 0
