@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,8 @@ from provision.commands.common import Invocation, examples, say
 from provision.errors import MusterError, one_line
 
 DEFAULT_INVENTORY = "inventories/local.yml"
+# What typer raises for a wrong command line; it exports only the children.
+UsageError: Any = typer.BadParameter.__base__
 # Commands whose words after the first one belong to the machine they are sent to.
 FOREIGN = frozenset({"ssh", "run"})
 
@@ -82,13 +84,22 @@ def inventory_first(arguments: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     status = 0
+    words = inventory_first(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(inventory_first(sys.argv[1:] if arguments is None else arguments), prog_name="./muster")
+        done = app(words, prog_name="./muster", standalone_mode=False)
+        status = done if isinstance(done, int) else 0
     except MusterError as error:
         say(f"muster: {error}")
         status = error.exit_status
-    except SystemExit as done:
-        status = done.code if isinstance(done.code, int) else int(done.code is not None)
+    except UsageError as error:
+        said = error.format_message()
+        # No arguments at all: the message is the help.
+        ended = said if said.endswith((".", "?")) else f"{said}."
+        say(said if "\n" in said else f"muster: {ended} See {error.ctx.command_path} --help")
+        status = error.exit_code
+    except typer.Abort:
+        say("muster: given up; nothing was changed")
+        status = 1
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:

@@ -73,6 +73,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_a_mistyped_command_names_the_close_one(muster: Muster) -> None:
     status, _, err = muster("statu")
     assert status == 2
+    assert err.count("\n") == 1
     assert "Did you mean 'status'?" in err
 
 
@@ -99,6 +100,27 @@ def test_a_wrong_image_size_is_refused(muster: Muster, size: str) -> None:
     status, _, err = muster("up", "--image-size", size)
     assert status == 2
     assert "--image-size" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["up", "-n", "abc"], "Invalid value for '--nodes' / '-n'"),
+        (["up", "--nodez", "3"], "--nodez"),
+        (["get"], "Missing argument 'source'"),
+        (["data", "rm"], "--store NAME"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(muster: Muster, words: list[str], said: str) -> None:
+    status, out, err = muster(*words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert said in err and "--help" in err
+
+
+def test_no_command_is_the_help(muster: Muster) -> None:
+    status, _, err = muster()
+    assert status == 2
+    assert "Usage: ./muster" in err and "Examples:" in err
 
 
 @pytest.mark.parametrize("count", ["0", "-1"])
