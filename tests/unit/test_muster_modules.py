@@ -18,11 +18,7 @@ ME = pwd.getpwuid(os.getuid()).pw_name
 
 def write(path: Path, **entry: object) -> bool:
     wish = muster_files.wished({"dest": str(path), "owner": ME, **entry}) | {"gid": os.getgid()}
-    now = muster_files.current(path)
-    if not muster_files.differs(now, wish):
-        return False
-    muster_files.apply(path, now, wish)
-    return True
+    return muster_files.put(path, wish) is not None
 
 
 def test_a_file_is_written_once_with_mode(tmp_path: Path) -> None:
@@ -45,9 +41,43 @@ def test_directories_and_links(tmp_path: Path) -> None:
         write(tmp_path / "d", content="x")
 
 
-def test_a_secret_is_not_in_the_diff(tmp_path: Path) -> None:
+def test_a_link_that_somebody_else_may_have_made_is_not_followed(tmp_path: Path) -> None:
+    """Else the owner of a folder sends what root writes there to wherever they like."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "held").write_text("as it was")
+    (home / "folder").symlink_to(elsewhere)
+    (home / "file").symlink_to(elsewhere / "held")
+    home.chmod(0o777)  # not root's alone, whoever runs this
+    for entry in ({"content": "x"}, {"directory": True}, {"link": "x"}):
+        with pytest.raises(OSError, match="folder is a symbolic link"):
+            write(home / "folder" / "a", **entry)
+    with pytest.raises(OSError, match="folder is a symbolic link"):
+        write(home / "folder" / "deeper" / "a", content="x")
+    with pytest.raises(FileExistsError):
+        write(home / "folder", directory=True)
+    assert write(home / "file", content="x")
+    assert not (home / "file").is_symlink()
+    assert [(path.name, path.read_text()) for path in elsewhere.iterdir()] == [("held", "as it was")]
+
+
+def test_a_link_of_roots_is_followed() -> None:
+    assert Path("/var/run").is_symlink()
+    opened = muster_files.open_folder(Path("/var/run"), create=False)
+    assert opened is not None
+    os.close(opened)
+
+
+def test_nothing_is_made_in_check_mode(tmp_path: Path) -> None:
+    wish = muster_files.wished({"dest": "", "content": "x"})
+    assert muster_files.put(tmp_path / "new" / "a", wish, check_mode=True) is not None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_is_not_in_the_diff() -> None:
     wish = muster_files.wished({"dest": "/x", "content": "hush"})
-    shown = muster_files.difference("/x", muster_files.current(tmp_path / "x"), wish, True)
+    shown = muster_files.difference("/x", muster_files.current(None, "x"), wish, True)
     assert "hush" not in json.dumps(shown)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import json
 import os
 import pwd
+import secrets
 import stat
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ short_description: Write many files, directories and links in one round trip
 description:
   - Renders the templates on the control machine and sends all at once; writes only what differs, atomically.
   - Missing parent directories are created (root, 0755).
+  - A symbolic link on the way to a file is followed only where nobody but root could have put it.
   - Reloads systemd's units when a unit file changed and systemd runs.
 author: Muster
 options:
@@ -55,20 +57,67 @@ changed_paths:
 UNIT_FOLDER = "/etc/systemd/system"
 
 
-def current(path: Path) -> dict[str, Any]:
-    """What is at `path` now: kind (file, directory, link, other, absent), content, mode, uid, gid."""
+def open_folder(path: Path, *, create: bool) -> int | None:
+    """Open a folder without being led astray; returns its descriptor, None when it is missing.
+
+    A symbolic link on the way is followed only where nobody but root could have put it.
+
+    Args:
+        path: an absolute path.
+        create: whether missing folders are made (root, 0755).
+
+    Raises:
+        OSError: no folder, or a link that somebody else may have made.
+    """
+    here = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        status = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return {"kind": "absent", "content": b"", "mode": None, "uid": None, "gid": None}
+        for part in path.parts[1:]:
+            below = _open_part(here, part, create=create)
+            if below is None:
+                return None
+            os.close(here)
+            here = below
+        return os.dup(here)
+    finally:
+        os.close(here)
+
+
+def _open_part(here: int, part: str, *, create: bool) -> int | None:
+    folder = os.O_RDONLY | os.O_DIRECTORY
+    try:
+        status = os.stat(part, dir_fd=here, follow_symlinks=False)
+    except FileNotFoundError:
+        if not create:
+            return None
+        os.mkdir(part, 0o755, dir_fd=here)
+        return os.open(part, folder | os.O_NOFOLLOW, dir_fd=here)
+    if not stat.S_ISLNK(status.st_mode):
+        return os.open(part, folder | os.O_NOFOLLOW, dir_fd=here)
+    keeper = os.fstat(here)
+    if keeper.st_uid or stat.S_IMODE(keeper.st_mode) & 0o022:
+        raise OSError(f"{part} is a symbolic link that is not followed, for it need not be root's; remove it")
+    return os.open(part, folder, dir_fd=here)
+
+
+def current(folder: int | None, name: str) -> dict[str, Any]:
+    """What `name` in a folder is: kind (file, directory, link, other, absent), content, mode, uid, gid."""
+    absent = {"kind": "absent", "content": b"", "mode": None, "uid": None, "gid": None}
+    if folder is None:
+        return absent
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return absent
     found: dict[str, Any] = {"content": b"", "uid": status.st_uid, "gid": status.st_gid}
     found["mode"] = stat.S_IMODE(status.st_mode)
     if stat.S_ISLNK(status.st_mode):
-        return found | {"kind": "link", "content": str(path.readlink()).encode()}
+        return found | {"kind": "link", "content": os.readlink(name, dir_fd=folder).encode()}
     if stat.S_ISDIR(status.st_mode):
         return found | {"kind": "directory"}
     if stat.S_ISREG(status.st_mode):
-        return found | {"kind": "file", "content": path.read_bytes()}
+        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        with os.fdopen(handle, "rb") as file:
+            return found | {"kind": "file", "content": file.read()}
     return found | {"kind": "other"}
 
 
@@ -99,27 +148,66 @@ def differs(now: dict[str, Any], wish: dict[str, Any]) -> bool:
     return any(now[key] != wish[key] for key in keys)
 
 
-def apply(path: Path, now: dict[str, Any], wish: dict[str, Any]) -> None:
-    """Make `path` as wished, atomically where it is a file or link. Raises OSError."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+def apply(folder: int, name: str, now: dict[str, Any], wish: dict[str, Any]) -> None:
+    """Make `name` in a folder as wished, atomically where it is a file or link. Raises OSError."""
     if wish["kind"] == "directory":
         if now["kind"] != "directory":
-            path.mkdir()
-        os.chown(path, wish["uid"], wish["gid"])
-        path.chmod(wish["mode"])
+            os.mkdir(name, dir_fd=folder)
+        made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+        try:
+            _give(made, wish)
+        finally:
+            os.close(made)
         return
     if now["kind"] == "directory":
-        raise IsADirectoryError(f"{path} is a directory")
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".muster-") as folder:
-        new = Path(folder) / "new"
+        raise IsADirectoryError(f"{name} is a directory")
+    new = f".muster-{secrets.token_hex(8)}"
+    try:
         if wish["kind"] == "link":
-            new.symlink_to(wish["content"].decode())
+            os.symlink(wish["content"].decode(), new, dir_fd=folder)
         else:
-            new.touch(mode=0o600)
-            new.write_bytes(wish["content"])
-            os.chown(new, wish["uid"], wish["gid"])
-            new.chmod(wish["mode"])
-        new.replace(path)
+            fresh = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+            with os.fdopen(fresh, "wb") as file:
+                file.write(wish["content"])
+                file.flush()
+                _give(file.fileno(), wish)
+        os.replace(new, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(new, dir_fd=folder)
+        raise
+
+
+def _give(opened: int, wish: dict[str, Any]) -> None:
+    os.fchown(opened, wish["uid"], wish["gid"])
+    os.fchmod(opened, wish["mode"])
+
+
+def put(path: Path, wish: dict[str, Any], *, check_mode: bool = False) -> dict[str, Any] | None:
+    """Make `path` as wished; returns what was there when that was something else, None when it is as wished.
+
+    Raises:
+        LookupError: there is no such account; its argument is `owner` or `group`.
+        OSError: it cannot be written.
+    """
+    folder = open_folder(path.parent, create=False)
+    try:
+        now = current(folder, path.name)
+        if not differs(now, wish):
+            return None
+        if check_mode:
+            return now
+        for key, field in (("uid", "owner"), ("gid", "group")):
+            if wish[key] is None:
+                raise LookupError(field)
+        if folder is None:
+            folder = open_folder(path.parent, create=True)
+        if folder is not None:
+            apply(folder, path.name, now, wish)
+        return now
+    finally:
+        if folder is not None:
+            os.close(folder)
 
 
 def difference(path: str, now: dict[str, Any], wish: dict[str, Any], secret: bool) -> dict[str, str]:
@@ -147,22 +235,20 @@ def main() -> None:
     diffs: list[dict[str, str]] = []
     for entry in json.loads(module.params["payload"]):
         path, wish = Path(entry["dest"]), wished(entry)
-        now = current(path)
-        if not differs(now, wish):
+        try:
+            now = put(path, wish, check_mode=module.check_mode)
+        except LookupError as error:
+            module.fail_json(
+                msg=f"{path}: there is no {error.args[0]} {entry[error.args[0]]} on this machine"
+            )
+        except OSError as error:
+            reason = error.strerror or str(error)
+            module.fail_json(msg=f"{path} could not be written: {reason}", changed_paths=changed)
+        if now is None:
             continue
         changed.append(str(path))
         if module._diff:
             diffs.append(difference(str(path), now, wish, bool(entry.get("secret"))))
-        if module.check_mode:
-            continue
-        for key, field in (("uid", "owner"), ("gid", "group")):
-            if wish[key] is None:
-                module.fail_json(msg=f"{path}: there is no {field} {entry[field]} on this machine")
-        try:
-            apply(path, now, wish)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            module.fail_json(msg=f"{path} could not be written: {reason}", changed_paths=changed)
     units = any(path.startswith(UNIT_FOLDER) for path in changed)
     if units and not module.check_mode and Path("/run/systemd/system").is_dir():
         subprocess.run(["/usr/bin/systemctl", "daemon-reload"], check=True)
