@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import HelperError
-from .system import until
+from .registry import ROOT
+from .system import locked, until
 
 UNIFIED = Path("/sys/fs/cgroup")
-V1_LIMITS = ("memory", "cpu", "cpuacct", "cpu,cpuacct", "pids", "freezer")
+V1_LIMITS = ("memory", "cpu", "cpuacct", "cpu,cpuacct", "pids", "freezer", "devices")
+# What every machine has in /dev: null, zero, full, random, urandom, tty, ptmx, pts/*, net/tun.
+DEVICES = ("c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:2", "c 136:*", "c 10:200")
+LOOPS = "b 7:*"  # all loop devices: what one node or another may use; allowed last
 
 
 def is_v2() -> bool:
@@ -52,17 +56,48 @@ def groups(unit: str) -> list[Path]:
     return sorted(below, key=lambda path: "memory" not in str(path))
 
 
-def make(unit: str, memory_mb: int, cores: float) -> list[Path]:
-    """Create the node's groups with a hard memory limit (MiB) and a CPU quota (cores)."""
+def make(unit: str, memory_mb: int, cores: float, device: str = "") -> list[Path]:
+    """Create the node's groups.
+
+    Args:
+        unit: the node's.
+        memory_mb: hard memory limit, MiB.
+        cores: CPU quota.
+        device: the node's loop device, or ''; no other disk is open to it (v1; a unit has DevicePolicy).
+    """
     made = groups(unit)
     if is_v2():
         for parent in (UNIFIED, UNIFIED / "muster"):
             parent.mkdir(exist_ok=True)
             (parent / "cgroup.subtree_control").write_text("+memory +cpu +pids")
     for group in made:
+        if (group.parent.parent / "devices.deny").exists():
+            with locked(ROOT / "locks" / "devices"):
+                group.parent.mkdir(exist_ok=True)
+                # Once: a group with children refuses.
+                if LOOPS not in (group.parent / "devices.list").read_text():
+                    _fence(group.parent, [*DEVICES, LOOPS])
+                group.mkdir(exist_ok=True)
+                _fence(group, [*DEVICES, *([_number(device)] if device else [])])
         group.mkdir(parents=True, exist_ok=True)
         _limit(group, memory_mb * 1024 * 1024, int(cores * 100_000))
     return made
+
+
+def _fence(group: Path, devices: list[str]) -> None:
+    """Close every device to a group of v1's controller but the given ones.
+
+    Root in a node can undo what is set on the node's own group, but not what is set on the one above it.
+    """
+    (group / "devices.deny").write_text("a")
+    for device in devices:
+        (group / "devices.allow").write_text(f"{device} rwm")
+
+
+def _number(device: str) -> str:
+    """A block device as the controller names it."""
+    found = Path(device).stat().st_rdev
+    return f"b {os.major(found)}:{os.minor(found)}"
 
 
 def _limit(group: Path, memory: int, quota: int) -> None:

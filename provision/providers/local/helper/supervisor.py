@@ -43,7 +43,8 @@ def command(node: Node, device: str) -> list[str]:
         "systemd-nspawn", "--quiet", "--keep-unit", "--register=no", "--settings=no", "--boot",
         f"--directory={node.directory}/root", f"--machine={node.machine}", f"--hostname={node.name}",
         f"--network-bridge=mu{node.cluster_id}", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
-        "--console=read-only", f"--bind-ro={ROOT}/artifacts:/var/cache/muster/artifacts",
+        "--console=read-only", "--drop-capability=CAP_MKNOD",
+        f"--bind-ro={ROOT}/artifacts:/var/cache/muster/artifacts",
     ]  # fmt: skip
     if device:
         line.append(f"--bind={device}:/dev/xvdc")
@@ -84,7 +85,7 @@ def _runs_its_own(node: Node) -> bool:
 
 
 def _boot_loop(node: Node, device: str, output: int) -> subprocess.Popen[bytes]:
-    groups = cgroups.make(node.unit, node.memory_mb, node.cores)
+    groups = cgroups.make(node.unit, node.memory_mb, node.cores, device)
     keeper = ""
     if cgroups.is_v2():  # there, a group with limits for its children may hold no process itself
         keeper = "keeper"
@@ -115,9 +116,12 @@ def _boot_unit(node: Node, device: str) -> None:
         "CPUQuota": f"{node.cores * 100:g}%", "RestartForceExitStatus": "133", "SuccessExitStatus": "133",
         "RestartSec": "0", "KillMode": "mixed", "TimeoutStopSec": "5", "TasksMax": "infinity",
         "StandardOutput": f"append:{node.directory}/console.log", "StandardError": "inherit",
+        "DevicePolicy": "closed",
     }  # fmt: skip
+    allowed = ["char-pts rw", *([f"{device} rw"] if device else [])]
     settled = [f"--setenv={name}={value}" for name, value in NSPAWN.items()]
     properties = [f"--property={name}={value}" for name, value in settings.items()]
+    properties += [f"--property=DeviceAllow={one}" for one in allowed]
     run(
         [
             "systemd-run",
