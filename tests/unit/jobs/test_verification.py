@@ -88,6 +88,13 @@ def test_a_node_without_an_answer_is_short_and_named(silent: dict[str, Any]) -> 
     assert "\n" not in report.checks[0].found
 
 
+def test_without_the_master_nothing_could_be_checked() -> None:
+    away = {"unreachable": True, "msg": "Failed to connect to the host"}
+    report = merge("retina", {"m": away, "w": answer(proof("Deep learning"))}, made=1)
+    assert (report.status, report.as_dict()["exit_status"]) == ("unknown", 2)
+    assert "m (Failed to connect to the host)" in report.verdict()
+
+
 def test_damaged_files_are_named() -> None:
     nodes = {"m": answer(proof("Data set", False, share(wrong=["train_16/part-0.csv.gz: checksum differs"])))}
     assert merge("retina", nodes, made=1).checks[0].found == "train_16/part-0.csv.gz: checksum differs"
