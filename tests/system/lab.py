@@ -159,8 +159,15 @@ class Lab:
         """Run `./muster -i FILE …`."""
         return self.run([str(ROOT / "muster"), "-i", str(self.config), *arguments], timeout=timeout)
 
-    def run(self, command: list[str], *, timeout: float = 900) -> Run:
-        """Run a command of the user's to its end."""
+    def run(
+        self,
+        command: list[str],
+        *,
+        timeout: float = 900,
+        cwd: Path = ROOT,
+        settings: Mapping[str, str] | None = None,
+    ) -> Run:
+        """Run a command of the user's to its end, in another folder and with settings added if wished."""
         begin = time.monotonic()
         log = self.folder / "log"
         with log.open("ab") as errors:
@@ -170,8 +177,8 @@ class Lab:
             try:
                 done = subprocess.run(
                     command,
-                    cwd=ROOT,
-                    env=self.environment(),
+                    cwd=cwd,
+                    env=self.environment() | dict(settings or {}),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=errors,

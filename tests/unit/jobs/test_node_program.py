@@ -96,6 +96,13 @@ def test_a_python_file_finds_its_environment_and_leaves_results(
     assert records.describe(record)["results"] == ["x.txt"]
 
 
+def test_what_is_in_the_environment_may_be_secret(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(monkeypatch, A, env={"TOKEN": "hush"})
+    record = run_it(A)
+    assert records.describe(record)["env"] == ["TOKEN"]
+    assert (root / "runs" / A / "run.json").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_built_in_job_is_copied_into_its_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     send(monkeypatch, A, kind="builtin", name="hello", entry="main.py")
     assert run_it(A).state == "succeeded"

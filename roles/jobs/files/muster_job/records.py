@@ -74,9 +74,10 @@ def save(record: Record) -> None:
 
 
 def write(record: Record, home: Path) -> None:
-    """Write a record into the folder `home`, all or nothing."""
+    """Write a record into the folder `home`, all or nothing; for nobody else: `env` may be secret."""
     path = home / "run.json"
     fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.touch(mode=0o600)
     fresh.write_text(json.dumps(asdict(record), indent=1) + "\n")
     fresh.replace(path)
 
@@ -119,6 +120,7 @@ def ahead(run: str) -> list[Record]:
 def describe(record: Record) -> dict[str, object]:
     """Return a record as the answer that programs read."""
     answer = asdict(record)
+    answer["env"] = sorted(record.env)  # the names; values may be secrets
     answer["seconds"] = record.seconds(time.time())
     answer["ahead"] = [other.run for other in ahead(record.run)] if record.state == QUEUED else []
     answer["results"] = sorted(path.name for path in (folder(record.run) / "results").glob("*"))
