@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CACHE = Path("/var/lib/muster/artifacts")
 LOCK = Path(__file__).resolve().parent.parent / "group_vars" / "all" / "artifacts.lock"
+HELD = "artifacts.held"  # file of an installed component: which artifacts it was made of
 PARALLEL = 8
 ATTEMPTS = 5
 FIRST_PAUSE_S = 1.0  # doubled after every failed attempt
@@ -246,18 +247,19 @@ def _unpack_jar(archive: Path, to: Path, prefix: str) -> None:
                 jar.extract(name, to)
 
 
-def install(lock: Path, component: str, to: Path, caches: list[Path], registries: Mapping[str, str]) -> None:
-    """Put one component into the new folder `to` (atomically; nothing happens when it is there).
+def install(lock: Path, component: str, to: Path, caches: list[Path], registries: Mapping[str, str]) -> bool:
+    """Put one component into the folder `to`, in place of another version; returns False when it is there.
 
     Jars become `lib/<name>`; of `*-tests.jar` only `webapps/` is taken; an archive from PyPI is unpacked
     without what a cluster never runs. Raises ArtifactError; cached files are verified again.
     """
-    if to.exists():
-        return
+    wanted = [one for one in read_lock(lock.read_text()) if one.component == component]
+    held = "".join(f"{one.sha256} {one.name}\n" for one in wanted)
+    if (to / HELD).is_file() and (to / HELD).read_text() == held:
+        return False
     new, own = to.with_name(f".{to.name}.new"), to.with_name(f".{to.name}.fetched")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    wanted = [one for one in read_lock(lock.read_text()) if one.component == component]
     missing = []
     cached = {}
     for artifact in wanted:
@@ -276,7 +278,10 @@ def install(lock: Path, component: str, to: Path, caches: list[Path], registries
             (new / "lib").mkdir(exist_ok=True)
             shutil.copyfile(path, new / "lib" / artifact.name)
     shutil.rmtree(own, ignore_errors=True)
+    (new / HELD).write_text(held)
+    shutil.rmtree(to, ignore_errors=True)
     new.rename(to)
+    return True
 
 
 def cache_folder() -> Path:
@@ -321,7 +326,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         registries = {"maven": given.maven, "pypi": given.pypi}
-        install(given.lock, given.component, given.to, given.cache, registries)
+        if install(given.lock, given.component, given.to, given.cache, registries):
+            sys.stdout.write(f"installed {given.component}\n")
     except ArtifactError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -47,6 +47,7 @@ def build(spec: ClusterSpec, state: State, *, root: str) -> Inventory:
         ssh_config=str(state.ssh_config),
         root=root,
         image_size=state.image_size(),
+        installed=state.installed(),
     )
 
 
@@ -60,8 +61,10 @@ def compose(
     ssh_config: str,
     root: str,
     image_size: int,
+    installed: Mapping[str, str] | None = None,
 ) -> Inventory:
-    """Return the inventory; see `build`."""
+    """Return the inventory; see `build`. `installed`: as `State.installed`."""
+    known = installed or {}
     inventory = Inventory()
     by_name = {group.name: group for group in spec.groups}
     groups: dict[str, list[str]] = {name: [] for name in by_name}
@@ -77,7 +80,8 @@ def compose(
             groups[name].append(machine.name)
         recipe = node_recipe(spec, group)
         inventory.hosts[machine.name]["node_recipe"] = recipe.as_variable()
-        if machine.image != recipe.key:
+        inventory.hosts[machine.name]["node_install"] = {machine.life: recipe.key}
+        if recipe.key not in (machine.image, known.get(machine.life)):
             groups["uninstalled"].append(machine.name)
         nodes.append(
             {
@@ -90,7 +94,8 @@ def compose(
         )
     if snapshot.store is not None:
         groups["object_store"].append(STORE_HOST)
-        if snapshot.store.image != store_recipe().key:
+        recipe = store_recipe()
+        if recipe.key not in (snapshot.store.image, known.get(snapshot.store.life)):
             groups["uninstalled"].append(STORE_HOST)
         inventory.hosts[STORE_HOST] = {
             "ansible_host": snapshot.store.address,
@@ -105,7 +110,8 @@ def compose(
             "node_data_device": "",
             "node_data_disk_gb": 0,
             "node_image": snapshot.store.image,
-            "node_recipe": store_recipe().as_variable(),
+            "node_recipe": recipe.as_variable(),
+            "node_install": {snapshot.store.life: recipe.key},
         }
     inventory.groups = groups
     inventory.variables = {

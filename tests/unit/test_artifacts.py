@@ -207,7 +207,7 @@ def test_hadoop_is_jars_and_web_pages(tmp_path: Path) -> None:
     files = {
         str(path.relative_to(tmp_path / "opt")) for path in (tmp_path / "opt").rglob("*") if path.is_file()
     }
-    assert files == {"lib/a-1.jar", "webapps/hdfs/index.html"}
+    assert files == {"artifacts.held", "lib/a-1.jar", "webapps/hdfs/index.html"}
 
 
 def test_spark_gets_its_layout_without_what_is_never_run(tmp_path: Path) -> None:
@@ -229,12 +229,26 @@ def test_spark_gets_its_layout_without_what_is_never_run(tmp_path: Path) -> None
         str(path.relative_to(home)) for path in home.rglob("*") if path.is_file() and path.suffix != ".pyc"
     }
     assert files == {
+        "artifacts.held",
         "bin/spark-submit",
         "jars/spark-core_2.13-9.jar",
         "python/pyspark/__init__.py",
         "python/py4j/__init__.py",
     }
     assert list((home / "python/pyspark").rglob("*.pyc"))
+
+
+def test_another_version_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    to = tmp_path / "opt"
+    lock = lock_of(tmp_path, {"a/a-1.jar": b"one"}, "maven", "hadoop")
+    assert install(lock, "hadoop", to, [tmp_path], {"maven": ""})
+    (to / "own").touch()
+    assert not install(lock, "hadoop", to, [tmp_path], {"maven": ""})
+    assert (to / "own").exists()
+    lock = lock_of(tmp_path, {"a/a-2.jar": b"two"}, "maven", "hadoop")
+    assert install(lock, "hadoop", to, [tmp_path], {"maven": ""})
+    assert [path.name for path in (to / "lib").iterdir()] == ["a-2.jar"]
+    assert not (to / "own").exists()
 
 
 def test_a_damaged_file_in_the_cache_is_not_installed(registry: Registry, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from provision.model import ClusterSpec, Outcome
 from provision.plan import describe
 from provision.timeline import ConsoleReporter
 
-STATES = ("present", "absent", "checked")
+STATES = ("present", "absent", "checked", "installed")
 
 
 class ActionModule(ActionBase):
-    """Arguments: state (present, absent, checked), scale_in, lock (checked: keep other commands out).
+    """Arguments: state, scale_in, lock (checked: keep other commands out).
 
-    With `checked`, `image_size` is recorded as the size asked for.
+    With `checked`, `image_size` is recorded as the size asked for. With `installed`, `installs` (a list of
+    machine -> recipe key) are recorded as what these machines hold now.
     """
 
     _requires_connection = False
@@ -37,6 +39,7 @@ class ActionModule(ActionBase):
                 "scale_in": {"type": "bool", "default": False},
                 "lock": {"type": "bool", "default": False},
                 "image_size": {"type": "int"},
+                "installs": {"type": "list", "elements": "dict", "default": []},
             }
         )
         try:
@@ -48,6 +51,10 @@ class ActionModule(ActionBase):
 
 
 def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
+    if arguments["state"] == "installed":
+        if not check_mode:
+            cluster.state.remember_installed(dict(ChainMap(*arguments["installs"])))
+        return {"changed": False}
     if arguments["state"] == "checked":
         cluster.check()
         if arguments["lock"]:
