@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -284,6 +285,41 @@ def test_a_layer_is_the_changes_of_a_builder(provider: LocalProvider, cluster: C
     finally:
         provider.delete(cluster, provider.list(cluster))
         images.remove(key)
+
+
+def test_prune_takes_what_nothing_uses_and_nothing_else(
+    provider: LocalProvider, cluster: ClusterIdentity, tmp_path: Path
+) -> None:
+    """The command, on a copy of what is known of this computer's images: those of others stay, unused or not."""
+    used, unused = (f"ptest{secrets.token_hex(4)}" for _ in range(2))
+    for key in (used, unused):
+        (builder,) = provider.create(request(cluster, 1, token=key))
+        assert images.commit(cluster, key) == key
+        provider.delete(cluster, [builder])
+    try:
+        provider.create(CreateRequest(cluster, GROUP, ("ptest-worker-9",), "t9", USER_DATA, used, {}))
+        for path in (ROOT / "images").glob("[!.]*/meta.json"):
+            (tmp_path / path.parent.name / "root").mkdir(parents=True)
+            shutil.copy(path, tmp_path / path.parent.name)
+        script = (
+            f"set -e; mount --bind {tmp_path} {ROOT}/images; ./muster images list >&2;"
+            " ./muster images prune --yes >&2; ./muster images list --json"
+        )
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script],
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        left = {image["key"]: image["used_by"] for image in json.loads(done.stdout)}
+        assert left[used] == ["ptest/ptest-worker-9"] and all(left.values())
+        assert unused not in left and unused in done.stderr
+        assert {image for node in registered()["nodes"].values() for image in node["lower"]} <= set(left)
+        assert {used, unused} <= images.layers(), "in truth nothing was removed"
+    finally:
+        provider.delete(cluster, provider.list(cluster))
+        images.remove(used, unused)
 
 
 def test_a_store_outlives_its_clusters(provider: LocalProvider, cluster: ClusterIdentity) -> None:
