@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -146,8 +147,8 @@ def _log(inventory: Path) -> Path:
 
 def _reason(lines: list[str]) -> str:
     """What a failed playbook says of its failure: the first line of the error, not the recap behind it."""
-    told = [line for line in lines if "[ERROR]: " in line]
-    return (told or lines or ["no output"])[0].removeprefix("[ERROR]: ").strip()[:400]
+    told = [line for line in lines if "[ERROR]: " in line or line.startswith("fatal: [")]
+    return re.sub(r"^(\[ERROR\]: |fatal: \[.*?\]: )", "", (told or lines or ["no output"])[0]).strip()[:400]
 
 
 @contextmanager
