@@ -209,7 +209,7 @@ def fetch_each(
     for one file is so for all of them.
     """
     ordered = sorted(artifacts, key=lambda one: -one.size)
-    total, done = sum(one.size for one in ordered), 0
+    total, done, told = sum(one.size for one in ordered), 0, 0
     found = {}
     with ThreadPoolExecutor(PARALLEL) as pool:
         jobs = {pool.submit(fetch, one, cache, registries): one for one in ordered}
@@ -218,7 +218,9 @@ def fetch_each(
                 one = jobs[job]
                 found[one] = job.result()
                 done += one.size
-                said(f"{done >> 20} of {total >> 20} MiB")
+                if done - told >= total / 10 or done == total:  # ten lines, however many files there are
+                    told = done
+                    said(f"{done >> 20} of {total >> 20} MiB")
         except ArtifactError:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
