@@ -16,7 +16,7 @@ UNIFIED = Path("/sys/fs/cgroup")
 V1_LIMITS = ("memory", "cpu", "cpuacct", "cpu,cpuacct", "pids", "freezer", "devices")
 # What every machine has in /dev: null, zero, full, random, urandom, tty, ptmx, pts/*, net/tun.
 DEVICES = ("c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:2", "c 136:*", "c 10:200")
-LOOPS = "b 7:*"  # all loop devices: what one node or another may use; allowed last
+LOOPS = "b 7:*"  # all loop devices: what one node or another may use
 
 
 def is_v2() -> bool:
@@ -74,9 +74,8 @@ def make(unit: str, memory_mb: int, cores: float, device: str = "") -> list[Path
         if (group.parent.parent / "devices.deny").exists():
             with locked(ROOT / "locks" / "devices"):
                 group.parent.mkdir(exist_ok=True)
-                # Once: a group with children refuses.
-                if LOOPS not in (group.parent / "devices.list").read_text():
-                    _fence(group.parent, [*DEVICES, LOOPS])
+                everything = (group.parent / "devices.list").read_text().startswith("a ")
+                _fence(group.parent, [*DEVICES, LOOPS], close=everything)  # once: with children it refuses
                 group.mkdir(exist_ok=True)
                 _fence(group, [*DEVICES, *([_number(device)] if device else [])])
         group.mkdir(parents=True, exist_ok=True)
@@ -84,14 +83,16 @@ def make(unit: str, memory_mb: int, cores: float, device: str = "") -> list[Path
     return made
 
 
-def _fence(group: Path, devices: list[str]) -> None:
-    """Close every device to a group of v1's controller but the given ones.
+def _fence(group: Path, devices: list[str], *, close: bool = True) -> None:
+    """Close every device to a group of v1's controller (`close`) but the given ones.
 
     Root in a node can undo what is set on the node's own group, but not what is set on the one above it.
     """
-    (group / "devices.deny").write_text("a")
+    if close:
+        (group / "devices.deny").write_text("a")
     for device in devices:
-        (group / "devices.allow").write_text(f"{device} rwm")
+        with contextlib.suppress(PermissionError):  # this computer may not use it itself
+            (group / "devices.allow").write_text(f"{device} rwm")
 
 
 def _number(device: str) -> str:
