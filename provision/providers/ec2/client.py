@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.session import Session
 
 from provision.errors import MusterError, NotReady, ProviderError
 
@@ -28,11 +31,10 @@ NAME = "ec2"
 PAGE = "docs/ec2.md"
 PRICING_REGION = "us-east-1"
 
-# Standard mode: throttling, 5xx and broken connections are tried again after a random pause that doubles, with
-# the same bytes; a RunInstances among them has its ClientToken.
-_SETTINGS = Config(connect_timeout=10, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 6})
+_ATTEMPTS = 6
 _ONCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
 
+_BROKEN = (ConnectionError, HTTPClientError)
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed"})
 _STRANGER = frozenset(
     {"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
@@ -45,20 +47,19 @@ class Clients:
 
     def __init__(self, profile: str = "") -> None:
         self._profile = profile
-        self._session: boto3.Session | None = None
         self._made: dict[str, EC2Client] = {}
 
     def ec2(self, region: str) -> EC2Client:
         """Return the client of a region. Raises NotReady."""
         if region not in self._made:
             with spoken():
-                self._made[region] = self._open().client("ec2", region_name=region, config=_SETTINGS)
+                self._made[region] = self._session.client("ec2", region_name=region, config=self._settings)
         return self._made[region]
 
     def region(self) -> str:
         """Return the region of the user's AWS settings. Raises NotReady when they name none."""
         with spoken():
-            found = self._open().region_name
+            found = self._session.region_name
         if not found:
             raise _no_region()
         return found
@@ -66,16 +67,31 @@ class Clients:
     def identify(self, region: str) -> None:
         """Find out whether AWS knows these credentials. Raises NotReady, ProviderError."""
         with spoken():
-            self._open().client("sts", region_name=region, config=_SETTINGS).get_caller_identity()
+            self._session.client("sts", region_name=region, config=self._settings).get_caller_identity()
 
     def pricing(self) -> PricingClient:
         """Return a client of the price list that gives up soon: there is a table to fall back on."""
-        return self._open().client("pricing", region_name=PRICING_REGION, config=_ONCE)
+        return self._session.client("pricing", region_name=PRICING_REGION, config=_ONCE)
 
-    def _open(self) -> boto3.Session:
-        if self._session is None:
-            self._session = boto3.Session(profile_name=self._profile or None)
-        return self._session
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return boto3.Session(botocore_session=self._core, profile_name=self._profile or None)
+
+    @cached_property
+    def _core(self) -> Session:
+        return Session(profile=self._profile or None)
+
+    @property
+    def _settings(self) -> Config:
+        """Return time-outs and retries.
+
+        Standard mode: throttling, 5xx and broken connections are tried again after a random pause that
+        doubles, with the same bytes; a RunInstances among them has its ClientToken. The user's own
+        `max_attempts` wins.
+        """
+        attempts = self._core.get_config_variable("max_attempts") or _ATTEMPTS
+        retries: Any = {"mode": "standard", "total_max_attempts": int(attempts)}
+        return Config(connect_timeout=10, read_timeout=30, retries=retries)
 
 
 def code_of(error: ClientError) -> str:
@@ -90,11 +106,14 @@ def message_of(error: ClientError) -> str:
 
 
 def unanswered(error: BotoCoreError | ClientError) -> bool:
-    """Return True when AWS may have carried out the call all the same."""
+    """Return True when AWS may have carried out the call all the same.
+
+    That is so, too, when it refused a repetition: the attempt before may have been carried out.
+    """
     if isinstance(error, ClientError):
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        return status >= 500 and code_of(error) != "RequestLimitExceeded"  # throttled: refused for certain
-    return isinstance(error, HTTPClientError)
+        answer = error.response.get("ResponseMetadata", {})
+        return int(answer.get("HTTPStatusCode", 0)) >= 500 or int(answer.get("RetryAttempts", 0)) > 0
+    return isinstance(error, _BROKEN)
 
 
 @contextmanager
@@ -122,7 +141,7 @@ def translated(error: BotoCoreError | ClientError, where: str = "") -> MusterErr
             what="there are no AWS credentials",
             remedy=f"Run aws configure, or name a profile under ec2.profile; see {PAGE}",
         )
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, _BROKEN):
         return ProviderError(
             provider=NAME,
             where=where or NAME,

@@ -31,7 +31,7 @@ NVIDIA = (
 
 @dataclass(frozen=True)
 class Image:
-    """An image. `root_gb`: the smallest disk it fits on; `recipe`: key of what is installed ('' = nothing)."""
+    """An image. `root_gb`: the smallest disk it fits on; `recipe`: key of what is installed ('' = none)."""
 
     id: str
     root: str

@@ -1,8 +1,8 @@
 """What this provider must remember beside the journal, in the cluster's state folder.
 
 A create call may have to be tried with another instance type or zone, each under a client token of its own.
-Which one is being tried is written down before it is asked for, so that the same order, replayed after a crash,
-asks for that one again and never for another set of machines beside it.
+Which one is being tried is written down before it is asked for, so that the same order, replayed after a
+crash, asks for that one again and never for another set of machines beside it.
 """
 
 from __future__ import annotations

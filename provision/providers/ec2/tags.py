@@ -75,8 +75,8 @@ def from_aws(tags: Iterable[Any]) -> dict[str, str]:
 
 
 def to_aws(tags: Mapping[str, str]) -> list[Any]:
-    """Return a mapping as AWS's list."""
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
+    """Return a mapping as AWS's list, always in the same order: a repeated order has the same bytes."""
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
 def where(**filters: str | Sequence[str]) -> list[Any]:

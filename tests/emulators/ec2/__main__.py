@@ -36,11 +36,12 @@ def serve(options: argparse.Namespace) -> int:
         MotoRequestHandler,
         create_backend_app,
     )
+    from werkzeug.serving import make_server
+
     from tests.emulators.ec2.books import Books
     from tests.emulators.ec2.nodes import LocalNodes, NoNodes
     from tests.emulators.ec2.patches import Patches
     from tests.emulators.ec2.wire import Wire
-    from werkzeug.serving import make_server
 
     class Quiet(MotoRequestHandler):
         def log_request(self, *_: object) -> None:

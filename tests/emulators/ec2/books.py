@@ -28,7 +28,8 @@ class Settings:
 class Fault:
     """Something that goes wrong with the next `times` calls of an action, after `skip` that go well.
 
-    kind: drop-before, drop-after (the reply is lost), 500-before, 500-after, error (`code`, `message`).
+    kind: drop-before, drop-after (the reply is lost), 500-before, 500-after, throttle, empty (no item
+    in the set `code`), error (`code`, `message`).
     """
 
     action: str
@@ -54,6 +55,13 @@ class Books:
     visible_from: dict[str, float] = field(default_factory=dict)  # instance -> time
     later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        fresh = Books()
+        for name in vars(fresh):
+            if name != "lock":
+                setattr(self, name, getattr(fresh, name))
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Let it happen at the first call that comes so many seconds from now."""

@@ -81,6 +81,10 @@ class Emulator:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    def reset(self) -> None:
+        """Begin anew with an empty account (without machines behind it)."""
+        self._ask("reset", {})
+
     def fault(self, action: str, kind: str, **more: Any) -> None:
         """Let the next calls of an action go wrong; see `books.Fault`."""
         self._ask("fault", {"action": action, "kind": kind, **more})

@@ -14,6 +14,7 @@ from moto.ec2.models import instances, subnets
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.security_groups import SecurityGroupBackend
+
 from tests.emulators.ec2.books import Books
 from tests.emulators.ec2.nodes import Nodes, Wish
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from moto.ec2.models import ec2_backends
+
 from tests.emulators.ec2.books import Books
 from tests.emulators.ec2.images import ACCOUNT
 from tests.emulators.ec2.patches import Patches

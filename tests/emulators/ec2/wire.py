@@ -12,8 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
+from moto.ec2.models import ec2_backends as moto_backends
+
 from tests.emulators.ec2 import shown
 from tests.emulators.ec2.books import Books, Fault
+from tests.emulators.ec2.images import ACCOUNT
 from tests.emulators.ec2.patches import Patches
 
 Environ = dict[str, Any]
@@ -116,10 +119,8 @@ class Wire:
         return answer["status"], answer["headers"], content
 
     def _zone(self, environ: Environ, subnet: str) -> str:
-        from moto.ec2.models import ec2_backends
-
         region = environ["HTTP_AUTHORIZATION"].split("Credential=")[1].split("/")[2]
-        backend = ec2_backends["123456789012"][region]
+        backend = moto_backends[ACCOUNT][region]
         return str(backend.get_subnet(subnet).availability_zone) if subnet else f"{region}a"
 
     def _spot_prices(self, told: dict[str, str]) -> Reply:
@@ -144,6 +145,11 @@ class Wire:
             books.faults.append(Fault(**told))
         elif what == "room":
             books.room.update(told)
+        elif what == "reset":
+            for backend in moto_backends[ACCOUNT].values():
+                backend.reset()
+            books.reset()
+            self.patches.backends.clear()
         elif what == "interrupt":
             found = [one for one in self.patches.instances() if one.id in told["ids"]]
             self.patches.end(found, "Server.SpotInstanceTermination")
@@ -163,6 +169,8 @@ def _before(fault: Fault, environ: Environ) -> Reply | None:
         return _error("Unavailable", "The service is unavailable. Please try again shortly.", 503)
     if fault.kind == "throttle":
         return _error(*THROTTLED, 503)
+    if fault.kind == "empty":
+        return _xml(f"<{fault.action}Response><{fault.code}/></{fault.action}Response>")
     if fault.kind == "error":
         return _error(fault.code, fault.message or "made up by the emulator")
     return None
