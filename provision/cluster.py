@@ -235,7 +235,9 @@ class Cluster:
             recipe,
         )  # it makes clusters of its own to bake in: a circle only at import time
 
-        return images.ensure(recipe.node_recipe(spec, group), self._reporter)
+        wanted = recipe.node_recipe(spec, group)
+        # Elsewhere an image with the recipe's key is used where there is one, else a base image.
+        return images.ensure(wanted, self._reporter) if group.provider == "local" else wanted.key
 
     def _record(self) -> None:
         if isinstance(self._reporter, ConsoleReporter):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,11 @@ _FORGET_BOOTSTRAP = (
     "sudo rm -f /etc/ssh/ssh_host_ecdsa_key /etc/ssh/ssh_host_ecdsa_key.pub "
     "/etc/ssh/sshd_config.d/11-muster-bootstrap.conf && sudo systemctl reload ssh.service"
 )
+_NAME = (
+    "sudo sh -c 'echo {name} > /etc/hostname && hostname {name} && "
+    '{{ grep -qw {name} /etc/hosts || echo "127.0.1.1 {name}" >> /etc/hosts; }}\''
+)
+"""Where all machines of a call get the same user-data, only their names' order tells them apart."""
 _ED25519 = re.compile(r"(ssh-ed25519) ([A-Za-z0-9+/]{68})")
 _PORT = 22
 _TCP_S = 1.0
@@ -119,7 +125,7 @@ def adopt(
     pinned: Callable[[str], None],
     stop: Callable[[], None] = lambda: None,
 ) -> str:
-    """Reach a new machine with its bootstrap key, pin its own key, remove the bootstrap key.
+    """Reach a new machine with its bootstrap key, name it, pin its own key, remove the bootstrap key.
 
     `pinned` is called with the own key, `ssh-ed25519 BASE64`, and must have recorded it when it returns; only
     then is the bootstrap key removed. Returns the own key.
@@ -130,12 +136,13 @@ def adopt(
     end = time.monotonic() + deadline_s
     transport = connect(target, key_file, deadline_s=deadline_s, stop=stop)
     try:
-        status, output, errors = _execute(transport, target.name, f"cat {_OWN_KEY}")
+        take_name = _NAME.format(name=shlex.quote(target.name))
+        status, output, errors = _execute(transport, target.name, f"cat {_OWN_KEY} && {take_name}")
         match = _ED25519.match(output)
         if status or not match:
             raise CommandFailed(
                 where=target.name,
-                what=f"its own host key cannot be read: {errors.strip()[-200:]}",
+                what=f"its own host key cannot be read, or its name not be set: {errors.strip()[-200:]}",
                 remedy="Look at cloud-init's log on the machine's console",
                 status=status,
             )
