@@ -6,7 +6,7 @@ was begun.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,6 +165,11 @@ class Cluster:
             outcome = self._destroy(found, guard)
             self.state.remove()
             return outcome
+
+    def allow(self, sources: Sequence[str] = ()) -> list[str]:
+        """Let addresses (by default this computer's) reach SSH; return those that could not before."""
+        names = sorted({group.provider for group in self.spec.groups})
+        return [new for name in names for new in self._provider(name).allow(self.identity, sources)]
 
     def lock(self) -> None:
         """Take the lease for the rest of this command, so that no other one changes the cluster meanwhile."""

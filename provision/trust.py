@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import paramiko
@@ -151,8 +151,7 @@ def adopt(
         forget_bootstrap(transport, target.name)
     finally:
         transport.close()
-    own_target = Target(target.name, target.address, own)
-    check(own_target, key_file, deadline_s=max(5.0, end - time.monotonic()), stop=stop)
+    check(replace(target, host_key=own), key_file, deadline_s=max(5.0, end - time.monotonic()), stop=stop)
     return own
 
 
@@ -241,7 +240,7 @@ def _execute(transport: paramiko.Transport, name: str, command: str) -> tuple[in
 
 def _open(target: Target, key: paramiko.Ed25519Key, user: str) -> paramiko.Transport:
     """Connect once. Raises OSError, EOFError, SSHException, HostKeyMismatch."""
-    link = socket.create_connection((target.address, _PORT), timeout=_TCP_S)
+    link = _link(target)
     try:
         transport = paramiko.Transport(link)
     except BaseException:
@@ -265,6 +264,20 @@ def _open(target: Target, key: paramiko.Ed25519Key, user: str) -> paramiko.Trans
     except BaseException:
         transport.close()
         raise
+
+
+def jump_command(jump: str) -> str:
+    """Return ssh_config's ProxyCommand for a host to go by; the user's own settings and keys count for it."""
+    host, _, port = jump.partition(":")
+    return f"ssh -o BatchMode=yes {f'-p {port} ' if port else ''}-W %h:%p {host}" if jump else ""
+
+
+def _link(target: Target) -> socket.socket | paramiko.ProxyCommand:
+    """Return a connection to a machine's SSH server. Raises OSError, SSHException."""
+    if not target.jump:
+        return socket.create_connection((target.address, _PORT), timeout=_TCP_S)
+    command = jump_command(target.jump).replace("%h", target.address).replace("%p", str(_PORT))
+    return paramiko.ProxyCommand(command)
 
 
 def _words(error: Exception) -> str:

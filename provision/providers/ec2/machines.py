@@ -34,11 +34,12 @@ _VISIBLE_S = 60.0
 
 @dataclass
 class Machines:
-    """Reads and changes machines. `ssh_address`: auto, public or private."""
+    """Reads and changes machines. `ssh_address`: auto, public or private; `jump_host`: to reach them by."""
 
     clients: Clients
     kinds: Kinds
     ssh_address: str = "auto"
+    jump_host: str = ""
 
     def of(self, region: str, wanted: Mapping[str, str]) -> list[Machine]:
         """Return the machines of a region that have these tags."""
@@ -127,6 +128,8 @@ class Machines:
         labels["instance_type"] = kind.name
         if raw.get("InstanceLifecycle"):
             labels["market"] = raw["InstanceLifecycle"]
+        if self.jump_host:
+            labels["jump_host"] = self.jump_host
         if owner:
             labels |= {"cluster": found[tags.CLUSTER], "cluster_id": found[tags.CLUSTER_ID]}
         state, device = STATES[raw["State"]["Name"]], _data_device(raw, kind)

@@ -45,7 +45,12 @@ class Ec2Provider(base.Provider):
         self._ledger = Ledger(states_folder(project_root(spec.path.parent)) / spec.name)
         self._clients = Clients(str(block.get("profile", "")))
         self._kinds = Kinds(self._clients)
-        self._machines = Machines(self._clients, self._kinds, str(block.get("ssh_address", "auto")))
+        self._machines = Machines(
+            self._clients,
+            self._kinds,
+            ssh_address=str(block.get("ssh_address", "auto")),
+            jump_host=str(block.get("jump_host", "")),
+        )
         self._images = Images(self._clients, self._ledger)
         self._networks = Networks(self._clients, spec)
         self._market = Market(self._clients)

@@ -181,3 +181,14 @@ def test_two_clusters_of_one_name_do_not_meet(cloud: Cloud, monkeypatch: pytest.
     monkeypatch.setenv("MUSTER_STATE", str(cloud.folder / "state"))
     cloud.cluster(2).destroy()
     assert cloud.emulator.left_over() == []
+
+
+def test_a_jump_host_is_in_the_ssh_config(cloud: Cloud) -> None:
+    keys: dict[str, Any] = {"ec2": {"ssh_address": "private", "jump_host": "ada@gate.example"}}
+    cloud.cluster(1, **keys).ensure()
+    written = (cloud.folder / "state" / "retina" / "ssh_config").read_text()
+    assert (
+        "ProxyCommand ssh -o BatchMode=yes -W %h:%p ada@gate.example" in written
+        and "HostName 172.31." in written
+    )
+    cloud.cluster(1, **keys).destroy()
