@@ -1,44 +1,44 @@
-"""Prices for when a provider's price list cannot be asked: a table with its date."""
+"""List prices that lie in a dated table, for when a provider's own price list cannot be asked."""
 
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from provision.model import Price
 
-DATED = date(2026, 11, 1)
-"""When the tables were written down."""
-
-LISTED: dict[str, dict[str, float]] = {
-    # Linux, on demand, us-east-1, dollars an hour; other regions cost up to a third more.
-    "ec2": {
-        "t3.small": 0.0208,
-        "t3.medium": 0.0416,
-        "t3.large": 0.0832,
-        "c7i.large": 0.0893,
-        "c7i.xlarge": 0.1785,
-        "m7i.large": 0.1008,
-        "m7i.xlarge": 0.2016,
-        "m7i.2xlarge": 0.4032,
-        "r7i.large": 0.1323,
-        "r7i.xlarge": 0.2646,
-        "g4dn.xlarge": 0.526,
-        "g5.xlarge": 1.006,
-        "g5.2xlarge": 1.212,
-        "g6.xlarge": 0.8048,
-    },
-}
+TABLE = Path(__file__).with_name("data") / "prices.yml"
+_MONTH_DAYS = 30.44
 
 
-def listed(provider: str, kind: str) -> Price | None:
-    """Return the table's price of one machine; None when it is not in there.
+def listed(provider: str, kind: str, *, today: date | None = None) -> Price | None:
+    """Return the table's price, its date and age in `source`; None when the table does not have it.
 
     Args:
-        provider: name of the provider.
-        kind: instance type or flavor.
+        provider: the provider's name.
+        kind: an instance type or flavor; on EC2 `gp3` is one GB of disk.
+        today: from when the age is counted.
     """
-    hourly = LISTED.get(provider, {}).get(kind)
+    known = _table().get(provider, {})
+    hourly = known.get("hourly", {}).get(kind)
     if hourly is None:
         return None
-    age = (date.today() - DATED).days
-    return Price(hourly=hourly, source=f"table of {DATED.isoformat()}, {age} days old")
+    source = f"list price of {known['date']:%Y-%m}, {_age(known['date'], today)}"
+    return Price(hourly=float(hourly), source=source)
+
+
+def _age(then: date, today: date | None) -> str:
+    days = max(0, ((today or date.today()) - then).days)
+    if days < 2 * _MONTH_DAYS:
+        return f"{days} days old"
+    return f"{days / _MONTH_DAYS:.0f} months old"
+
+
+@cache
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    return table

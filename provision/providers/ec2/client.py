@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -53,6 +54,7 @@ class Clients:
         """Return the client of a region. Raises NotReady."""
         if region not in self._made:
             with spoken():
+                self._require(region)
                 self._made[region] = self._session.client("ec2", region_name=region, config=self._settings)
         return self._made[region]
 
@@ -67,11 +69,24 @@ class Clients:
     def identify(self, region: str) -> None:
         """Find out whether AWS knows these credentials. Raises NotReady, ProviderError."""
         with spoken():
+            self._require(region)
             self._session.client("sts", region_name=region, config=self._settings).get_caller_identity()
 
     def pricing(self) -> PricingClient:
         """Return a client of the price list that gives up soon: there is a table to fall back on."""
         return self._session.client("pricing", region_name=PRICING_REGION, config=_ONCE)
+
+    def _require(self, region: str) -> None:
+        """Raise NotReady when there is no such region, as far as this version of boto3 knows."""
+        partitions = self._session.get_available_partitions()
+        known = [name for part in partitions for name in self._session.get_available_regions("ec2", part)]
+        if region not in known:
+            close = difflib.get_close_matches(region, known, n=1)
+            raise NotReady(
+                where="ec2.region",
+                what=f"there is no region {region!r}",
+                remedy=f"Did you mean {close[0]}?" if close else "Name one such as eu-central-1",
+            )
 
     @cached_property
     def _session(self) -> boto3.Session:

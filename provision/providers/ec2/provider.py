@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+from provision import prices
 from provision.deadlines import deadlines
 from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.model import (
@@ -145,6 +146,12 @@ class Ec2Provider(base.Provider):
     def price(self, group: NodeGroup) -> Price | None:
         """Return what a machine of the group costs: on the spot market, by AWS's list, or by the table."""
         return self._market.price(self._region(group), group)
+
+    def price_stopped(self, group: NodeGroup) -> Price | None:
+        """Return what a stopped machine still costs: its disks."""
+        disk = prices.listed(self.name, "gp3")
+        size = int(group.options.get("root_disk_gb", requests.ROOT_DISK_GB)) + group.data_disk_gb
+        return Price(disk.hourly * size, disk.source) if disk else None
 
     def allow(self, cluster: ClusterIdentity, sources: Sequence[str] = ()) -> base.Texts:
         """Let addresses (by default this computer's) log in; return those that could not before."""

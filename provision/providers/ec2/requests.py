@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from provision.config_ec2 import Ec2Model
 from provision.errors import MusterError, OutcomeUnknown
 from provision.model import CreateRequest, NodeGroup
 from provision.providers.ec2 import tags
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 DATA_DISK = "/dev/sdf"
 """How the data disk is called in the order; the machine sees it under another name."""
 
+ROOT_DISK_GB = Ec2Model().root_disk_gb
 CAPACITY = frozenset(
     {
         "InsufficientCapacity",
@@ -62,7 +64,7 @@ def alternatives(
     """
     spot = bool(group.options.get("spot"))
     markets = [spot, False] if spot and group.options.get("on_demand") else [spot]
-    smallest = int(group.options.get("root_disk_gb", 20))
+    smallest = int(group.options.get("root_disk_gb", ROOT_DISK_GB))
     return tuple(
         Alternative(
             instance_type=kind.name,

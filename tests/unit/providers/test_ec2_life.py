@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from provision.errors import NotReady, OutcomeUnknown
 from provision.model import NodeState, Price
-from tests.unit.providers.ec2_cloud import IDENTITY, Cloud, names, order
+from tests.emulators.ec2.harness import ROOT
+from tests.unit.providers.ec2_cloud import IDENTITY, Cloud, check, names, order
 
 
 def test_the_last_machine_takes_everything_with_it(cloud: Cloud) -> None:
@@ -132,7 +135,7 @@ def test_prices(cloud: Cloud) -> None:
     cloud.emulator.set(spot_prices={"t3.small": 0.0071})
     groups = {
         "worker": {"instance_type": "t3.small", "spot": True},
-        "odd": {"count": 0, "instance_type": "t3.nano"},
+        "odd": {"count": 0, "instance_type": "u-24tb1.metal"},
     }
     provider = cloud.provider(groups=groups)
     spot, listed = (
@@ -140,7 +143,7 @@ def test_prices(cloud: Cloud) -> None:
         provider.price(provider.spec.group("master")),
     )
     assert isinstance(spot, Price) and spot.hourly == 0.0071 and "spot market" in spot.source
-    assert isinstance(listed, Price) and listed.hourly == 0.0416 and "days old" in listed.source
+    assert isinstance(listed, Price) and listed.hourly == 0.0416 and "old" in listed.source
     assert provider.price(provider.spec.group("odd")) is None
 
 
@@ -166,3 +169,24 @@ def test_nothing_secret_is_noted(cloud: Cloud) -> None:
     provider.create(order(provider, user_data="#cloud-config\n# top-secret\n"))
     noted = "".join(path.read_text() for path in (cloud.folder / "state").rglob("*ec2*") if path.is_file())
     assert "t3.small" in noted and "top-secret" not in noted and cloud.emulator.access_key not in noted
+
+
+def test_the_policy_permits_what_is_called_and_nothing_else(cloud: Cloud) -> None:
+    page = (ROOT / "docs" / "ec2.md").read_text(encoding="utf-8")
+    policy = json.loads(page.split("```json")[1].split("```")[0])
+    permitted = {action for statement in policy["Statement"] for action in statement["Action"]}
+    groups = {"worker": {"instance_type": "t3.small", "spot": True, "max_price": 1.0}}
+    provider = cloud.provider(groups=groups)
+    check(provider)
+    made = provider.create(order(provider))
+    provider.label(IDENTITY, {made[0].provider_id: {"a": "b"}})
+    provider.price(provider.spec.group("master"))
+    master = provider.create(order(provider, "master", 1, token="1" * 32))
+    provider.stop(IDENTITY, master)
+    provider.start(IDENTITY, master)
+    provider.delete(IDENTITY, [*made, *master])
+    called = set(cloud.emulator.books()["calls"]) - {"GetCallerIdentity", ""}
+    assert {f"ec2:{action}" for action in called} == permitted - {
+        "sts:GetCallerIdentity",
+        "pricing:GetProducts",
+    }

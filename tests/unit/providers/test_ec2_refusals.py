@@ -33,6 +33,7 @@ def test_a_good_config_is_ready_and_nothing_is_made(cloud: Cloud) -> None:
         ({"ec2": {"vpc": "vpc-0123456789abcdef0"}}, r"vpc-0123456789abcdef0 has no subnet"),
         (worker(spot=True, max_price=0.01), r"max_price: 0\.01 is below the market: t3\.small in eu-west-1a costs 0\.03"),
         ({"groups": {"gpu": {"count": 1, "instance_type": "t3.large"}}}, r"t3\.large has no GPU.*g5\.xlarge"),
+        ({"ec2": {"region": "eu-wst-1"}}, r"there is no region 'eu-wst-1'\. Did you mean eu-west-1"),
         ({"ec2": {"profile": "nobody"}}, r"nobody.*aws configure"),
     ],
 )  # fmt: skip
