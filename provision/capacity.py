@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from provision.config_base import minutes
 from provision.errors import MusterError, NoCapacity
@@ -124,8 +124,10 @@ class Patience:
     def _price(self, machine: Machine) -> float:
         for group in self.spec.groups:
             if group.name == machine.group:
+                kind = machine.labels.get("instance_type")  # which of the group's list it has become
+                own = replace(group, options={**group.options, "instance_type": [kind]}) if kind else group
                 try:
-                    found = self.provider(group.provider).price(group)
+                    found = self.provider(group.provider).price(own)
                 except MusterError:  # a bill that cannot be told must not end the waiting
                     return 0.0
                 return found.hourly if found else 0.0

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from provision import prices
+from provision.capacity import names_of
 from provision.deadlines import deadlines
 from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.model import (
@@ -84,7 +85,7 @@ class Ec2Provider(base.Provider):
             self._ledger.settle(request.token, order)
             return there
         refused: list[tuple[Alternative, requests.Refused]] = []
-        where = _names(request.names)
+        where = names_of(request.names)
         client = self._clients.ec2(order.region)
         for index in range(order.index, len(order.alternatives)):
             order = self._ledger.begin(request.token, order, index)
@@ -255,7 +256,3 @@ def _alive(machines: Iterable[Machine]) -> base.Machines:
 
 def _ids(machines: Iterable[Machine]) -> base.Texts:
     return [machine.provider_id for machine in machines]
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) < 4 else f"{names[0]} … {names[-1]}"
