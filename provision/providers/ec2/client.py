@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -23,11 +23,13 @@ from botocore.exceptions import (
 from botocore.session import Session
 
 from provision.errors import MusterError, NotReady, ProviderError
+from provision.wait import until
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_pricing import PricingClient
 
+T = TypeVar("T")
 NAME = "ec2"
 PAGE = "docs/ec2.md"
 PRICING_REGION = "us-east-1"
@@ -36,6 +38,9 @@ _ATTEMPTS = 6
 _ONCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
 
 _BROKEN = (ConnectionError, HTTPClientError)
+_NOT_YET = frozenset({"InvalidGroup.NotFound", "InvalidInstanceID.NotFound", "InvalidKeyPair.NotFound"})
+_VISIBLE_S = 60.0
+"""Seconds until AWS knows everywhere what it has just made."""
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed"})
 _STRANGER = frozenset(
     {"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
@@ -129,6 +134,21 @@ def unanswered(error: BotoCoreError | ClientError) -> bool:
         answer = error.response.get("ResponseMetadata", {})
         return int(answer.get("HTTPStatusCode", 0)) >= 500 or int(answer.get("RetryAttempts", 0)) > 0
     return isinstance(error, _BROKEN)
+
+
+def once_visible(call: Callable[[], T]) -> T:
+    """Make a call; what AWS does not know it does not know yet, for a while. Raises as boto3 does."""
+
+    def attempt() -> tuple[T] | None:
+        try:
+            return (call(),)
+        except ClientError as error:
+            if code_of(error) not in _NOT_YET:
+                raise
+            return None
+
+    made = until(attempt, deadline_s=_VISIBLE_S, interval_s=0.5, growth=1.5, longest_s=5)
+    return made[0] if made else call()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -11,7 +12,7 @@ from botocore.exceptions import ClientError
 from provision.errors import ProviderError
 from provision.model import Machine, NodeState
 from provision.providers.ec2 import tags
-from provision.providers.ec2.client import NAME, Clients, code_of, message_of, spoken
+from provision.providers.ec2.client import NAME, Clients, code_of, message_of, once_visible, spoken
 from provision.providers.ec2.kinds import Kind, Kinds
 from provision.providers.ec2.requests import DATA_DISK
 from provision.wait import until
@@ -29,7 +30,6 @@ STATES = {
 }
 _BATCH = 200
 """Machines per call of those that take a list."""
-_VISIBLE_S = 60.0
 
 
 @dataclass
@@ -70,9 +70,7 @@ class Machines:
             client = self.clients.ec2(region)
             with spoken(", ".join(own)):
                 for batch in _batches(own):
-                    _when_visible(
-                        lambda client=client, batch=batch: client.terminate_instances(InstanceIds=batch)
-                    )
+                    once_visible(partial(client.terminate_instances, InstanceIds=batch))
                 self._await(client, own, within, {"terminated"}, deadline_s, "not all are deleted")
 
     def start(self, ids: Iterable[str], within: Mapping[str, str], deadline_s: float) -> None:
@@ -196,22 +194,6 @@ def _by_region(ids: Iterable[str]) -> dict[str, list[str]]:
 
 def _batches(ids: Sequence[str]) -> list[Sequence[str]]:
     return [ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH)]
-
-
-def _when_visible(call: Any) -> None:  # noqa: ANN401
-    """Do it; an id that is not known is one that is not known yet, for a while."""
-
-    def attempt() -> bool:
-        try:
-            call()
-        except ClientError as error:
-            if code_of(error) != "InvalidInstanceID.NotFound":
-                raise
-            return False
-        return True
-
-    if not until(attempt, deadline_s=_VISIBLE_S, interval_s=0.5, growth=1.5, longest_s=5):
-        call()
 
 
 def _data_device(raw: Mapping[str, Any], kind: Kind) -> str:

@@ -14,7 +14,7 @@ from provision.config_ec2 import ADDRESS_SERVICE
 from provision.errors import NotReady, ProviderError
 from provision.model import ClusterIdentity, ClusterSpec, NodeGroup
 from provision.providers.ec2 import tags
-from provision.providers.ec2.client import NAME, Clients, code_of, spoken
+from provision.providers.ec2.client import NAME, Clients, code_of, once_visible, spoken
 from provision.wait import until
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _ssh_from(source: str) -> dict[str, Any]:
 def _permit(client: EC2Client, group: str, rule: Any) -> bool:  # noqa: ANN401  (AWS's own structure)
     """Add a rule; return False when it was there."""
     try:
-        client.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+        once_visible(lambda: client.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule]))
     except ClientError as error:
         if code_of(error) != "InvalidPermission.Duplicate":
             raise

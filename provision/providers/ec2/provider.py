@@ -63,6 +63,7 @@ class Ec2Provider(base.Provider):
         wanted = [group for group, _ in plan.create if group.provider == self.name]
         for region in {self._region(group) for group in wanted}:
             self._clients.identify(region)
+        self._require_one_vpc()
         for group in wanted:
             self._alternatives(group, recipe="")
             self._check_price(group)
@@ -177,6 +178,21 @@ class Ec2Provider(base.Provider):
         kinds = self._kinds.require(region, group)
         images = {kind.name: self._images.choose(region, group, kind, recipe) for kind in kinds}
         return requests.alternatives(group, kinds, self._networks.place(region, group), images)
+
+    def _require_one_vpc(self) -> None:
+        """Raise NotReady when groups of a region could not reach each other."""
+        found: dict[str, dict[str, str]] = {}
+        for group in self.spec.groups:
+            if group.provider == self.name:
+                region = self._region(group)
+                found.setdefault(region, {})[self._networks.place(region, group).vpc] = group.name
+        for region, vpcs in found.items():
+            if len(vpcs) > 1:
+                raise NotReady(
+                    where="ec2.subnet",
+                    what=f"the groups {' and '.join(vpcs.values())} are in different VPCs of {region}",
+                    remedy="Name subnets of one VPC",
+                )
 
     def _check_price(self, group: NodeGroup) -> None:
         """Raise NotReady when no type of a spot group can be had for its maximum price."""

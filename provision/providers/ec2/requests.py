@@ -12,7 +12,14 @@ from provision.config_ec2 import Ec2Model
 from provision.errors import MusterError, OutcomeUnknown
 from provision.model import CreateRequest, NodeGroup
 from provision.providers.ec2 import tags
-from provision.providers.ec2.client import NAME, code_of, message_of, translated, unanswered
+from provision.providers.ec2.client import (
+    NAME,
+    code_of,
+    message_of,
+    once_visible,
+    translated,
+    unanswered,
+)
 from provision.providers.ec2.images import Image
 from provision.providers.ec2.kinds import Kind
 from provision.providers.ec2.ledger import Alternative, Order
@@ -141,6 +148,7 @@ def parameters(order: Order, token: str) -> dict[str, Any]:
         ]
     if chosen.spot:
         market = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+        told["InstanceInitiatedShutdownBehavior"] = "terminate"  # it could not be started again
         told["InstanceMarketOptions"] = {
             "MarketType": "spot",
             "SpotOptions": market | ({"MaxPrice": f"{max_price:.6g}"} if max_price else {}),
@@ -157,7 +165,8 @@ def run(client: EC2Client, order: Order, token: str, user_data: str, where: str)
         MusterError: nothing was made, and the next alternative would fare no better.
     """
     try:
-        answer = client.run_instances(**parameters(order, token), UserData=user_data)
+        told = parameters(order, token)
+        answer = once_visible(lambda: client.run_instances(**told, UserData=user_data))
     except ClientError as error:
         code = code_of(error)
         if code in CAPACITY | QUOTA:

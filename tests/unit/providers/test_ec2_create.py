@@ -132,6 +132,13 @@ def test_a_new_machine_that_no_list_shows_yet_is_waited_for(cloud: Cloud) -> Non
     assert names(provider.list(IDENTITY)) == WORKERS
 
 
+def test_a_new_group_or_key_that_aws_does_not_know_everywhere_yet(cloud: Cloud) -> None:
+    cloud.emulator.fault("AuthorizeSecurityGroupIngress", "error", code="InvalidGroup.NotFound")
+    cloud.emulator.fault("RunInstances", "error", code="InvalidKeyPair.NotFound")
+    provider = cloud.provider()
+    assert names(provider.create(order(provider))) == WORKERS
+
+
 def test_the_address_is_withheld_until_the_disk_is_known(cloud: Cloud) -> None:
     cloud.emulator.set(pending_s=60)
     provider = cloud.provider()
@@ -184,6 +191,7 @@ def test_spot_with_its_price(cloud: Cloud) -> None:
     provider.create(order(provider, "master", 1, token="1" * 32, names=("retina-master",)))
     orders = cloud.emulator.books()["orders"]
     assert [one["market"] for one in orders] == ["spot", "on-demand"]
+    assert {one["shutdown"] for one in cloud.emulator.alive() if one["market"] == "spot"} == {"terminate"}
     with pytest.raises(ProviderError, match="cannot be stopped, only deleted"):
         provider.stop(IDENTITY, made)
 

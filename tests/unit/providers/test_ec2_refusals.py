@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import boto3
 import pytest
 
 from provision.errors import MusterError, NotReady, ProviderError
@@ -42,6 +43,15 @@ def test_refused(cloud: Cloud, keys: dict[str, Any], message: str) -> None:
         check(cloud.provider(**keys))
     assert "\n" not in str(caught.value)
     assert cloud.emulator.left_over() == []
+
+
+def test_groups_that_could_not_reach_each_other(cloud: Cloud) -> None:
+    client = boto3.client("ec2")
+    vpc = client.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = client.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    with pytest.raises(NotReady, match="master and worker are in different VPCs"):
+        check(cloud.provider(**worker(subnet=subnet)))
+    check(cloud.provider(ec2={"subnet": subnet}))
 
 
 def test_no_default_vpc(cloud: Cloud) -> None:
