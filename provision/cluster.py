@@ -6,7 +6,7 @@ was begun.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,6 +166,11 @@ class Cluster:
             self.state.remove()
             return outcome
 
+    def allow(self, sources: Sequence[str] = ()) -> list[str]:
+        """Let addresses (by default this computer's) reach SSH; return those that could not before."""
+        names = sorted({group.provider for group in self.spec.groups})
+        return [new for name in names for new in self._provider(name).allow(self.identity, sources)]
+
     def lock(self) -> None:
         """Take the lease for the rest of this command, so that no other one changes the cluster meanwhile."""
         self.identity  # noqa: B018  (raises when there is no cluster)
@@ -235,7 +240,9 @@ class Cluster:
             recipe,
         )  # it makes clusters of its own to bake in: a circle only at import time
 
-        return images.ensure(recipe.node_recipe(spec, group), self._reporter)
+        wanted = recipe.node_recipe(spec, group)
+        # Elsewhere an image with the recipe's key is used where there is one, else a base image.
+        return images.ensure(wanted, self._reporter) if group.provider == "local" else wanted.key
 
     def _record(self) -> None:
         if isinstance(self._reporter, ConsoleReporter):

@@ -19,7 +19,17 @@ from provision.model import ClusterSpec, DatasetSpec, NodeGroup, ObjectStoreSpec
 from provision.project import project_root
 
 SIZE_VARIABLE = "NUM_NODES"
-CLOUD_KEYS = {"instance_type", "flavor", "datacenter", "region", "subnet", "image", "spot", "max_price"}
+CLOUD_KEYS = {
+    "instance_type",
+    "flavor",
+    "datacenter",
+    "region",
+    "subnet",
+    "image",
+    "spot",
+    "on_demand",
+    "max_price",
+}
 """Keys of a group that only its provider reads; they win over the provider's block."""
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from provision.config_base import Alternatives, Model
+import re
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from provision.config_base import Alternatives, Model, wrong
+
+SSH_ADDRESSES = ("auto", "public", "private")
+"""`auto`: the public address of machines that have one, else the private one."""
+
+ADDRESS_SERVICE = "https://checkip.amazonaws.com"
+"""Answers with the address that a request came from; Amazon's own, so nobody else learns of the cluster."""
 
 
 class Ec2Model(Model):
@@ -12,4 +23,39 @@ class Ec2Model(Model):
     profile: str = ""
     vpc: str = ""
     subnet: Alternatives = []
+    ssh_address: str = "auto"
+    jump_host: str = ""
+    instance_profile: str = ""
+    image_owner: str = ""
+    root_disk_gb: Annotated[int, Field(ge=8, le=16384)] = 20
+    address_service: str = ADDRESS_SERVICE
     tags: dict[str, str] = {}
+
+    @field_validator("ssh_address")
+    @classmethod
+    def _ssh_address(cls, value: str) -> str:
+        if value not in SSH_ADDRESSES:
+            raise wrong(f"unknown kind of address {value!r}", f"Known: {', '.join(SSH_ADDRESSES)}")
+        return value
+
+    @field_validator("jump_host")
+    @classmethod
+    def _jump_host(cls, value: str) -> str:
+        if value and not re.fullmatch(r"([a-z_][a-z0-9_-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?", value):
+            raise wrong(f"{value!r} is no host to log in on", "Write it as in `ssh -J`: user@host or host")
+        return value
+
+    @field_validator("address_service")
+    @classmethod
+    def _address_service(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^\s]+", value):
+            raise wrong(f"{value!r} is no URL", "Write it like https://checkip.amazonaws.com")
+        return value
+
+    @field_validator("tags")
+    @classmethod
+    def _tags(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if name.startswith(("muster:", "aws:")) or name == "Name":
+                raise wrong(f"the tag {name!r} is reserved", "Choose another name")
+        return value

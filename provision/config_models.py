@@ -99,6 +99,7 @@ class GroupModel(Model):
     subnet: Alternatives = []
     image: str = ""
     spot: bool = False
+    on_demand: bool = False
     max_price: Annotated[float, Field(gt=0)] | None = None
 
     @field_validator("provider")

@@ -14,7 +14,7 @@ from provision.firstboot import render
 from provision.journal import View
 from provision.model import Machine
 from provision.project import LOGIN_USER, control_path
-from provision.state import STORE_HOST, State, Target
+from provision.state import STORE_HOST, State, Target, target_of
 
 JOB_USER = "hadoop"
 
@@ -64,9 +64,8 @@ class Connector:
         """
         own = view.pins.get(machine.provider_id)
         if own is not None:
-            target = Target(machine.name, machine.ssh_address, own)
             self.trust.check(
-                target,
+                target_of(machine, own),
                 self.state.key_file,
                 deadline_s=deadline_s,
                 unfinished=bootstrap is not None,
@@ -83,7 +82,7 @@ class Connector:
         def pinned(key: str) -> None:
             self.state.journal.pin(machine.provider_id, key)
 
-        target = Target(machine.name, machine.ssh_address, bootstrap)
+        target = target_of(machine, bootstrap)
         self.trust.adopt(target, self.state.key_file, deadline_s=deadline_s, pinned=pinned, stop=self.guard)
 
     def reach_store(self, target: Target, *, deadline_s: float) -> None:
@@ -102,6 +101,7 @@ def write_ssh_files(state: State, cluster_id: str) -> None:
         {
             "name": target.name,
             "address": target.address,
+            "jump": trust.jump_command(target.jump),
             "user": LOGIN_USER if target.name == STORE_HOST else JOB_USER,
         }
         for target in targets.values()

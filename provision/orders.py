@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 
 from provision import firstboot
 from provision.deadlines import deadlines
-from provision.errors import NotReady, OutcomeUnknown, ProviderError
+from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.journal import Intent, View
 from provision.model import (
     ClusterIdentity,
@@ -64,7 +64,12 @@ class Orders:
                 self.state.journal.close(intent.token)
 
     def create(self, group: NodeGroup, names: Sequence[str], *, image: str, login_key: str) -> list[Machine]:
-        """Order machines of one group. Raises ProviderError; the order is then still open in the journal."""
+        """Order machines of one group.
+
+        Raises:
+            NoCapacity: there is no room; nothing was made and nothing is open.
+            ProviderError: the order is still open in the journal.
+        """
         bootstrap = firstboot.new_bootstrap_key()
         request = CreateRequest(
             cluster=self.identity,
@@ -86,7 +91,11 @@ class Orders:
             names=request.names,
             request=_to_text(request, bootstrap.public),
         )
-        return self._carry_out(request)
+        try:
+            return self._carry_out(request)
+        except NoCapacity:
+            self.state.journal.close(request.token)
+            raise
 
     def start(self, machines: Iterable[Machine]) -> None:
         """Start stopped machines. Raises ProviderError."""

@@ -22,11 +22,15 @@ _GONE = ".gone-"
 
 @dataclass(frozen=True)
 class Target:
-    """A machine to reach by SSH. `host_key`: `TYPE BASE64`, the only one that is accepted."""
+    """A machine to reach by SSH.
+
+    `host_key`: `TYPE BASE64`, the only one that is accepted; `jump`: the host to go by (`ssh -J`; '' = none).
+    """
 
     name: str
     address: str
     host_key: str
+    jump: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Snapshot:
     store: Store | None = None
     complete: bool = False
     """True when the last create or change ended well: every machine was there and reachable."""
+
+
+def target_of(machine: Machine, host_key: str) -> Target:
+    """Return how to reach a machine that shows this host key."""
+    return Target(machine.name, machine.ssh_address, host_key, machine.labels.get("jump_host", ""))
 
 
 class State:
@@ -164,7 +173,7 @@ class State:
         """Return the machines whose own host key is pinned, by name; the store's is `object-store`."""
         snapshot, pins = self.load(), self.journal.read().pins
         found = {
-            machine.name: Target(machine.name, machine.ssh_address, pins[machine.provider_id])
+            machine.name: target_of(machine, pins[machine.provider_id])
             for machine in snapshot.machines
             if machine.provider_id in pins and machine.ssh_address
         }

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import paramiko
@@ -31,6 +32,11 @@ _FORGET_BOOTSTRAP = (
     "sudo rm -f /etc/ssh/ssh_host_ecdsa_key /etc/ssh/ssh_host_ecdsa_key.pub "
     "/etc/ssh/sshd_config.d/11-muster-bootstrap.conf && sudo systemctl reload ssh.service"
 )
+_NAME = (
+    "sudo sh -c 'echo {name} > /etc/hostname && hostname {name} && "
+    '{{ grep -qw {name} /etc/hosts || echo "127.0.1.1 {name}" >> /etc/hosts; }}\''
+)
+"""Where all machines of a call get the same user-data, only their names' order tells them apart."""
 _ED25519 = re.compile(r"(ssh-ed25519) ([A-Za-z0-9+/]{68})")
 _PORT = 22
 _TCP_S = 1.0
@@ -119,7 +125,7 @@ def adopt(
     pinned: Callable[[str], None],
     stop: Callable[[], None] = lambda: None,
 ) -> str:
-    """Reach a new machine with its bootstrap key, pin its own key, remove the bootstrap key.
+    """Reach a new machine with its bootstrap key, name it, pin its own key, remove the bootstrap key.
 
     `pinned` is called with the own key, `ssh-ed25519 BASE64`, and must have recorded it when it returns; only
     then is the bootstrap key removed. Returns the own key.
@@ -130,12 +136,13 @@ def adopt(
     end = time.monotonic() + deadline_s
     transport = connect(target, key_file, deadline_s=deadline_s, stop=stop)
     try:
-        status, output, errors = _execute(transport, target.name, f"cat {_OWN_KEY}")
+        take_name = _NAME.format(name=shlex.quote(target.name))
+        status, output, errors = _execute(transport, target.name, f"cat {_OWN_KEY} && {take_name}")
         match = _ED25519.match(output)
         if status or not match:
             raise CommandFailed(
                 where=target.name,
-                what=f"its own host key cannot be read: {errors.strip()[-200:]}",
+                what=f"its own host key cannot be read, or its name not be set: {errors.strip()[-200:]}",
                 remedy="Look at cloud-init's log on the machine's console",
                 status=status,
             )
@@ -144,8 +151,7 @@ def adopt(
         forget_bootstrap(transport, target.name)
     finally:
         transport.close()
-    own_target = Target(target.name, target.address, own)
-    check(own_target, key_file, deadline_s=max(5.0, end - time.monotonic()), stop=stop)
+    check(replace(target, host_key=own), key_file, deadline_s=max(5.0, end - time.monotonic()), stop=stop)
     return own
 
 
@@ -234,7 +240,7 @@ def _execute(transport: paramiko.Transport, name: str, command: str) -> tuple[in
 
 def _open(target: Target, key: paramiko.Ed25519Key, user: str) -> paramiko.Transport:
     """Connect once. Raises OSError, EOFError, SSHException, HostKeyMismatch."""
-    link = socket.create_connection((target.address, _PORT), timeout=_TCP_S)
+    link = _link(target)
     try:
         transport = paramiko.Transport(link)
     except BaseException:
@@ -258,6 +264,20 @@ def _open(target: Target, key: paramiko.Ed25519Key, user: str) -> paramiko.Trans
     except BaseException:
         transport.close()
         raise
+
+
+def jump_command(jump: str) -> str:
+    """Return ssh_config's ProxyCommand for a host to go by; the user's own settings and keys count for it."""
+    host, _, port = jump.partition(":")
+    return f"ssh -o BatchMode=yes {f'-p {port} ' if port else ''}-W %h:%p {host}" if jump else ""
+
+
+def _link(target: Target) -> socket.socket | paramiko.ProxyCommand:
+    """Return a connection to a machine's SSH server. Raises OSError, SSHException."""
+    if not target.jump:
+        return socket.create_connection((target.address, _PORT), timeout=_TCP_S)
+    command = jump_command(target.jump).replace("%h", target.address).replace("%p", str(_PORT))
+    return paramiko.ProxyCommand(command)
 
 
 def _words(error: Exception) -> str:

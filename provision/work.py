@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from provision import firstboot
+from provision.capacity import Patience, names_of, patience_of
 from provision.connect import Connector, Trust, close_shared_connections, raise_first, write_ssh_files
 from provision.deadlines import deadlines
 from provision.errors import MusterError, TimedOut
@@ -58,9 +60,19 @@ class Work:
                     close_shared_connections(self.orders.identity.id)
             with self.reporter.phase("create"):
                 self.orders.start(plan.start)
+                patience = Patience(
+                    self.spec,
+                    patience_of(self.spec),
+                    self.reporter,
+                    self.guard,
+                    self.orders.machines,
+                    self.orders.provider,
+                )
                 for group, names in plan.create:
-                    made = self.orders.create(group, names, image=images[group.name], login_key=login_key)
-                    self._reach(pool, made)
+                    order = partial(
+                        self.orders.create, group, names, image=images[group.name], login_key=login_key
+                    )
+                    self._reach(pool, patience.insist(order, names_of(names)))
             with self.reporter.phase("connect", "waiting for SSH"):
                 machines = self._all_addressed(pool)
                 errors = _errors(self._reaching)

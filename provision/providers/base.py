@@ -9,6 +9,7 @@ from typing import ClassVar
 from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, Plan, Price
 
 Machines = list[Machine]  # inside the class, `list` is the verb
+Texts = list[str]
 
 
 class Provider(ABC):
@@ -58,3 +59,15 @@ class Provider(ABC):
     @abstractmethod
     def price(self, group: NodeGroup) -> Price | None:
         """Return what a machine of the group costs; None when nobody is paid for it."""
+
+    def allow(self, cluster: ClusterIdentity, sources: Sequence[str] = ()) -> Texts:  # noqa: ARG002
+        """Let addresses reach SSH of a cluster's machines.
+
+        Args:
+            cluster: whose machines.
+            sources: addresses or networks; none = this computer, as the internet sees it.
+
+        Returns:
+            those that could not before; providers without a firewall of their own have nothing to do.
+        """
+        return []

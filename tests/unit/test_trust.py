@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +49,18 @@ class Server(paramiko.ServerInterface):
 
 
 HOST_KEYS: dict[str, str] = {}
+RELAY = f"""#!{sys.executable}
+import os, pathlib, socket, sys, threading
+pathlib.Path(__file__).with_name("told").write_text(" ".join(sys.argv[1:]))
+host, port = sys.argv[sys.argv.index("-W") + 1].split(":")
+link = socket.create_connection((host, int(port)))
+def up():
+    while data := os.read(0, 65536):
+        link.sendall(data)
+threading.Thread(target=up, daemon=True).start()
+while data := link.recv(65536):
+    os.write(1, data)
+"""
 
 
 @pytest.fixture
@@ -136,3 +150,19 @@ def test_run_on_all(server: Server, tmp_path: Path, key: Path) -> None:
     assert results["retina-worker-1"].status == 255
     assert "host key is not known" in results["retina-worker-1"].stderr
     assert server.logins == ["hadoop"]
+
+
+def test_a_jump_host_is_gone_by(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ssh` is the user's own, with the user's own settings for that host; here it is a relay that tells."""
+    relay = tmp_path / "bin" / "ssh"
+    relay.parent.mkdir()
+    relay.write_text(RELAY)
+    relay.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{relay.parent}:{os.environ['PATH']}")
+    key = tmp_path / "login"
+    firstboot.ensure_login_key(key, "")
+    target = Target("n1", "127.0.0.1", HOST_KEYS["ssh-ed25519"], "ada@gate.example:2222")
+    trust.check(target, key, deadline_s=10)
+    port = trust._PORT
+    told = (tmp_path / "bin" / "told").read_text()
+    assert told == f"-o BatchMode=yes -p 2222 -W 127.0.0.1:{port} ada@gate.example"

@@ -1,0 +1,1 @@
+"""The provider `ec2`: Amazon EC2 over boto3."""

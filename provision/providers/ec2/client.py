@@ -1,0 +1,215 @@
+"""Talking to AWS: clients with deadlines and retries, and what went wrong in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+from botocore.session import Session
+
+from provision.errors import MusterError, NotReady, ProviderError
+from provision.wait import until
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_pricing import PricingClient
+
+T = TypeVar("T")
+NAME = "ec2"
+PAGE = "docs/ec2.md"
+PRICING_REGION = "us-east-1"
+
+_ATTEMPTS = 6
+_ONCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
+
+_BROKEN = (ConnectionError, HTTPClientError)
+_NOT_YET = frozenset({"InvalidGroup.NotFound", "InvalidInstanceID.NotFound", "InvalidKeyPair.NotFound"})
+_VISIBLE_S = 60.0
+"""Seconds until AWS knows everywhere what it has just made."""
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed"})
+_STRANGER = frozenset(
+    {"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
+)
+_FORBIDDEN = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
+
+
+class Clients:
+    """One boto3 session; a client per region, made when first used. Safe to use from threads."""
+
+    def __init__(self, profile: str = "") -> None:
+        self._profile = profile
+        self._made: dict[str, EC2Client] = {}
+
+    def ec2(self, region: str) -> EC2Client:
+        """Return the client of a region. Raises NotReady."""
+        if region not in self._made:
+            with spoken():
+                self._require(region)
+                self._made[region] = self._session.client("ec2", region_name=region, config=self._settings)
+        return self._made[region]
+
+    def region(self) -> str:
+        """Return the region of the user's AWS settings. Raises NotReady when they name none."""
+        with spoken():
+            found = self._session.region_name
+        if not found:
+            raise _no_region()
+        return found
+
+    def identify(self, region: str) -> None:
+        """Find out whether AWS knows these credentials. Raises NotReady, ProviderError."""
+        with spoken():
+            self._require(region)
+            self._session.client("sts", region_name=region, config=self._settings).get_caller_identity()
+
+    def pricing(self) -> PricingClient:
+        """Return a client of the price list that gives up soon: there is a table to fall back on."""
+        return self._session.client("pricing", region_name=PRICING_REGION, config=_ONCE)
+
+    def _require(self, region: str) -> None:
+        """Raise NotReady when there is no such region, as far as this version of boto3 knows."""
+        partitions = self._session.get_available_partitions()
+        known = [name for part in partitions for name in self._session.get_available_regions("ec2", part)]
+        if region not in known:
+            close = difflib.get_close_matches(region, known, n=1)
+            raise NotReady(
+                where="ec2.region",
+                what=f"there is no region {region!r}",
+                remedy=f"Did you mean {close[0]}?" if close else "Name one such as eu-central-1",
+            )
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return boto3.Session(botocore_session=self._core, profile_name=self._profile or None)
+
+    @cached_property
+    def _core(self) -> Session:
+        return Session(profile=self._profile or None)
+
+    @property
+    def _settings(self) -> Config:
+        """Return time-outs and retries.
+
+        Standard mode: throttling, 5xx and broken connections are tried again after a random pause that
+        doubles, with the same bytes; a RunInstances among them has its ClientToken. The user's own
+        `max_attempts` wins.
+        """
+        attempts = self._core.get_config_variable("max_attempts") or _ATTEMPTS
+        retries: Any = {"mode": "standard", "total_max_attempts": int(attempts)}
+        return Config(connect_timeout=10, read_timeout=30, retries=retries)
+
+
+def code_of(error: ClientError) -> str:
+    """Return AWS's code of an error, such as `RequestLimitExceeded`."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def message_of(error: ClientError) -> str:
+    """Return AWS's own words, without the encoded message that only an administrator can read."""
+    text = str(error.response.get("Error", {}).get("Message", ""))
+    return text.partition("Encoded authorization failure message")[0].strip()
+
+
+def unanswered(error: BotoCoreError | ClientError) -> bool:
+    """Return True when AWS may have carried out the call all the same.
+
+    That is so, too, when it refused a repetition: the attempt before may have been carried out.
+    """
+    if isinstance(error, ClientError):
+        answer = error.response.get("ResponseMetadata", {})
+        return int(answer.get("HTTPStatusCode", 0)) >= 500 or int(answer.get("RetryAttempts", 0)) > 0
+    return isinstance(error, _BROKEN)
+
+
+def once_visible(call: Callable[[], T]) -> T:
+    """Make a call; what AWS does not know it does not know yet, for a while. Raises as boto3 does."""
+
+    def attempt() -> tuple[T] | None:
+        try:
+            return (call(),)
+        except ClientError as error:
+            if code_of(error) not in _NOT_YET:
+                raise
+            return None
+
+    made = until(attempt, deadline_s=_VISIBLE_S, interval_s=0.5, growth=1.5, longest_s=5)
+    return made[0] if made else call()
+
+
+@contextmanager
+def spoken(where: str = "") -> Iterator[None]:
+    """Turn boto3's errors into ours. `where`: what the call was about."""
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise translated(error, where) from error
+
+
+def translated(error: BotoCoreError | ClientError, where: str = "") -> MusterError:
+    """Return an error of boto3 as one line that names the remedy."""
+    if isinstance(error, ClientError):
+        return _refusal(error, where)
+    if isinstance(error, NoRegionError):
+        return _no_region()
+    if isinstance(error, ProfileNotFound):
+        return NotReady(
+            where=where or NAME, what=str(error), remedy="Correct ec2.profile or run aws configure"
+        )
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return NotReady(
+            where=where or NAME,
+            what="there are no AWS credentials",
+            remedy=f"Run aws configure, or name a profile under ec2.profile; see {PAGE}",
+        )
+    if isinstance(error, _BROKEN):
+        return ProviderError(
+            provider=NAME,
+            where=where or NAME,
+            what=f"AWS cannot be reached ({error})",
+            remedy="Check network and proxy, and the region's name; then run the same command again",
+        )
+    return NotReady(where=where or NAME, what=str(error), remedy=f"See {PAGE}")
+
+
+def _refusal(error: ClientError, where: str) -> MusterError:
+    code, message = code_of(error), message_of(error)
+    if code in _EXPIRED:
+        return NotReady(
+            where=where or NAME,
+            what=f"the AWS credentials have expired, or this computer's clock is wrong ({code})",
+            remedy="Sign in again (aws sso login), and compare the clock with `date -u`",
+        )
+    if code in _STRANGER:
+        return NotReady(
+            where=where or NAME,
+            what=f"AWS does not accept these credentials ({code})",
+            remedy="Check them with aws sts get-caller-identity; this computer's clock may be wrong, too",
+        )
+    if code in _FORBIDDEN:
+        return NotReady(
+            where=where or NAME,
+            what=f"AWS does not permit {error.operation_name} ({message or code})",
+            remedy=f"{PAGE} has the policy that is needed",
+        )
+    return ProviderError(
+        provider=NAME, where=where or NAME, what=f"{error.operation_name}: {code}: {message}"
+    )
+
+
+def _no_region() -> NotReady:
+    return NotReady(where=NAME, what="no region is named", remedy="Set ec2.region, for example eu-central-1")

@@ -1,0 +1,141 @@
+"""Machine images: own ones that have everything installed, else the newest of a pattern, chosen once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from provision.errors import NotReady
+from provision.model import NodeGroup
+from provision.providers.ec2 import tags
+from provision.providers.ec2.client import Clients, code_of, spoken, translated
+from provision.providers.ec2.kinds import Kind
+from provision.providers.ec2.ledger import Ledger
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+DEBIAN = ("136693071363", {"x86_64": "debian-13-amd64-*", "arm64": "debian-13-arm64-*"})
+"""Owner and names of Debian's own images of version 13."""
+NVIDIA = (
+    "amazon",
+    {
+        "x86_64": "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04) *",
+        "arm64": "Deep Learning ARM64 Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04) *",
+    },
+)
+"""Owner and names of Amazon's images with NVIDIA's drivers."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image. `root_gb`: the smallest disk it fits on; `recipe`: key of what is installed ('' = none)."""
+
+    id: str
+    root: str
+    root_gb: int
+    recipe: str = ""
+
+
+class Images:
+    """Chooses images; the choice is kept in the cluster's state folder."""
+
+    def __init__(self, clients: Clients, ledger: Ledger) -> None:
+        self._clients = clients
+        self._ledger = ledger
+        self._chosen: dict[str, Image] = {}
+
+    def choose(self, region: str, group: NodeGroup, kind: Kind, recipe: str) -> Image:
+        """Return the image for machines of a group and type.
+
+        Args:
+            region: where.
+            group: its `image` is an id or a pattern of names; without one, an own image of the recipe is
+                preferred, then Debian's or (for types with a GPU) Amazon's with drivers.
+            kind: the instance type.
+            recipe: key of what the machines should have installed.
+
+        Raises:
+            NotReady: there is none.
+        """
+        wish = str(group.options.get("image", ""))
+        question = " ".join(
+            [region, wish or "default", kind.architecture, "gpu" if kind.gpus else "", recipe]
+        )
+        if question not in self._chosen:
+            client = self._clients.ec2(region)
+            with spoken(f"groups.{group.name}.image"):
+                self._chosen[question] = self._find(client, question, group, kind, recipe)
+        return self._chosen[question]
+
+    def _find(self, client: EC2Client, question: str, group: NodeGroup, kind: Kind, recipe: str) -> Image:
+        wish = str(group.options.get("image", ""))
+        if wish.startswith("ami-"):
+            return _by_id(client, wish, group.name)
+        if not wish and recipe and (own := _own(client, kind, recipe)):
+            return own
+        pinned = self._ledger.pinned().get(question)
+        if pinned:
+            return Image(**pinned)
+        owner, patterns = NVIDIA if kind.gpus else DEBIAN
+        name = wish or patterns[kind.architecture]
+        owner = str(group.options.get("image_owner", "self" if wish else owner))
+        found = _newest(
+            client,
+            Owners=[owner],
+            Filters=[
+                *tags.where(
+                    state="available",
+                    architecture=kind.architecture,
+                    name=name,
+                )
+            ],
+        )
+        if found is None:
+            raise NotReady(
+                where=f"groups.{group.name}.image",
+                what=f"no image of {owner} is called {name!r} ({kind.architecture})",
+                remedy="Name another one (an id or a pattern), or its owner under ec2.image_owner",
+            )
+        self._ledger.pin(question, asdict(found))
+        return found
+
+
+def _own(client: EC2Client, kind: Kind, recipe: str) -> Image | None:
+    """Return the newest own image that was made from the recipe."""
+    wanted = {tags.RECIPE: recipe} | ({tags.GPU: "true"} if kind.gpus else {})
+    filters = [*tags.where(state="available", architecture=kind.architecture), *tags.tagged(wanted)]
+    return _newest(client, Owners=["self"], Filters=filters)
+
+
+def _by_id(client: EC2Client, image_id: str, group: str) -> Image:
+    try:
+        found = _newest(client, ImageIds=[image_id])
+    except ClientError as error:
+        if not code_of(error).startswith("InvalidAMIID"):
+            raise translated(error, f"groups.{group}.image") from error
+        found = None
+    if found is None:
+        raise NotReady(
+            where=f"groups.{group}.image",
+            what=f"there is no image {image_id} in this region, or it is not yours to use",
+            remedy="Images differ from region to region; aws ec2 describe-images lists them",
+        )
+    return found
+
+
+def _newest(client: EC2Client, **question: Any) -> Image | None:  # noqa: ANN401  (AWS's own structures)
+    answer = client.describe_images(**question)["Images"]
+    if not answer:
+        return None
+    raw = max(answer, key=lambda image: str(image.get("CreationDate", "")))
+    root = raw.get("RootDeviceName", "/dev/xvda")
+    disks = {disk["DeviceName"]: disk.get("Ebs", {}) for disk in raw.get("BlockDeviceMappings", [])}
+    return Image(
+        id=raw["ImageId"],
+        root=root,
+        root_gb=int(disks.get(root, {}).get("VolumeSize", 8)),
+        recipe=tags.from_aws(raw.get("Tags", [])).get(tags.RECIPE, ""),
+    )

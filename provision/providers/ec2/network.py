@@ -1,0 +1,229 @@
+"""What the machines of a cluster share: a place in a VPC, a security group and a key pair."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from provision.config_ec2 import ADDRESS_SERVICE
+from provision.errors import NotReady, ProviderError
+from provision.model import ClusterIdentity, ClusterSpec, NodeGroup
+from provision.providers.ec2 import tags
+from provision.providers.ec2.client import NAME, Clients, code_of, once_visible, spoken
+from provision.wait import until
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+_VISIBLE_S = 60.0
+_UNUSED_S = 180.0
+"""Seconds until a security group is free of the machines that were just deleted."""
+_ANSWER_S = 10.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where machines of a group may go. `subnets`: id and zone of each, in the order of trying."""
+
+    vpc: str
+    subnets: tuple[tuple[str, str], ...]
+
+
+class Networks:
+    """Finds, makes and removes what a cluster shares in a region."""
+
+    def __init__(self, clients: Clients, spec: ClusterSpec) -> None:
+        self._clients = clients
+        self._spec = spec
+        self._places: dict[tuple[str, str, tuple[str, ...]], Place] = {}
+
+    def place(self, region: str, group: NodeGroup) -> Place:
+        """Return where a group's machines may go: what the config names, else the default VPC.
+
+        Raises:
+            NotReady: there is nothing of the kind.
+        """
+        vpc, wanted = str(group.options.get("vpc", "")), tuple(group.options.get("subnet", ()))
+        question = (region, vpc, wanted)
+        if question not in self._places:
+            with spoken(f"groups.{group.name}.subnet"):
+                self._places[question] = _find_place(self._clients.ec2(region), region, vpc, wanted)
+        return self._places[question]
+
+    def ensure(self, region: str, cluster: ClusterIdentity, vpc: str, public_key: str) -> tuple[str, str]:
+        """Make key pair and security group where missing; return the key's name and the group's id."""
+        client = self._clients.ec2(region)
+        with spoken(name_of(cluster)):
+            self._ensure_key(client, cluster, public_key)
+            group = self._find_group(client, cluster) or self._make_group(client, cluster, vpc)
+            own = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
+            for rule in (own, *(_ssh_from(source) for source in self._sources())):
+                _permit(client, group, rule)
+        return name_of(cluster), group
+
+    def allow(self, region: str, cluster: ClusterIdentity, sources: Sequence[str]) -> list[str]:
+        """Let addresses (by default this computer's) reach SSH; return those that could not before."""
+        client = self._clients.ec2(region)
+        with spoken(name_of(cluster)):
+            group = self._find_group(client, cluster)
+            if group is None:
+                return []
+            return [
+                source
+                for source in (sources or [self._own_address()])
+                if _permit(client, group, _ssh_from(source))
+            ]
+
+    def remove(self, region: str, cluster: ClusterIdentity) -> None:
+        """Remove key pair and security group; again is harmless."""
+        client = self._clients.ec2(region)
+        with spoken(name_of(cluster)):
+            client.delete_key_pair(KeyName=name_of(cluster))
+            group = self._find_group(client, cluster)
+            if group is not None and not until(
+                lambda: _deleted(client, group), deadline_s=_UNUSED_S, interval_s=0.5, growth=1.5, longest_s=5
+            ):
+                raise ProviderError(
+                    provider=NAME,
+                    where=name_of(cluster),
+                    what=f"the security group {group} is still in use {_UNUSED_S:g} s after the last machine",
+                    remedy="Remove from it what you have added yourself, then run destroy_cluster.yml again",
+                )
+
+    def _ensure_key(self, client: EC2Client, cluster: ClusterIdentity, public_key: str) -> None:
+        try:
+            client.import_key_pair(
+                KeyName=name_of(cluster),
+                PublicKeyMaterial=public_key.encode(),
+                TagSpecifications=[_specification("key-pair", self._tags(cluster))],
+            )
+        except ClientError as error:
+            if code_of(error) != "InvalidKeyPair.Duplicate":
+                raise
+
+    def _find_group(self, client: EC2Client, cluster: ClusterIdentity) -> str | None:
+        filters = [*tags.where(group_name=name_of(cluster)), *tags.tagged(tags.of_cluster(cluster))]
+        found = client.describe_security_groups(Filters=filters)["SecurityGroups"]
+        return found[0]["GroupId"] if found else None
+
+    def _make_group(self, client: EC2Client, cluster: ClusterIdentity, vpc: str) -> str:
+        def known() -> str | None:
+            return self._find_group(client, cluster)
+
+        try:
+            made = client.create_security_group(
+                GroupName=name_of(cluster),
+                Description=f"Machines of the Muster cluster {cluster.name}",
+                VpcId=vpc,
+                TagSpecifications=[_specification("security-group", self._tags(cluster))],
+            )["GroupId"]
+        except ClientError as error:
+            if code_of(error) != "InvalidGroup.Duplicate":
+                raise
+            made = ""  # made by a call whose reply was lost, and not listed yet
+        found = until(known, deadline_s=_VISIBLE_S, interval_s=0.2, growth=1.5, longest_s=5) or made
+        if not found:
+            raise ProviderError(
+                provider=NAME,
+                where=name_of(cluster),
+                what="a security group of this name exists that is not this cluster's",
+                remedy="Delete it at AWS, or give the cluster another name",
+            )
+        return found
+
+    def _sources(self) -> list[str]:
+        return list(self._spec.options.get("allow_from", [])) or [self._own_address()]
+
+    def _own_address(self) -> str:
+        """Return this computer's address as the internet sees it. Raises NotReady."""
+        service = str(self._spec.options.get("ec2", {}).get("address_service", ADDRESS_SERVICE))
+        try:
+            with urllib.request.urlopen(service, timeout=_ANSWER_S) as answer:  # noqa: S310  (http or https, validated)
+                return f"{IPv4Address(answer.read(100).decode().strip())}/32"
+        except (OSError, ValueError) as error:
+            raise NotReady(
+                where=service,
+                what=f"this computer's address as the internet sees it cannot be found out ({error})",
+                remedy="Say who may log in with allow_from, for example [203.0.113.7/32]",
+            ) from error
+
+    def _tags(self, cluster: ClusterIdentity) -> dict[str, str]:
+        own: Mapping[str, str] = self._spec.options.get("ec2", {}).get("tags", {})
+        return {**own, **tags.of_cluster(cluster)}
+
+
+def name_of(cluster: ClusterIdentity) -> str:
+    """Return the name of a cluster's key pair and security group."""
+    return f"muster-{cluster.name}-{cluster.id}"
+
+
+def _find_place(client: EC2Client, region: str, vpc: str, wanted: tuple[str, ...]) -> Place:
+    if wanted:
+        try:
+            found = client.describe_subnets(SubnetIds=list(wanted))["Subnets"]
+        except ClientError as error:
+            if code_of(error) != "InvalidSubnetID.NotFound":
+                raise
+            raise NotReady(
+                where="subnet",
+                what=str(error).rpartition(": ")[2],
+                remedy=f"Name subnets of the region {region}",
+            ) from error
+        found.sort(key=lambda subnet: wanted.index(subnet["SubnetId"]))
+    else:
+        vpc = vpc or _default_vpc(client, region)
+        found = client.describe_subnets(Filters=tags.where(vpc_id=vpc, state="available"))["Subnets"]
+        found = [subnet for subnet in found if subnet.get("DefaultForAz")] or found
+        found.sort(key=lambda subnet: subnet["AvailabilityZone"])
+    vpcs = sorted({subnet["VpcId"] for subnet in found} | ({vpc} - {""}))
+    if not found or len(vpcs) != 1:
+        what = f"these subnets are in different VPCs: {', '.join(vpcs)}" if found else f"{vpc} has no subnet"
+        raise NotReady(where="ec2.subnet", what=what, remedy="Name subnets of one VPC")
+    return Place(vpcs[0], tuple((subnet["SubnetId"], subnet["AvailabilityZone"]) for subnet in found))
+
+
+def _default_vpc(client: EC2Client, region: str) -> str:
+    found = client.describe_vpcs(Filters=tags.where(is_default="true"))["Vpcs"]
+    if not found:
+        raise NotReady(
+            where="ec2.vpc",
+            what=f"the region {region} has no default VPC",
+            remedy="Name one under ec2.vpc, or make one with aws ec2 create-default-vpc",
+        )
+    return found[0]["VpcId"]
+
+
+def _ssh_from(source: str) -> dict[str, Any]:
+    network = source if "/" in source else f"{source}/32"
+    return {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": network}]}
+
+
+def _permit(client: EC2Client, group: str, rule: Any) -> bool:  # noqa: ANN401  (AWS's own structure)
+    """Add a rule; return False when it was there."""
+    try:
+        once_visible(lambda: client.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule]))
+    except ClientError as error:
+        if code_of(error) != "InvalidPermission.Duplicate":
+            raise
+        return False
+    return True
+
+
+def _deleted(client: EC2Client, group: str) -> bool:
+    try:
+        client.delete_security_group(GroupId=group)
+    except ClientError as error:
+        if code_of(error) == "DependencyViolation":
+            return False
+        if code_of(error) != "InvalidGroup.NotFound":
+            raise
+    return True
+
+
+def _specification(kind: Any, of: Mapping[str, str]) -> Any:  # noqa: ANN401  (AWS's own structures)
+    return {"ResourceType": kind, "Tags": tags.to_aws(of)}

@@ -1,0 +1,274 @@
+"""The verbs of the provider `ec2`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from provision import prices
+from provision.capacity import names_of
+from provision.deadlines import deadlines
+from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
+from provision.model import (
+    ClusterIdentity,
+    ClusterSpec,
+    CreateRequest,
+    Machine,
+    NodeGroup,
+    NodeState,
+    Plan,
+    Price,
+)
+from provision.project import project_root, states_folder
+from provision.providers import base
+from provision.providers.ec2 import requests, tags
+from provision.providers.ec2.client import NAME, Clients
+from provision.providers.ec2.images import Images
+from provision.providers.ec2.kinds import Kinds
+from provision.providers.ec2.ledger import SETTLING_S, Alternative, Ledger, Order
+from provision.providers.ec2.machines import Machines
+from provision.providers.ec2.market import Market
+from provision.providers.ec2.network import Networks
+from provision.wait import until
+
+_VISIBLE_S = 120.0
+"""Seconds until AWS lists machines that it has made."""
+
+
+class Ec2Provider(base.Provider):
+    """Machines at Amazon EC2. A machine's provider id is its region and AWS's id: `eu-west-1/i-0abc…`."""
+
+    name: ClassVar[str] = NAME
+
+    def __init__(self, spec: ClusterSpec) -> None:
+        super().__init__(spec)
+        block = spec.options.get(NAME, {})
+        self._ledger = Ledger(states_folder(project_root(spec.path.parent)) / spec.name)
+        self._clients = Clients(str(block.get("profile", "")))
+        self._kinds = Kinds(self._clients)
+        self._machines = Machines(
+            self._clients,
+            self._kinds,
+            ssh_address=str(block.get("ssh_address", "auto")),
+            jump_host=str(block.get("jump_host", "")),
+        )
+        self._images = Images(self._clients, self._ledger)
+        self._networks = Networks(self._clients, spec)
+        self._market = Market(self._clients)
+        self._home = str(block.get("region", ""))
+
+    def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:  # noqa: ARG002  (the spec of the constructor)
+        """Check credentials, types, images, network and maximum price of what is to be created."""
+        wanted = [group for group, _ in plan.create if group.provider == self.name]
+        for region in {self._region(group) for group in wanted}:
+            self._clients.identify(region)
+        self._require_one_vpc()
+        for group in wanted:
+            self._alternatives(group, recipe="")
+            self._check_price(group)
+
+    def list(self, cluster: ClusterIdentity) -> base.Machines:
+        """Return the cluster's machines; those deleted within the last hour are among them, as gone."""
+        within = {tags.CLUSTER_ID: cluster.id}
+        return [machine for region in self._regions() for machine in self._machines.of(region, within)]
+
+    def create(self, request: CreateRequest) -> base.Machines:
+        """Order all machines of the request in one call; with the next type or zone when there is no room.
+
+        Raises:
+            NoCapacity: every alternative was tried.
+            OutcomeUnknown: the order must be repeated.
+            NotReady, ProviderError: nothing was made.
+        """
+        order = self._ledger.order(request.token) or self._new_order(request)
+        if order.begun and (there := self._of_order(request.token, order, deadline_s=0)):
+            self._ledger.settle(request.token, order)
+            return there
+        refused: list[tuple[Alternative, requests.Refused]] = []
+        where = names_of(request.names)
+        client = self._clients.ec2(order.region)
+        for index in range(order.index, len(order.alternatives)):
+            order = self._ledger.begin(request.token, order, index)
+            try:
+                made = requests.run(client, order, request.token, request.user_data, where)
+            except requests.Refused as refusal:
+                refused.append((order.alternatives[index], refusal))
+                continue
+            except (OutcomeUnknown, NoCapacity):
+                raise
+            except (NotReady, ProviderError):
+                self._ledger.settle(request.token, order)
+                raise
+            machines = self._of_order(request.token, order, deadline_s=_VISIBLE_S) if made else []
+            if made and not machines:
+                raise OutcomeUnknown(
+                    provider=self.name,
+                    where=where,
+                    what=f"AWS made these machines but does not list them after {_VISIBLE_S:g} s",
+                    remedy="Run the same command again",
+                )
+            self._ledger.settle(request.token, order)
+            return machines
+        self._ledger.settle(request.token, order)
+        raise self._exhausted(where, refused)
+
+    def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Boot stopped machines; their public addresses may be others than before."""
+        self._machines.start(_ids(machines), {tags.CLUSTER_ID: cluster.id}, self._gone_s)
+
+    def stop(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Power machines off; their disks stay (and are billed). Spot machines cannot be stopped."""
+        self._machines.stop(_ids(machines), {tags.CLUSTER_ID: cluster.id}, self._gone_s)
+
+    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Delete machines; with the last one security group and key pair, whatever of it is left."""
+        within = {tags.CLUSTER_ID: cluster.id}
+        self._machines.terminate(_ids(machines), within, self._gone_s)
+        for region in self._regions():
+            left = _alive(self._machines.of(region, within))
+            if not left and (late := self._latecomers(region)):
+                self._machines.terminate(_ids(late), within, self._gone_s)
+            if not left:
+                self._networks.remove(region, cluster)
+
+    def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:  # noqa: ARG002
+        """Write labels of machines as tags."""
+        by_region: dict[str, dict[str, Mapping[str, str]]] = {}
+        for provider_id, more in labels.items():
+            region, _, own = provider_id.partition("/")
+            by_region.setdefault(region, {})[own] = more
+        for region, own_labels in by_region.items():
+            self._machines.label(region, own_labels)
+
+    def everything(self) -> base.Machines:
+        """Return the machines of all clusters in the regions of this config."""
+        return [machine for region in self._regions() for machine in self._machines.of_anybody(region)]
+
+    def price(self, group: NodeGroup) -> Price | None:
+        """Return what a machine of the group costs: on the spot market, by AWS's list, or by the table."""
+        return self._market.price(self._region(group), group)
+
+    def price_stopped(self, group: NodeGroup) -> Price | None:
+        """Return what a stopped machine still costs: its disks."""
+        disk = prices.listed(self.name, "gp3")
+        size = int(group.options.get("root_disk_gb", requests.ROOT_DISK_GB)) + group.data_disk_gb
+        return Price(disk.hourly * size, disk.source) if disk else None
+
+    def allow(self, cluster: ClusterIdentity, sources: Sequence[str] = ()) -> base.Texts:
+        """Let addresses (by default this computer's) log in; return those that could not before."""
+        return [new for region in self._regions() for new in self._networks.allow(region, cluster, sources)]
+
+    def _new_order(self, request: CreateRequest) -> Order:
+        group, region = request.group, self._region(request.group)
+        key_name, security_group = self._networks.ensure(
+            region, request.cluster, self._networks.place(region, group).vpc, self._ledger.public_key()
+        )
+        lives = not (self.spec.options.get("ttl") or self.spec.options.get("autostop"))
+        return Order(
+            region=region,
+            count=len(request.names),
+            common=requests.common(request, key_name=key_name, security_group=security_group, lives=lives),
+            alternatives=self._alternatives(group, recipe=request.image),
+        )
+
+    def _alternatives(self, group: NodeGroup, *, recipe: str) -> tuple[Alternative, ...]:
+        """Return what to try for a group. Raises NotReady when the config asks for what there is not."""
+        region = self._region(group)
+        kinds = self._kinds.require(region, group)
+        images = {kind.name: self._images.choose(region, group, kind, recipe) for kind in kinds}
+        return requests.alternatives(group, kinds, self._networks.place(region, group), images)
+
+    def _require_one_vpc(self) -> None:
+        """Raise NotReady when groups of a region could not reach each other."""
+        found: dict[str, dict[str, str]] = {}
+        for group in self.spec.groups:
+            if group.provider == self.name:
+                region = self._region(group)
+                found.setdefault(region, {})[self._networks.place(region, group).vpc] = group.name
+        for region, vpcs in found.items():
+            if len(vpcs) > 1:
+                raise NotReady(
+                    where="ec2.subnet",
+                    what=f"the groups {' and '.join(vpcs.values())} are in different VPCs of {region}",
+                    remedy="Name subnets of one VPC",
+                )
+
+    def _check_price(self, group: NodeGroup) -> None:
+        """Raise NotReady when no type of a spot group can be had for its maximum price."""
+        limit = group.options.get("max_price")
+        if not group.options.get("spot") or limit is None or group.options.get("on_demand"):
+            return
+        found = {
+            price: f"{kind} in {zone}"
+            for kind in group.options["instance_type"]
+            for zone, price in self._market.spot_prices(self._region(group), kind).items()
+        }
+        if found and min(found) > limit:
+            cheapest = min(found)
+            raise NotReady(
+                where=f"groups.{group.name}.max_price",
+                what=f"{limit:g} is below the market: {found[cheapest]} costs {cheapest:g} dollars an hour",
+                remedy="Offer more, name other types, or allow `on_demand: true`",
+            )
+
+    def _of_order(self, token: str, order: Order, *, deadline_s: float) -> base.Machines:
+        """Return the machines of a create call once all are listed; [] when they are not in time."""
+
+        def listed() -> base.Machines:
+            found = self._machines.of(order.region, {tags.TOKEN: token})
+            return found if len(found) >= order.count else []
+
+        found = until(listed, deadline_s=deadline_s, interval_s=0.3, growth=1.5, longest_s=5) or []
+        return _alive(found)
+
+    def _latecomers(self, region: str) -> base.Machines:
+        """Wait for machines of create calls without an answer, which may be listed only later."""
+        found: base.Machines = []
+        for token, order in self._ledger.unsettled().items():
+            if order.region == region:
+                left = max(0.0, order.begun + SETTLING_S - time.time())
+                found += self._of_order(token, order, deadline_s=left)
+        return found
+
+    def _exhausted(
+        self, where: str, refused: Sequence[tuple[Alternative, requests.Refused]]
+    ) -> ProviderError:
+        tried = "; ".join(f"{alternative}: {refusal}" for alternative, refusal in refused)
+        if any(refusal.quota for _, refusal in refused):
+            return ProviderError(
+                provider=self.name,
+                where=where,
+                what=f"the account's quota is used up ({tried})",
+                remedy="Ask AWS for more under Service Quotas, or name a smaller or another type",
+            )
+        return NoCapacity(
+            provider=self.name,
+            where=where,
+            what=f"AWS has no room ({tried})",
+            remedy="Name more instance types or subnets, or set wait_for_capacity",
+        )
+
+    def _region(self, group: NodeGroup) -> str:
+        return str(group.options.get("region", "")) or self._home_region()
+
+    def _regions(self) -> Iterable[str]:
+        """Return the regions of this config's groups."""
+        own = [group for group in self.spec.groups if group.provider == self.name]
+        return sorted({self._region(group) for group in own} or {self._home_region()})
+
+    def _home_region(self) -> str:
+        self._home = self._home or self._clients.region()
+        return self._home
+
+    @property
+    def _gone_s(self) -> float:
+        return deadlines(self.spec, self.name).gone
+
+
+def _alive(machines: Iterable[Machine]) -> base.Machines:
+    return [machine for machine in machines if machine.state is not NodeState.GONE]
+
+
+def _ids(machines: Iterable[Machine]) -> base.Texts:
+    return [machine.provider_id for machine in machines]

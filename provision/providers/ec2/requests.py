@@ -1,0 +1,206 @@
+"""RunInstances: one call per group, and what to try next when there is no room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from provision.config_ec2 import Ec2Model
+from provision.errors import MusterError, OutcomeUnknown
+from provision.model import CreateRequest, NodeGroup
+from provision.providers.ec2 import tags
+from provision.providers.ec2.client import (
+    NAME,
+    code_of,
+    message_of,
+    once_visible,
+    translated,
+    unanswered,
+)
+from provision.providers.ec2.images import Image
+from provision.providers.ec2.kinds import Kind
+from provision.providers.ec2.ledger import Alternative, Order
+from provision.providers.ec2.network import Place
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+DATA_DISK = "/dev/sdf"
+"""How the data disk is called in the order; the machine sees it under another name."""
+
+ROOT_DISK_GB = Ec2Model().root_disk_gb
+CAPACITY = frozenset(
+    {
+        "InsufficientCapacity",
+        "InsufficientFreeAddressesInSubnet",
+        "InsufficientHostCapacity",
+        "InsufficientInstanceCapacity",
+        "InsufficientReservedInstanceCapacity",
+        "SpotMaxPriceTooLow",
+        "Unsupported",
+        "UnfulfillableCapacity",
+    }
+)
+"""Refusals of one type in one zone, spot or not; another may be had, and this one later."""
+QUOTA = frozenset({"InstanceLimitExceeded", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"})
+"""Refusals that waiting does not change: the account's quota is used up."""
+
+
+class Refused(Exception):
+    """This alternative cannot be had. `quota`: neither later."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.quota = code in QUOTA
+        super().__init__(f"{code}: {message}")
+
+
+def alternatives(
+    group: NodeGroup, kinds: list[Kind], place: Place, images: Mapping[str, Image]
+) -> tuple[Alternative, ...]:
+    """Return what to try, in order: every type in every subnet; on-demand after spot, where that is allowed.
+
+    Args:
+        group: whose machines.
+        kinds: instance types.
+        place: subnets.
+        images: image by instance type.
+    """
+    spot = bool(group.options.get("spot"))
+    markets = [spot, False] if spot and group.options.get("on_demand") else [spot]
+    smallest = int(group.options.get("root_disk_gb", ROOT_DISK_GB))
+    return tuple(
+        Alternative(
+            instance_type=kind.name,
+            subnet=subnet,
+            zone=zone,
+            spot=market,
+            image=images[kind.name].id,
+            root=images[kind.name].root,
+            root_gb=max(smallest, images[kind.name].root_gb),
+            recipe=images[kind.name].recipe,
+        )
+        for market, kind, (subnet, zone) in product(markets, kinds, place.subnets)
+    )
+
+
+def common(request: CreateRequest, *, key_name: str, security_group: str, lives: bool) -> dict[str, Any]:
+    """Return what RunInstances is told in every alternative, the user-data excepted.
+
+    Args:
+        request: the order.
+        key_name: of the key pair.
+        security_group: its id.
+        lives: False when a machine that powers itself off is to be deleted (it has a time to live).
+    """
+    options = request.group.options
+    told: dict[str, Any] = {
+        "KeyName": key_name,
+        "SecurityGroups": [security_group],
+        "MetadataOptions": {
+            "HttpTokens": "required",
+            "HttpPutResponseHopLimit": 1,
+            "HttpEndpoint": "enabled",
+        },
+        "InstanceInitiatedShutdownBehavior": "stop" if lives else "terminate",
+        "DataDiskGb": request.group.data_disk_gb,
+        "SshAddress": options.get("ssh_address", "auto"),
+        "MaxPrice": options.get("max_price"),
+        "Tags": tags.of_request(request, recipe="", own=options.get("tags", {})),
+    }
+    profile = str(options.get("instance_profile", ""))
+    if profile:
+        told["IamInstanceProfile"] = {"Arn" if profile.startswith("arn:") else "Name": profile}
+    return told
+
+
+def parameters(order: Order, token: str) -> dict[str, Any]:
+    """Return the parameters of RunInstances for the alternative begun; always the same for the same."""
+    told, chosen = dict(order.common), order.alternatives[order.index]
+    data_gb, ssh_address, max_price = (told.pop(key) for key in ("DataDiskGb", "SshAddress", "MaxPrice"))
+    groups, named = told.pop("SecurityGroups"), {**told.pop("Tags"), tags.RECIPE: chosen.recipe}
+    disks = [_disk(chosen.root, chosen.root_gb)] + ([_disk(DATA_DISK, data_gb)] if data_gb else [])
+    told |= {
+        "ClientToken": f"{token}-{order.index}",
+        "MinCount": order.count,
+        "MaxCount": order.count,
+        "ImageId": chosen.image,
+        "InstanceType": chosen.instance_type,
+        "BlockDeviceMappings": disks,
+        "TagSpecifications": [
+            {"ResourceType": kind, "Tags": tags.to_aws(named)} for kind in ("instance", "volume")
+        ],
+    }
+    if ssh_address == "auto":  # as the subnet has it
+        told |= {"SubnetId": chosen.subnet, "SecurityGroupIds": groups}
+    else:
+        told["NetworkInterfaces"] = [
+            {
+                "DeviceIndex": 0,
+                "SubnetId": chosen.subnet,
+                "Groups": groups,
+                "AssociatePublicIpAddress": ssh_address == "public",
+                "DeleteOnTermination": True,
+            }
+        ]
+    if chosen.spot:
+        market = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+        told["InstanceInitiatedShutdownBehavior"] = "terminate"  # it could not be started again
+        told["InstanceMarketOptions"] = {
+            "MarketType": "spot",
+            "SpotOptions": market | ({"MaxPrice": f"{max_price:.6g}"} if max_price else {}),
+        }
+    return told
+
+
+def run(client: EC2Client, order: Order, token: str, user_data: str, where: str) -> int:
+    """Ask for the alternative that was begun; return how many machines there are now.
+
+    Raises:
+        Refused: it cannot be had; nothing was made.
+        OutcomeUnknown: AWS may have made the machines.
+        MusterError: nothing was made, and the next alternative would fare no better.
+    """
+    try:
+        told = parameters(order, token)
+        answer = once_visible(lambda: client.run_instances(**told, UserData=user_data))
+    except ClientError as error:
+        code = code_of(error)
+        if code in CAPACITY | QUOTA:
+            raise Refused(code, message_of(error)) from error
+        if code == "IdempotentInstanceTerminated":
+            return 0
+        raise _unclear(error, where) from error
+    except BotoCoreError as error:
+        raise _unclear(error, where) from error
+    return len(answer["Instances"])
+
+
+def _unclear(error: BotoCoreError | ClientError, where: str) -> MusterError:
+    if isinstance(error, ClientError) and code_of(error) == "IdempotentParameterMismatch":
+        return OutcomeUnknown(
+            provider=NAME,
+            where=where,
+            what="AWS has carried out this order before, with other content",
+            remedy="Run destroy_cluster.yml, which finds those machines, then start_cluster.yml",
+        )
+    if unanswered(error):
+        return OutcomeUnknown(
+            provider=NAME,
+            where=where,
+            what=f"AWS did not say whether it made these machines ({_words(error)})",
+            remedy="Run the same command again: it repeats this order and makes no second one",
+        )
+    return translated(error, where)
+
+
+def _words(error: BotoCoreError | ClientError) -> str:
+    return f"{code_of(error)}: {message_of(error)}" if isinstance(error, ClientError) else str(error)
+
+
+def _disk(name: str, size_gb: int) -> dict[str, Any]:
+    disk = {"VolumeType": "gp3", "VolumeSize": size_gb, "Encrypted": True, "DeleteOnTermination": True}
+    return {"DeviceName": name, "Ebs": disk}

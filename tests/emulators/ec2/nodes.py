@@ -1,0 +1,128 @@
+"""The machines behind the emulator: local nodes that boot with the given user-data, or none at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from typing import Protocol
+
+from provision.errors import ProviderError
+from provision.providers.local import client
+
+MEMORY_CAP_GB, CORES_CAP = 4.0, 4
+"""A type with more is emulated by a node with this."""
+
+HOOK = """\
+#cloud-boothook
+#!/bin/sh
+# What the kernel and udev do on a real instance: the data volume's stable names.
+case "$(cat /etc/hostname)" in
+{cases}
+*) exit 0 ;;
+esac
+by_id=/dev/disk/by-id
+mkdir -p $by_id
+ln -sfn /dev/xvdc $by_id/nvme-Amazon_Elastic_Block_Store_$volume
+ln -sfn /dev/xvdc /dev/xvdf
+{{ echo "d $by_id"; echo "L $by_id/nvme-Amazon_Elastic_Block_Store_$volume - - - - /dev/xvdc"; echo "L /dev/xvdf - - - - /dev/xvdc"; }} > /etc/tmpfiles.d/ebs.conf
+"""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Machines of one call. `volumes`: instance id -> id of its data volume."""
+
+    ids: Sequence[str]
+    cores: int
+    memory_gb: float
+    user_data: str
+    recipe: str
+    disk_gb: int
+    volumes: Mapping[str, str]
+
+
+class Nodes(Protocol):
+    """What is behind the emulator."""
+
+    def create(self, wish: Wish) -> dict[str, str]:
+        """Boot machines; return their addresses by id ({} = whatever moto chooses)."""
+        ...
+
+    def change(self, verb: str, ids: Sequence[str]) -> None:
+        """`start`, `stop` or `delete` machines."""
+        ...
+
+    def ended(self) -> list[str]:
+        """Return the machines that have powered themselves off."""
+        ...
+
+
+class NoNodes:
+    """Machines that only exist in the books."""
+
+    def create(self, wish: Wish) -> dict[str, str]:
+        return {}
+
+    def change(self, verb: str, ids: Sequence[str]) -> None:
+        pass
+
+    def ended(self) -> list[str]:
+        return []
+
+
+class LocalNodes:
+    """Nodes of this computer, in a local cluster of their own."""
+
+    def __init__(self, cluster_id: str) -> None:
+        self.cluster_id = cluster_id
+
+    def create(self, wish: Wish) -> dict[str, str]:
+        body = {
+            "cluster": f"ec2-{self.cluster_id}",
+            "cluster_id": self.cluster_id,
+            "group": {
+                "name": "ec2",
+                "cores": min(wish.cores, CORES_CAP),
+                "memory_gb": min(wish.memory_gb, MEMORY_CAP_GB),
+                "data_disk_gb": wish.disk_gb,
+            },
+            "names": list(wish.ids),
+            "token": wish.ids[0],
+            "user_data": _parts(wish),
+            "image": wish.recipe,
+            "labels": {},
+            "inherit": client.inherited(),
+        }
+        try:
+            made = client.call("create", body)
+        except ProviderError as error:
+            if getattr(error, "kind", "") != "no_image" or wish.recipe:
+                raise
+            client.call("image-base")
+            made = client.call("create", body)
+        return {node["name"]: node["address"] for node in made}
+
+    def change(self, verb: str, ids: Sequence[str]) -> None:
+        client.call(verb, {"cluster_id": self.cluster_id, "names": list(ids)})
+
+    def ended(self) -> list[str]:
+        found = client.call("list", {"cluster_id": self.cluster_id})
+        return [node["name"] for node in found if node["state"] == "stopped"]
+
+    def close(self) -> None:
+        """Delete all of them."""
+        found = client.call("list", {"cluster_id": self.cluster_id})
+        self.change("delete", [node["name"] for node in found])
+
+
+def _parts(wish: Wish) -> str:
+    """Return the given user-data, word for word, beside a part that stands for the kernel and udev."""
+    if not wish.volumes:
+        return wish.user_data
+    cases = "\n".join(f"{own}) volume={volume.replace('-', '')} ;;" for own, volume in wish.volumes.items())
+    message = MIMEMultipart()
+    message.attach(MIMEText(HOOK.format(cases=cases), "cloud-boothook"))
+    message.attach(MIMEText(wish.user_data, "cloud-config"))
+    return message.as_string()

@@ -1,0 +1,246 @@
+"""What moto's EC2 lacks: machines behind the instances, states that take time, late visibility."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from moto.ec2.exceptions import EC2ClientError, InvalidInstanceIdError
+from moto.ec2.models import instances, subnets
+from moto.ec2.models.instance_types import INSTANCE_TYPES
+from moto.ec2.models.instances import Instance, InstanceBackend
+from moto.ec2.models.security_groups import SecurityGroupBackend
+
+from tests.emulators.ec2.books import Books
+from tests.emulators.ec2.nodes import Nodes, Wish
+
+Backend = Any
+DATA_DISK = "/dev/sdf"
+STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+
+
+class Patches:
+    """Installed once per process; `install` wraps moto's classes."""
+
+    def __init__(self, books: Books, nodes: Nodes) -> None:
+        self.books = books
+        self.nodes = nodes
+        self.ids: deque[str] = deque()
+        self.volume_ids: deque[str] = deque()
+        self.addresses: dict[str, str] = {}
+        self.backends: list[Backend] = []
+        self._looked = 0.0
+
+    def install(self) -> None:
+        from moto.ec2.models import elastic_block_store
+
+        self._run, self._reservations = InstanceBackend.run_instances, InstanceBackend.all_reservations
+        self._by_ids = InstanceBackend.get_reservations_by_instance_ids
+        self._many, self._address = (
+            InstanceBackend.get_multi_instances_by_id,
+            subnets.Subnet.get_available_subnet_ip,
+        )
+        self._start, self._stop, self._terminate = Instance.start, Instance.stop, Instance.terminate
+        new_instance, new_volume = instances.random_instance_id, elastic_block_store.random_volume_id
+        instances.random_instance_id = lambda: self.ids.popleft() if self.ids else new_instance()
+        elastic_block_store.random_volume_id = lambda: (
+            self.volume_ids.popleft() if self.volume_ids else new_volume()
+        )
+        patched: dict[tuple[type, str], Callable[..., Any]] = {
+            (InstanceBackend, "run_instances"): self.run_instances,
+            (InstanceBackend, "start_instances"): self.start_instances,
+            (InstanceBackend, "stop_instances"): self.stop_instances,
+            (InstanceBackend, "terminate_instances"): self.terminate_instances,
+            (InstanceBackend, "describe_instances"): self.describe_instances,
+            (InstanceBackend, "get_reservations_by_instance_ids"): self.by_ids,
+            (subnets.Subnet, "get_available_subnet_ip"): self.subnet_address,
+        }
+        for (owner, name), function in patched.items():
+            setattr(owner, name, _bound(function))
+        self._drop_group = SecurityGroupBackend._delete_security_group
+        SecurityGroupBackend._delete_security_group = _bound(self.drop_group)
+        for name in ("public_ip", "public_ip_address"):
+            setattr(Instance, name, property(self.public_address))
+
+    def run_instances(
+        self, backend: Backend, image_id: str, count: int, user_data: Any, groups: list[str], **more: Any
+    ) -> Any:
+        if backend not in self.backends:
+            self.backends.append(backend)
+        kind, disks = INSTANCE_TYPES[more["instance_type"]], more.get("block_device_mappings") or []
+        ids = [f"i-0{secrets.token_hex(8)}" for _ in range(count)]
+        volumes = {(own, disk["DeviceName"]): f"vol-0{secrets.token_hex(8)}" for own in ids for disk in disks}
+        image = backend.describe_images(ami_ids=[image_id])[0]
+        recipe = {tag["key"]: tag["value"] for tag in image.get_tags()}.get("muster:recipe", "")
+        wish = Wish(
+            ids=ids,
+            cores=kind["VCpuInfo"]["DefaultVCpus"],
+            memory_gb=kind["MemoryInfo"]["SizeInMiB"] / 1024,
+            user_data=base64.b64decode(str(user_data)).decode() if user_data else "",
+            recipe=recipe,
+            disk_gb=next(
+                (int(disk["Ebs"]["VolumeSize"]) for disk in disks if disk["DeviceName"] == DATA_DISK), 0
+            ),
+            volumes={own: volume for (own, device), volume in volumes.items() if device == DATA_DISK},
+        )
+        self.addresses |= self.nodes.create(wish)
+        self.ids.extend(ids)
+        self.volume_ids.extend(volumes.values())
+        try:
+            reservation = self._run(backend, image_id, count, user_data, groups, **more)
+        except BaseException:
+            self.nodes.change("delete", ids)
+            raise
+        finally:
+            self.ids.clear()
+            self.volume_ids.clear()
+        for instance in reservation.instances:
+            self.books.visible_from[instance.id] = time.monotonic() + self.books.settings.invisible_s
+            _enter(instance, "pending")
+        self.books.after(self.books.settings.pending_s, lambda: self._running(reservation.instances))
+        return reservation
+
+    def start_instances(self, backend: Backend, ids: list[str]) -> Any:
+        found = self._visible(backend, ids)
+        for instance in found:
+            if instance.state not in ("stopped", "running", "pending"):
+                raise EC2ClientError(
+                    "IncorrectInstanceState",
+                    f"The instance '{instance.id}' is not in a state from which it can be started.",
+                )
+        asleep = [instance for instance in found if instance.state == "stopped"]
+        if asleep:
+            self.nodes.change("start", [instance.id for instance in asleep])
+        before = [(instance, _enter(instance, "pending")) for instance in asleep]
+        self.books.after(self.books.settings.pending_s, lambda: self._running(asleep))
+        return before or [(instance, instance._state) for instance in found]
+
+    def stop_instances(self, backend: Backend, ids: list[str]) -> Any:
+        found = self._visible(backend, ids)
+        for instance in found:
+            if instance.lifecycle == "spot":
+                raise EC2ClientError(
+                    "UnsupportedOperation",
+                    f"You can't stop the Spot Instance '{instance.id}' because it is associated with a one-time Spot Instance request.",
+                )
+        awake = [instance for instance in found if instance.state in ("running", "pending")]
+        if awake:
+            self.nodes.change("stop", [instance.id for instance in awake])
+        before = [(instance, _enter(instance, "stopping")) for instance in awake]
+
+        def stopped() -> None:
+            for instance in awake:
+                if instance.state == "stopping":
+                    self._stop(instance)
+
+        self.books.after(self.books.settings.stopping_s, stopped)
+        return before or [(instance, instance._state) for instance in found]
+
+    def terminate_instances(self, backend: Backend, ids: list[str]) -> Any:
+        return self.end(self._visible(backend, ids))
+
+    def end(self, found: list[Any], reason: str = "Client.UserInitiatedShutdown") -> Any:
+        """Delete instances, whoever wants it."""
+        alive = [instance for instance in found if instance.state not in ("shutting-down", "terminated")]
+        if alive:
+            self.nodes.change("delete", [instance.id for instance in alive])
+        before = [(instance, _enter(instance, "shutting-down")) for instance in alive]
+
+        def terminated() -> None:
+            for instance in alive:
+                for nic in instance.nics.values():
+                    nic.delete_on_termination = True
+                self._terminate(instance)
+                instance.state_reason.code = reason
+
+        self.books.after(self.books.settings.shutting_down_s, terminated)
+        return before or [(instance, instance._state) for instance in found]
+
+    def describe_instances(self, backend: Backend, filters: Any = None) -> Any:
+        return self._only_visible(self._reservations(backend, filters))
+
+    def by_ids(self, backend: Backend, ids: list[str], filters: Any = None) -> Any:
+        for own in ids:
+            if not self.books.visible(own):
+                raise InvalidInstanceIdError(own)
+        return self._by_ids(backend, ids, filters)
+
+    def drop_group(self, backend: Backend, vpc_id: str | None, group_id: str) -> None:
+        users = [
+            instance
+            for instance in self.instances()
+            if instance.state != "terminated"
+            and any(group.id == group_id for nic in instance.nics.values() for group in nic.group_set)
+        ]
+        if users:
+            raise EC2ClientError("DependencyViolation", f"resource {group_id} has a dependent object")
+        self._drop_group(backend, vpc_id, group_id)
+
+    def subnet_address(self, subnet: Any, instance: Any) -> str:
+        """The node's own address, which is from a pool of this computer's and not from the subnet."""
+        own = self.addresses.get(getattr(instance, "id", ""))
+        if own is None:
+            return self._address(subnet, instance)
+        subnet._subnet_ips[own] = instance
+        return own
+
+    def public_address(self, instance: Any) -> str | None:
+        public = instance.nics[0].public_ip if instance.nics else None
+        return instance.nics[0].private_ip_address if public and instance.id in self.addresses else public
+
+    def look(self) -> None:
+        """Let EC2 notice, once a second, which machines have powered themselves off."""
+        if time.monotonic() < self._looked + 1:
+            return
+        self._looked = time.monotonic()
+        ended = self.nodes.ended()
+        for instance in self.instances():
+            if instance.id in ended and instance.state == "running":
+                if instance.instance_initiated_shutdown_behavior == "terminate":
+                    self.end([instance], "Client.InstanceInitiatedShutdown")
+                else:
+                    self._stop(instance)
+
+    def instances(self) -> list[Any]:
+        """Return all instances of all regions, the terminated ones too."""
+        return [
+            instance
+            for backend in self.backends
+            for reservation in self._reservations(backend)
+            for instance in reservation.instances
+        ]
+
+    def _running(self, found: list[Any]) -> None:
+        for instance in found:
+            if instance.state == "pending":
+                self._start(instance)
+
+    def _visible(self, backend: Backend, ids: list[str]) -> list[Any]:
+        hidden = [own for own in ids if not self.books.visible(own)]
+        if hidden:
+            raise InvalidInstanceIdError(hidden)
+        return list(self._many(backend, ids))
+
+    def _only_visible(self, found: list[Any]) -> list[Any]:
+        for reservation in found:
+            reservation.instances = [own for own in reservation.instances if self.books.visible(own.id)]
+        return [reservation for reservation in found if reservation.instances]
+
+
+def _bound(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a plain function, which becomes a method of the class that it is put into."""
+
+    def method(own: Any, *arguments: Any, **named: Any) -> Any:
+        return function(own, *arguments, **named)
+
+    return method
+
+
+def _enter(instance: Any, name: str) -> Any:
+    before = instances.InstanceState(instance._state.name, instance._state.code)
+    instance._state.name, instance._state.code = name, STATES[name]
+    return before

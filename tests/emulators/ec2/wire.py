@@ -1,0 +1,203 @@
+"""Between the network and moto: credentials, faults, client tokens, room, and the harness's own requests."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import socket
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from moto.ec2.models import ec2_backends as moto_backends
+
+from tests.emulators.ec2 import shown
+from tests.emulators.ec2.books import Books, Fault
+from tests.emulators.ec2.images import ACCOUNT
+from tests.emulators.ec2.patches import Patches
+
+Environ = dict[str, Any]
+Reply = tuple[str, list[tuple[str, str]], bytes]
+CONTROL = "/_emulator/"
+THROTTLED = ("RequestLimitExceeded", "Request limit exceeded.")
+
+
+class Wire:
+    """A WSGI application around moto's."""
+
+    def __init__(self, moto: Callable[..., Iterable[bytes]], books: Books, patches: Patches) -> None:
+        self.moto = moto
+        self.books = books
+        self.patches = patches
+
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        with self.books.lock:
+            if path == "/checkip":
+                reply = _text(self.books.settings.address)
+            elif path.startswith(CONTROL):
+                reply = _json(self._control(path.removeprefix(CONTROL), json.loads(body or b"{}")))
+            else:
+                reply = self._aws(environ, body)
+        start_response(reply[0], [*reply[1], ("Content-Length", str(len(reply[2])))])
+        return [reply[2]]
+
+    def _aws(self, environ: Environ, body: bytes) -> Reply:
+        told = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        action = told.get("Action", "")
+        self.books.calls[action] += 1
+        self.books.tick()
+        self.patches.look()
+        if f"Credential={self.books.settings.access_key}/" not in environ.get("HTTP_AUTHORIZATION", ""):
+            return _error("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
+        if "PriceList" in environ.get(
+            "HTTP_X_AMZ_TARGET", ""
+        ):  # moto has none, and not everybody may ask AWS's
+            return "400 Bad Request", [("x-amzn-errortype", "AccessDeniedException")], b"{}"
+        fault = self.books.fault(action)
+        if fault and (refusal := _before(fault, environ)):
+            return refusal
+        if action == "RunInstances":
+            reply = self._run(environ, told, body)
+        elif action == "DescribeSpotPriceHistory":
+            reply = self._spot_prices(told)
+        else:
+            reply = self._moto(environ, body)
+        if fault and fault.kind == "drop-after":
+            _drop(environ)
+        return _error("InternalError", "An internal error has occurred", 500) if fault else reply
+
+    def _run(self, environ: Environ, told: dict[str, str], body: bytes) -> Reply:
+        token = told.get("ClientToken", "")
+        digest = hashlib.sha256(json.dumps(sorted(told.items())).encode()).hexdigest()
+        if token in self.books.replies:
+            before, reply = self.books.replies[token]
+            if before != digest:
+                return _error(
+                    "IdempotentParameterMismatch", "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
+                )  # fmt: skip
+            return "200 OK", [("Content-Type", "text/xml")], reply
+        subnet = told.get("SubnetId") or told.get("NetworkInterface.1.SubnetId", "")
+        kind, market = told["InstanceType"], told.get("InstanceMarketOptions.MarketType", "on-demand")
+        zone = self._zone(environ, subnet)
+        least, most = int(told["MinCount"]), int(told["MaxCount"])
+        left = self.books.room_for(kind, zone, market)
+        if left is not None and left < least:
+            return _error(
+                "InsufficientInstanceCapacity", f"We currently do not have sufficient {kind} capacity in the Availability Zone you requested ({zone})."
+            )  # fmt: skip
+        offer = told.get("InstanceMarketOptions.SpotOptions.MaxPrice")
+        price = self.books.settings.spot_prices.get(kind, self.books.settings.spot_price)
+        if market == "spot" and offer and float(offer) < price:
+            return _error(
+                "SpotMaxPriceTooLow", f"Your Spot request price of {offer} is lower than the minimum required Spot request fulfillment price of {price}."
+            )  # fmt: skip
+        count = most if left is None else min(most, left)
+        body = re.sub(rb"MinCount=\d+", b"MinCount=%d" % count, body)
+        reply = self._moto(environ, body)
+        if reply[0].startswith("200"):
+            self.books.take(kind, zone, market, count)
+            self.books.orders.append(
+                {"token": token, "count": count, "type": kind, "zone": zone, "market": market}
+            )
+            if token:
+                self.books.replies[token] = (digest, reply[2])
+        return reply
+
+    def _moto(self, environ: Environ, body: bytes) -> Reply:
+        answer: dict[str, Any] = {}
+
+        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
+            answer.update(status=status, headers=[h for h in headers if h[0].lower() != "content-length"])
+
+        inner = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        content = b"".join(self.moto(inner, start_response))
+        return answer["status"], answer["headers"], content
+
+    def _zone(self, environ: Environ, subnet: str) -> str:
+        region = environ["HTTP_AUTHORIZATION"].split("Credential=")[1].split("/")[2]
+        backend = moto_backends[ACCOUNT][region]
+        return str(backend.get_subnet(subnet).availability_zone) if subnet else f"{region}a"
+
+    def _spot_prices(self, told: dict[str, str]) -> Reply:
+        kinds = [value for key, value in told.items() if key.startswith("InstanceType.")]
+        now = datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        settings = self.books.settings
+        items = "".join(
+            f"<item><instanceType>{kind}</instanceType><productDescription>Linux/UNIX</productDescription>"
+            f"<spotPrice>{settings.spot_prices.get(kind, settings.spot_price) + extra:.6f}</spotPrice>"
+            f"<timestamp>{now}</timestamp><availabilityZone>eu-west-1{zone}</availabilityZone></item>"
+            for kind in kinds
+            for zone, extra in (("a", 0.0), ("b", 0.002))
+        )
+        return _xml(f"<DescribeSpotPriceHistoryResponse><spotPriceHistorySet>{items}</spotPriceHistorySet></DescribeSpotPriceHistoryResponse>")  # fmt: skip
+
+    def _control(self, what: str, told: dict[str, Any]) -> Any:
+        books = self.books
+        if what == "settings":
+            for key, value in told.items():
+                setattr(books.settings, key, value)
+        elif what == "fault":
+            books.faults.append(Fault(**told))
+        elif what == "room":
+            books.room.update(told)
+        elif what == "reset":
+            for backend in moto_backends[ACCOUNT].values():
+                backend.reset()
+            books.reset()
+            self.patches.backends.clear()
+        elif what == "interrupt":
+            found = [one for one in self.patches.instances() if one.id in told["ids"]]
+            self.patches.end(found, "Server.SpotInstanceTermination")
+        elif what == "books":
+            books.tick()
+            self.patches.look()
+            return shown.everything(books, self.patches)
+        else:
+            raise ValueError(what)
+        return {}
+
+
+def _before(fault: Fault, environ: Environ) -> Reply | None:
+    if fault.kind == "drop-before":
+        _drop(environ)
+    if fault.kind == "500-before":
+        return _error("Unavailable", "The service is unavailable. Please try again shortly.", 503)
+    if fault.kind == "throttle":
+        return _error(*THROTTLED, 503)
+    if fault.kind == "empty":
+        return _xml(f"<{fault.action}Response><{fault.code}/></{fault.action}Response>")
+    if fault.kind == "error":
+        return _error(fault.code, fault.message or "made up by the emulator")
+    return None
+
+
+def _drop(environ: Environ) -> None:
+    """Break the connection without a reply."""
+    connection: socket.socket = environ["werkzeug.socket"]
+    connection.shutdown(socket.SHUT_RDWR)
+    raise ConnectionError("dropped on purpose")
+
+
+def _error(code: str, message: str, status: int = 400) -> Reply:
+    text = (
+        f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
+        "<RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>"
+    )
+    return f"{status} {code}", [("Content-Type", "text/xml")], text.encode()
+
+
+def _xml(text: str) -> Reply:
+    return "200 OK", [("Content-Type", "text/xml")], text.encode()
+
+
+def _text(text: str) -> Reply:
+    return "200 OK", [("Content-Type", "text/plain")], f"{text}\n".encode()
+
+
+def _json(value: Any) -> Reply:
+    return "200 OK", [("Content-Type", "application/json")], json.dumps(value).encode()

@@ -1,0 +1,31 @@
+"""One EC2 emulator per module; nothing is behind it, and nobody's account can be reached."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.emulators.ec2.harness import Emulator
+from tests.unit.providers.ec2_cloud import Cloud
+
+
+@pytest.fixture(scope="session")
+def ec2_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator(tmp_path_factory.mktemp("ec2"), recipes=["feedfeedfeedfeed"]) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def cloud(ec2_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """An empty account."""
+    ec2_emulator.reset()
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in ec2_emulator.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
+    (tmp_path / "ansible.cfg").touch()
+    yield Cloud(ec2_emulator, tmp_path)
