@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from botocore.loaders import Loader
 
 from tests.emulators.ec2.harness import Emulator
 from tests.unit.providers.ec2_cloud import Cloud
+
+
+@cache
+def one_loader(data_path: str | None = None) -> Loader:
+    """Read boto3's descriptions of services once, not for each provider: a second a test."""
+    return Loader(data_path)
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +34,7 @@ def cloud(ec2_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.delenv(name)
     for name, value in ec2_emulator.environment().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("botocore.session.create_loader", one_loader)
     monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
     (tmp_path / "ansible.cfg").touch()
     yield Cloud(ec2_emulator, tmp_path)
