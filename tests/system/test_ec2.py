@@ -80,7 +80,8 @@ def test_the_journey(ec2: Maker) -> None:
     start = lab.playbook("start_cluster.yml").ok()
     assert "Install the parts of the recipe" not in start.output, "its image has everything installed"
     lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
-    assert lab.status()["services"]["datanodes"] == lab.status()["services"]["workers"] == 2
+    services = lab.status()["services"]
+    assert (services["datanodes"], services["workers"]) == (2, 2)
     worker = (
         lab.ssh(lab.worker(1), "hostname; findmnt -no SOURCE /data; cat /etc/muster/data-disk.env")
         .ok()
