@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 
-import pytest
-from lab import ROOT, eventually
+from lab import eventually
 
 HOUR = 3600
 
