@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from provision import firstboot, job_time, jobs, lifetime, providers
+from provision import firstboot, job_time, jobs, providers
 from provision.config import require_dataset
 from provision.connect import (
     RealTrust,
@@ -31,7 +31,6 @@ from provision.model import (
     NodeState,
     Outcome,
     Plan,
-    Price,
 )
 from provision.orders import Orders
 from provision.plan import machine_number, make_plan
@@ -195,15 +194,10 @@ class Cluster:
             ProviderError: the same call again goes on.
         """
         identity = self.identity
-        if not force:
-            self._refuse_while_busy()
-        with self._leased() as guard:
-            with self._reporter.phase("stop"):
-                stopped = self._endings(self._orders(identity, guard)).stop()
-                for name in sorted(self.state.journal.read().stores):
-                    guard()
-                    self._stores.close(name, identity)
-            return stopped
+        if not force and any(node.machine.state is NodeState.RUNNING for node in self.nodes):
+            job_time.refuse_while_busy(self.spec.name, jobs.queue_of(self))
+        with self._leased() as guard, self._reporter.phase("stop"):
+            return self._endings(self._orders(identity, guard)).stop(self._stores)
 
     def extend(self, duration: str) -> float:
         """Move the deadline by a duration such as `4h`; return it. Raises MusterError; again goes on."""
@@ -230,9 +224,8 @@ class Cluster:
         plan = make_plan(self.spec, wanted, orders.machines() if recorded else [], scale_in=scale_in)
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
-        term = lifetime.settle(
-            self.state.journal.read().term, self.spec, plan, hourly=self._hourly(wanted), now=time.time()
-        )
+        endings = self._endings(orders)
+        term = endings.settle(plan, wanted)
         if plan.create:
             require_dataset(self.spec)
         if plan.create or plan.start:
@@ -246,11 +239,7 @@ class Cluster:
         self._record()
         if self.wish != wanted:
             self.state.journal.wish(wanted)
-        if term is not None:
-            self.state.journal.term(term)
-        endings = self._endings(orders)
-        endings.begin_again()
-        endings.label()
+        endings.begin(term)
         work = Work(self.spec, self.state, self._reporter, self._trust, self._stores, orders, guard)
         work.carry_out(plan, images=images, store_image=prepared)
         endings.arm()
@@ -278,19 +267,8 @@ class Cluster:
     def _orders(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Orders:
         return Orders(self.spec, self.state, identity, self._provider, guard)
 
-    def _refuse_while_busy(self) -> None:
-        if any(node.machine.state is NodeState.RUNNING for node in self.nodes):
-            job_time.refuse_while_busy(self.spec.name, jobs.queue_of(self))
-
     def _endings(self, orders: Orders) -> Endings:
         return Endings(self.spec, self.state, orders, self._trust, time.time())
-
-    def _hourly(self, wish: int) -> float:
-        def price(name: str) -> Price | None:
-            group = self.spec.group(name)
-            return self._provider(group.provider).price(group)
-
-        return lifetime.hourly_price(self.spec, wish, price)
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:

@@ -9,9 +9,11 @@ from provision import firstboot, lifetime
 from provision.connect import Trust, close_shared_connections
 from provision.deadlines import deadlines
 from provision.errors import NotReady, ProviderError, Unreachable
-from provision.model import ClusterSpec, Machine, NodeState
+from provision.lifetime import Term
+from provision.model import ClusterSpec, Machine, NodeState, Plan, Price
 from provision.orders import Orders
 from provision.state import State
+from provision.storelink import StoreLink
 from provision.wait import until
 from provision.work import node_of
 
@@ -26,11 +28,28 @@ class Endings:
     trust: Trust
     now: float
 
-    def begin_again(self) -> None:
-        """Forget a stop that was interrupted, because the cluster is wished up again."""
-        for token, intent in self.state.journal.read().intents.items():
+    def settle(self, plan: Plan, wish: int) -> Term | None:
+        """Return the term that a plan's machines get, None when nothing changes. Raises PlanRefused."""
+
+        def price(name: str) -> Price | None:
+            group = self.spec.group(name)
+            return self.orders.provider(group.provider).price(group)
+
+        hourly = lifetime.hourly_price(self.spec, wish, price)
+        return lifetime.settle(self.state.journal.read().term, self.spec, plan, hourly=hourly, now=self.now)
+
+    def begin(self, term: Term | None) -> None:
+        """Record a new term and label the machines with it, before any of them is started.
+
+        A stop that was interrupted is forgotten: the cluster is wished up again.
+        """
+        journal = self.state.journal
+        if term is not None:
+            journal.term(term)
+        for token, intent in journal.read().intents.items():
             if intent.verb == "stop":
-                self.state.journal.close(token)
+                journal.close(token)
+        self.label()
 
     def label(self) -> None:
         """Write a deadline that has moved into the machines' labels. Raises ProviderError."""
@@ -73,7 +92,7 @@ class Endings:
         self.arm()
         return term.deadline
 
-    def stop(self) -> list[str]:
+    def stop(self, stores: StoreLink) -> list[str]:
         """Power all machines off and confirm it; return the names of those that ran. Raises ProviderError."""
         journal = self.state.journal
         view = journal.read()
@@ -90,6 +109,9 @@ class Endings:
         if view.term.hourly:
             term = view.term
             journal.term(replace(term, spent=term.cost(self.now), hourly=0.0))
+        for name in sorted(view.stores):
+            self.orders.guard()
+            stores.close(name, self.orders.identity)
         journal.close(token)
         return [machine.name for machine in running]
 

@@ -17,8 +17,6 @@ LEAD_S = 300
 """Seconds before the deadline at which the master begins to bring home what there is."""
 GRACE_S = 900
 """Seconds after a boot within which a machine that was stopped is told its new deadline."""
-ON_SHUTDOWN = "terminate"
-"""EC2's InstanceInitiatedShutdownBehavior: a machine that powers itself off is gone and bills no more."""
 
 _ENDS = {
     "local": "machines of this computer power off; they stay, and cost nothing, until destroy or reap",
@@ -136,7 +134,7 @@ def ending_words(spec: ClusterSpec, deadline: float, *, now: float | None = None
 
     Args:
         spec: the config.
-        deadline: seconds since the epoch, 0 for none.
+        deadline: seconds since the epoch; 0 for none, or when it has not been started.
         now: seconds since the epoch; default: now.
     """
     present = time.time() if now is None else now
@@ -145,6 +143,10 @@ def ending_words(spec: ClusterSpec, deadline: float, *, now: float | None = None
     if deadline:
         left = f"in {_words(deadline - present)}" if deadline > present else "its time is over"
         when.append(f"at {moment(deadline)} ({left})")
+    elif ttl := spec.options.get("ttl"):
+        when.append(f"{ttl} after its start")
+    if not deadline and _total(spec):
+        when.append(f"when ${_total(spec):g} are spent")
     if idle:
         when.append(f"after {idle} without a job, a notebook kernel or an SSH session")
     names = sorted({group.provider for group in spec.groups if group.count != 0})
@@ -153,6 +155,11 @@ def ending_words(spec: ClusterSpec, deadline: float, *, now: float | None = None
         return [f"Ends   never by itself: machines on {', '.join(paid)} bill until destroy"] if paid else []
     how = [_CANCELLED if name == "softlayer" and cancels(spec) else _ENDS[name] for name in names]
     return [f"Ends   {', or '.join(when)}", *(f"       then {line}" for line in how)]
+
+
+def ends_by_itself(spec: ClusterSpec) -> bool:
+    """Return whether machines power themselves off one day, and should be gone at their provider then."""
+    return bool(spec.options.get("ttl") or spec.options.get("autostop") or _total(spec))
 
 
 def stopped_words(spec: ClusterSpec) -> list[str]:

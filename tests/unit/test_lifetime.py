@@ -121,6 +121,9 @@ def test_how_a_cluster_ends_is_said_for_each_provider() -> None:
     assert "after 30m without a job" in ending("local", deadline=0, autostop="30m")
     assert ending("local", deadline=0) == ""
     assert ending("ec2", deadline=0) == "Ends   never by itself: machines on ec2 bill until destroy"
+    assert "Ends   8h after its start, or when $20 are spent" in ending(
+        "ec2", deadline=0, ttl="8h", budget={"total": 20.0}
+    )
     assert "its time is over" in ending("local", deadline=NOW - 1)
 
 

@@ -152,9 +152,14 @@ def test_results_and_event_logs_go_to_the_store_once(root: Path, store: Server, 
         f"/results/{RUN}/model/weights": b"another copy",
         f"/results/{RUN}/part-00000": b"rows",
         "/spark-events/app-1/events_1": b"{}",
+        "/spark-events/app-1/appstatus": b"",
     }
-    settings = {"namenode_url": hdfs.url, "events": "spark-events/retina-12345678"}
-    assert keep.keep(settings, time.time() + 20) == (5, [])
+    settings = {
+        "namenode_url": hdfs.url,
+        "events": "spark-events/retina-12345678",
+        "env": {"TMPDIR": str(root)},
+    }
+    assert keep.keep(settings, time.time() + 20) == (6, [])
     kept = {name.removeprefix("/muster/"): content for name, content in store.files.items()}
     assert kept.pop(f"results/{RUN}/run.json")
     assert kept == {
@@ -162,6 +167,7 @@ def test_results_and_event_logs_go_to_the_store_once(root: Path, store: Server, 
         f"results/{RUN}/model/weights": b"w" * 3000,
         f"results/{RUN}/part-00000": b"rows",
         "spark-events/retina-12345678/app-1/events_1": b"{}",
+        "spark-events/retina-12345678/app-1/appstatus": b"",
     }
     assert keep.keep(settings, time.time() + 20) == (0, [])
 
@@ -169,12 +175,14 @@ def test_results_and_event_logs_go_to_the_store_once(root: Path, store: Server, 
 def test_what_cannot_be_copied_is_said_and_stops_nothing_else(root: Path, store: Server) -> None:
     home = made(root)
     (home / "log").write_text("it ran\n")
-    copied, wrong = keep.keep({"namenode_url": "http://127.0.0.1:9", "events": "e"}, time.time() + 20)
+    copied, wrong = keep.keep(
+        {"namenode_url": "http://127.0.0.1:9", "events": "e", "env": {}}, time.time() + 20
+    )
     assert copied == 2
     assert len(wrong) == 1
     assert wrong[0].startswith("HDFS does not list what it has")
     store.files.clear()
-    copied, wrong = keep.keep({"namenode_url": "", "events": "e"}, time.time() - 1)
+    copied, wrong = keep.keep({"namenode_url": "", "events": "e", "env": {}}, time.time() - 1)
     assert (copied, len(wrong)) == (0, 2)
     assert wrong[0].startswith("no time left for results/")
 

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import mmap
+import os
+import shutil
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -20,6 +24,7 @@ from typing import IO, Any
 from muster_job import records
 
 TIMEOUT_S = 30.0
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,12 @@ def keep(settings: Mapping[str, Any], deadline: float) -> tuple[int, list[str]]:
     Small files first, so that a checkpoint of many gigabytes does not cost everything else its time.
 
     Args:
-        settings: `namenode_url` ('' = no HDFS) and `events`, the prefix of event logs.
+        settings: `namenode_url` ('' = no HDFS), `events` (the prefix of event logs), `env` (of jobs).
         deadline: seconds since the epoch; nothing is begun after it.
     """
     import muster_s3
 
+    scratch = dict(settings["env"]).get("TMPDIR")  # on the data disk, where jobs have theirs
     wrong: list[str] = []
     items = list(_local())
     try:
@@ -57,8 +63,7 @@ def keep(settings: Mapping[str, Any], deadline: float) -> tuple[int, list[str]]:
     except (OSError, ValueError) as error:
         wrong.append(f"HDFS does not list what it has ({error})")
     try:
-        store = muster_s3.Settings.load()
-        client = muster_s3.Client(store, timeout_s=TIMEOUT_S)
+        client = getattr(muster_s3, "client", muster_s3.Client)(muster_s3.Settings.load())
         there = {
             name: size for prefix in ("results/", "spark-events/") for name, size in client.names(prefix)
         }
@@ -69,13 +74,11 @@ def keep(settings: Mapping[str, Any], deadline: float) -> tuple[int, list[str]]:
     for item in sorted(unique.values(), key=lambda item: item.size):
         if there.get(item.key) == item.size:
             continue
-        left = deadline - time.time()
-        if left <= 0:
+        if time.time() >= deadline:
             wrong.append(f"no time left for {item.key}")
             continue
         try:
-            with item.open() as stream:
-                _send(store, item, stream, min(left, TIMEOUT_S))
+            _send(client, item, scratch)
             copied += 1
         except Exception as error:
             wrong.append(f"{item.key}: {' '.join(str(error).split())}")
@@ -121,25 +124,15 @@ def _url(url: str, path: str, operation: str) -> str:
     return f"{url}/webhdfs/v1{urllib.parse.quote(path)}?op={operation}&user.name=hadoop"
 
 
-def _send(store: Any, item: Item, stream: IO[bytes], timeout_s: float) -> None:  # noqa: ANN401  muster_s3.Settings
-    """Send one object as it is read: results may be larger than the memory. Raises OSError, StoreError."""
-    import muster_s3
-
-    target = urllib.parse.urlsplit(store.endpoint)
-    path = urllib.parse.quote(f"/{store.container}/{item.key}", safe="/-_.~")
-    headers = {
-        "host": target.netloc,
-        "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
-        "x-amz-content-sha256": "UNSIGNED-PAYLOAD",
-    }
-    headers["Authorization"] = muster_s3.signature(store, "PUT", path, "", headers)
-    kind = http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
-    connection = kind(target.netloc, timeout=timeout_s)
-    try:
-        connection.request("PUT", path, body=stream, headers={**headers, "Content-Length": str(item.size)})
-        answer = connection.getresponse()
-        said = answer.read(300).decode(errors="replace")
-    finally:
-        connection.close()
-    if answer.status >= 300:
-        raise muster_s3.StoreError(f"HTTP {answer.status} {said}")
+def _send(client: Any, item: Item, scratch: str | None) -> None:  # noqa: ANN401  muster_s3.Client
+    """Send one object out of the page cache: it may be larger than the memory. Raises OSError, StoreError."""
+    with item.open() as source, tempfile.TemporaryFile(dir=scratch) as spool:
+        if item.path is None:
+            shutil.copyfileobj(source, spool, CHUNK)
+            spool.flush()
+        stream = source if item.path is not None else spool
+        if os.fstat(stream.fileno()).st_size == 0:  # there is nothing to map
+            client.put(item.key, b"")
+            return
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
+            client.put(item.key, view)
