@@ -211,7 +211,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     ]
     answer(f"{cluster.spec.name}: {len(nodes)} machines, wished size {wish}")
     answer(table(("NODE", "STATE", "ADDRESS", "CORES", "MEMORY", "ROLES"), rows))
-    for line in [*live.lines(report), *lifetime.ending_words(spec, cluster.deadline)]:
+    off = all(node.machine.state == "stopped" for node in nodes)
+    ends = lifetime.stopped_words(spec) if off else lifetime.ending_words(spec, cluster.deadline)
+    for line in [*live.lines(report), *ends]:
         answer(line)
 
 
