@@ -19,7 +19,7 @@ GONE = "SoftLayer_Exception_ObjectNotFound"
 
 
 def to_cancel(spec: ClusterSpec, machines: Iterable[Machine]) -> list[str]:
-    """Return the ids of the machines that the master may cancel, its own last; [] unless the user opted in."""
+    """Return the ids of machines that the master may cancel, its own last; none unless the user opted in."""
     billed_on = {group.name for group in spec.groups if group.provider == "softlayer"}
     ours = [machine for machine in machines if machine.group in billed_on] if cancels(spec) else []
     return [machine.provider_id for machine in sorted(ours, key=lambda machine: machine.group == MASTER)]
