@@ -93,7 +93,7 @@ def reap(
     they are past their own deadline.
     """
     specs = _specs(of(context).inventory)
-    doomed, providers = _find(specs, names or [])
+    doomed, providers, unseen = _find(specs, names or [])
     for each in doomed:
         machines = ", ".join(machine.name for machine in each.machines)
         say(f"{each.cluster.name} on {each.provider}, {each.why}: {machines}")
@@ -104,6 +104,8 @@ def reap(
     failed = {} if dry_run else _delete(doomed, providers, specs)
     if as_json:
         answer_json([_told(each, dry_run=dry_run, failed=failed) for each in doomed])
+    if unseen and not failed:
+        raise NotAllReaped(what=f"not everything could be looked at; the first one: {unseen[0]}")
     if failed:
         raise NotAllReaped(
             what=f"{len(failed)} of {len(doomed)} cluster(s) are still there; the first one: "
@@ -113,7 +115,7 @@ def reap(
 
 
 def _specs(given: Path) -> list[ClusterSpec]:
-    """Return the configs of all inventory files and the given one; what cannot be read is said."""
+    """Return the configs of the given inventory file and of all others; what cannot be read is said."""
     from provision import config
 
     specs = []
@@ -126,14 +128,16 @@ def _specs(given: Path) -> list[ClusterSpec]:
     return specs
 
 
-def _find(specs: list[ClusterSpec], names: list[str]) -> tuple[list[Doomed], dict[str, Provider]]:
-    """Return what is to go, and the provider that listed each machine, by the machine's id."""
+def _find(specs: list[ClusterSpec], names: list[str]) -> tuple[list[Doomed], dict[str, Provider], list[str]]:
+    """Return what is to go, the provider that listed each machine (by its id), and who did not answer."""
     from provision import providers, reap
     from provision.project import owner_mark, states_folder
     from provision.state import State
 
     seen: dict[str, tuple[str, Any]] = {}
     by_machine: dict[str, Provider] = {}
+    unseen: list[str] = []
+    states = states_folder(ROOT)
     for spec in specs:
         for name in sorted({group.provider for group in spec.groups}):
             try:
@@ -142,11 +146,13 @@ def _find(specs: list[ClusterSpec], names: list[str]) -> tuple[list[Doomed], dic
                     seen.setdefault(machine.provider_id, (name, machine))
                     by_machine.setdefault(machine.provider_id, provider)
             except MusterError as error:
-                say(f"left out: {name} of {spec.path.name}: {error}")
-    states = states_folder(ROOT)
+                what = f"{name} of {spec.path.name}: {error}"
+                say(f"left out: {what}")
+                if spec is specs[0] or State(states / spec.name).exists():  # else an account nobody uses here
+                    unseen.append(what)
     known = [identity.id for path in states.glob("*/") if (identity := State(path).identity())]
     doomed = reap.choose(seen.values(), known=known, mark=owner_mark(states), now=time.time())
-    return [each for each in doomed if not names or each.cluster.name in names], by_machine
+    return [each for each in doomed if not names or each.cluster.name in names], by_machine, unseen
 
 
 def _delete(

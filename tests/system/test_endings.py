@@ -83,6 +83,7 @@ def test_a_deadline_spares_checkpoints_and_autostop_spares_jobs(labs, tmp_path):
     # A job of more than a minute is use; when it has ended, the machine ends too.
     busy = submit(lab, "sleep 75; echo slept")
     assert "after 1m without a job" in lab.muster("status").ok().output
+    lab.playbook("stop_cluster.yml").refused(f"1 job.s. run or wait there: {busy}.*FORCE=true")
     eventually(lambda: "slept" in lab.ssh(lab.master, f"cat /var/lib/muster/runs/{busy}/log", timeout=20).answer,
                120, "the job done, undisturbed")  # fmt: skip
     eventually(lambda: state_of(lab, lab.master) == "stopped", 150, "powered off when nobody used it")
