@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from provision.commands import allow, data, lifecycle, machines, pages, selftest, work
+from provision.commands import allow, data, lifecycle, lifetime, machines, pages, selftest, work
 from provision.commands.common import Invocation, examples, say
 from provision.errors import MusterError, one_line
 
@@ -54,7 +54,7 @@ def start(
     context.obj = Invocation(inventory)
 
 
-for module in (lifecycle, machines, allow, work, pages, data, selftest):
+for module in (lifecycle, lifetime, machines, allow, work, pages, data, selftest):
     module.register(app)
 
 

@@ -6,18 +6,20 @@ was begun.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from provision import firstboot, providers
+from provision import firstboot, job_time, jobs, providers
 from provision.config import require_dataset
 from provision.connect import (
     RealTrust,
     Trust,
     close_shared_connections,
 )
+from provision.endings import Endings
 from provision.errors import NotReady, PlanRefused
 from provision.lease import FILE as LEASE_FILE
 from provision.lease import Lease
@@ -26,6 +28,7 @@ from provision.model import (
     ClusterSpec,
     Node,
     NodeGroup,
+    NodeState,
     Outcome,
     Plan,
 )
@@ -100,6 +103,11 @@ class Cluster:
         return self.state.journal.read().wish
 
     @property
+    def deadline(self) -> float:
+        """When the machines end by themselves, in seconds since the epoch; 0 = they do not."""
+        return self.state.journal.read().term.deadline
+
+    @property
     def nodes(self) -> tuple[Node, ...]:
         """The machines that exist now, as their providers list them; () when the cluster was not started."""
         found = self.state.identity()
@@ -122,6 +130,10 @@ class Cluster:
             raise self._not_started()
         wanted = self._wanted(None)
         plan = self.plan()
+        if plan.keep and all(machine.state is NodeState.STOPPED for machine in plan.keep):
+            raise NotReady(
+                where=self.spec.name, what="the cluster is stopped", remedy="Run start_cluster.yml"
+            )
         short = [name for _, names in plan.create for name in names] + [
             machine.name for machine in plan.start
         ]
@@ -171,6 +183,28 @@ class Cluster:
         names = sorted({group.provider for group in self.spec.groups})
         return [new for name in names for new in self._provider(name).allow(self.identity, sources)]
 
+    def stop(self, *, force: bool = False) -> list[str]:
+        """Power the machines off; what is on their disks stays. Returns the names of those that ran.
+
+        Args:
+            force: also while a job runs; it is ended.
+
+        Raises:
+            NotReady, PlanRefused, LeaseHeld: nothing was changed.
+            ProviderError: the same call again goes on.
+        """
+        identity = self.identity
+        if not force and any(node.machine.state is NodeState.RUNNING for node in self.nodes):
+            job_time.refuse_while_busy(self.spec.name, jobs.queue_of(self))
+        with self._leased() as guard, self._reporter.phase("stop"):
+            return self._endings(self._orders(identity, guard)).stop(self._stores)
+
+    def extend(self, duration: str) -> float:
+        """Move the deadline by a duration such as `4h`; return it. Raises MusterError; again goes on."""
+        identity = self.identity
+        with self._leased() as guard:
+            return self._endings(self._orders(identity, guard)).extend(duration, self._reporter.say)
+
     def lock(self) -> None:
         """Take the lease for the rest of this command, so that no other one changes the cluster meanwhile."""
         self.identity  # noqa: B018  (raises when there is no cluster)
@@ -190,6 +224,8 @@ class Cluster:
         plan = make_plan(self.spec, wanted, orders.machines() if recorded else [], scale_in=scale_in)
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
+        endings = self._endings(orders)
+        term = endings.settle(plan, wanted)
         if plan.create:
             require_dataset(self.spec)
         if plan.create or plan.start:
@@ -203,8 +239,10 @@ class Cluster:
         self._record()
         if self.wish != wanted:
             self.state.journal.wish(wanted)
+        endings.begin(term)
         work = Work(self.spec, self.state, self._reporter, self._trust, self._stores, orders, guard)
         work.carry_out(plan, images=images, store_image=prepared)
+        endings.arm()
         return Outcome(tuple(orders.created), tuple(orders.started), tuple(orders.deleted))
 
     def _destroy(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Outcome:
@@ -228,6 +266,9 @@ class Cluster:
 
     def _orders(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Orders:
         return Orders(self.spec, self.state, identity, self._provider, guard)
+
+    def _endings(self, orders: Orders) -> Endings:
+        return Endings(self.spec, self.state, orders, self._trust, time.time())
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:

@@ -17,6 +17,7 @@ from provision.project import LOGIN_USER, control_path
 from provision.state import STORE_HOST, State, Target, target_of
 
 JOB_USER = "hadoop"
+TELL_S = 30.0
 
 
 class Trust(Protocol):
@@ -40,12 +41,22 @@ class Trust(Protocol):
         """See `trust.check`."""
         ...
 
+    def tell(self, state: State, names: Sequence[str], command: str) -> dict[str, str]:
+        """Run a command as root on machines; return what went wrong, by machine."""
+        ...
+
 
 class RealTrust:
     """Reaches machines with paramiko."""
 
     adopt = staticmethod(trust.adopt)
     check = staticmethod(trust.check)
+
+    @staticmethod
+    def tell(state: State, names: Sequence[str], command: str) -> dict[str, str]:
+        """See `Trust.tell`."""
+        done = trust.run_on_all(state.folder, names, f"sudo {command}", user=LOGIN_USER, timeout_s=TELL_S)
+        return {name: result.stderr for name, result in done.items() if result.status}
 
 
 @dataclass

@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from provision import files
-from provision.config_base import minutes
-from provision.model import ClusterSpec
+from provision.lifetime import GRACE_S, LEAD_S
 from provision.project import LOGIN_USER as USER
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
@@ -48,15 +47,32 @@ def ensure_login_key(path: Path, comment: str) -> str:
     return public
 
 
-def user_data(spec: ClusterSpec, *, login_key: str, bootstrap: BootstrapKey) -> str:
-    """Return a node's cloud-config; it holds no secret but the single-use bootstrap key."""
-    ttl = minutes(str(spec.options.get("ttl", "")))
-    return render("user-data.yml.j2", user=USER, login_key=login_key, bootstrap=bootstrap, ttl_minutes=ttl)
+def user_data(*, login_key: str, bootstrap: BootstrapKey, deadline: float = 0) -> str:
+    """Return a node's cloud-config; it holds no secret but the single-use bootstrap key.
+
+    Args:
+        login_key: the public key that may log in.
+        bootstrap: the host key of the first connection.
+        deadline: when the machine ends, in seconds since the epoch; 0 = never by itself.
+    """
+    return _node(login_key, bootstrap, int(deadline))
 
 
 def store_user_data() -> str:
     """Return the cloud-config of an object store's machine; host key and logins come from its disk."""
-    return render("user-data.yml.j2", user=USER, login_key="", bootstrap=None, ttl_minutes=0)
+    return _node("", None, 0)
+
+
+def _node(login_key: str, bootstrap: BootstrapKey | None, deadline: int) -> str:
+    return render(
+        "user-data.yml.j2",
+        user=USER,
+        login_key=login_key,
+        bootstrap=bootstrap,
+        deadline=deadline,
+        lead_s=LEAD_S,
+        grace_s=GRACE_S,
+    )
 
 
 def render(template: str, **variables: object) -> str:

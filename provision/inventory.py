@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from provision.config_base import minutes
+from provision.last_calls import to_cancel
 from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
 from provision.plan import MASTER, WORKER, machine_number
 from provision.project import LOGIN_USER as USER
@@ -129,6 +131,8 @@ def compose(
             "labels": spec.dataset.labels,
         },
         "cluster_access": dict(spec.access),
+        "cluster_to_cancel": to_cancel(spec, snapshot.machines),
+        "cluster_autostop_minutes": minutes(str(spec.options.get("autostop", ""))),
     }
     return inventory
 

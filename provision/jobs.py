@@ -22,6 +22,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from provision import job_time
 from provision.errors import CommandFailed, MusterError, NotReady, Unreachable, one_line
 from provision.job_request import JobRequest, make_request
 from provision.plan import MASTER
@@ -126,6 +127,8 @@ def submit(
     """
     request = make_request(job, root=cluster.root, args=args, deps=deps, main_class=main_class or "", env=env)
     queue, tell = queue_of(cluster), say or _to_stderr
+    if warning := job_time.warning(cluster.deadline, queue, request.name):
+        tell(f"Warning: {warning}")
     send(queue, request)
     tell(f"Submitted {request.run}")
     if follow:

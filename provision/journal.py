@@ -12,19 +12,20 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from provision import files
 from provision.errors import StateError
+from provision.lifetime import Term
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Intent:
-    """Something that was begun and not finished. `verb`: create, delete or destroy."""
+    """Something that was begun and not finished. `verb`: create, delete, stop or destroy."""
 
     token: str
     verb: str
@@ -48,6 +49,8 @@ class View:
     """Object stores of this computer that the cluster has ever asked for."""
     providers: set[str] = field(default_factory=set)
     """Providers that the cluster has ever ordered from."""
+    term: Term = field(default_factory=Term)
+    """Until when the cluster lives, and what it has cost of its budget."""
 
 
 class Journal:
@@ -111,6 +114,22 @@ class Journal:
     def store(self, name: str) -> None:
         """Record that the cluster is about to use the object store `name`."""
         self._append({"kind": "store", "name": name})
+
+    def term(self, term: Term) -> None:
+        """Record until when the cluster lives (`since` is now)."""
+        self._append(
+            {
+                "kind": "term",
+                "deadline": term.deadline,
+                "spent": term.spent,
+                "hourly": term.hourly,
+                "pending": term.pending,
+            }
+        )
+
+    def armed(self) -> None:
+        """Record that every machine knows the deadline."""
+        self._append({"kind": "armed"})
 
     def request(self, intent: Intent) -> str:
         """Return the exact request of an open intent. Raises StateError when it is missing or altered."""
@@ -198,6 +217,16 @@ def _apply(view: View, record: Mapping[str, Any]) -> None:
         view.wish = int(record["nodes"])
     elif kind == "pin":
         view.pins[str(record["machine"])] = str(record["key"])
+    elif kind == "term":
+        view.term = Term(
+            deadline=float(record["deadline"]),
+            spent=float(record["spent"]),
+            hourly=float(record["hourly"]),
+            since=float(record["at"]),
+            pending=str(record["pending"]),
+        )
+    elif kind == "armed":
+        view.term = replace(view.term, pending="")
     elif kind == "store":
         view.stores.add(str(record["name"]))
     elif kind == "open":

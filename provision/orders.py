@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from provision import firstboot
+from provision import firstboot, lifetime
 from provision.deadlines import deadlines
 from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.journal import Intent, View
@@ -23,6 +23,7 @@ from provision.model import (
     NodeState,
     Packages,
 )
+from provision.project import OWNER, owner_mark
 from provision.providers.base import Provider
 from provision.state import State
 from provision.wait import until
@@ -71,17 +72,20 @@ class Orders:
             ProviderError: the order is still open in the journal.
         """
         bootstrap = firstboot.new_bootstrap_key()
+        deadline = self.state.journal.read().term.deadline
         request = CreateRequest(
             cluster=self.identity,
             group=group,
             names=tuple(names),
             token=firstboot.new_token(),
-            user_data=firstboot.user_data(self.spec, login_key=login_key, bootstrap=bootstrap),
+            user_data=firstboot.user_data(login_key=login_key, bootstrap=bootstrap, deadline=deadline),
             image=image,
             labels={
                 "cores": str(group.cores),
                 "memory_gb": f"{group.memory_gb:g}",
                 "data_disk_gb": str(group.data_disk_gb),
+                OWNER: owner_mark(self.state.parent),
+                **({lifetime.LABEL: str(int(deadline))} if deadline else {}),
             },
         )
         self.state.journal.open(
@@ -103,6 +107,18 @@ class Orders:
             self.guard()
             self.provider(name).start(self.identity, group)
             self.started += [machine.name for machine in group]
+
+    def stop(self, machines: Iterable[Machine]) -> None:
+        """Power machines off; their disks stay. Raises ProviderError."""
+        for name, group in self._by_provider(machines).items():
+            self.guard()
+            self.provider(name).stop(self.identity, group)
+
+    def label(self, machines: Iterable[Machine], labels: Mapping[str, str]) -> None:
+        """Give all these machines the labels. Raises ProviderError."""
+        for name, group in self._by_provider(machines).items():
+            self.guard()
+            self.provider(name).label(self.identity, {machine.provider_id: labels for machine in group})
 
     def delete(self, machines: Iterable[Machine]) -> None:
         """Delete machines and confirm that they are gone. Raises ProviderError."""

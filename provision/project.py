@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import socket
 from pathlib import Path
 
 STATE_FOLDER = ".muster"
 LOGIN_USER = "muster"
 """The user that every machine has from its first boot on."""
+OWNER = "owner"
+"""A machine's label: the mark of the folder of states that knows it."""
 
 _SOCKET_PATH_LIMIT = 104 - 18
 """Characters that a ControlPath may have: the limit of a socket's path less what ssh appends for a moment."""
@@ -29,6 +33,11 @@ def states_folder(root: Path) -> Path:
     """Return the folder of all clusters' states: `$MUSTER_STATE`, else `.muster` in the project's root."""
     override = os.environ.get("MUSTER_STATE", "")
     return Path(override).expanduser().resolve() if override else root / STATE_FOLDER
+
+
+def owner_mark(states: Path) -> str:
+    """Return the mark of the machines that are known in `states`, on this computer, and nowhere else."""
+    return hashlib.sha256(f"{socket.gethostname()}:{states.resolve()}".encode()).hexdigest()[:16]
 
 
 def control_path(cluster_id: str) -> str:

@@ -59,6 +59,8 @@ class Work:
                     self.orders.delete(plan.delete)
                     close_shared_connections(self.orders.identity.id)
             with self.reporter.phase("create"):
+                if plan.start:  # they may come back with other addresses
+                    close_shared_connections(self.orders.identity.id)
                 self.orders.start(plan.start)
                 patience = Patience(
                     self.spec,

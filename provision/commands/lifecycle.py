@@ -159,6 +159,7 @@ def up(
     more: Annotated[list[str] | None, typer.Argument(help="Options for ansible-playbook, after --.")] = None,
 ) -> None:
     """Make the cluster as wished and ready to train: start_cluster.yml and main.yml in one go."""
+    from provision import lifetime
     from provision.commands.playbooks import play_or_fail
 
     invocation = of(context)
@@ -169,11 +170,15 @@ def up(
     if scale_in:
         extra["SCALE_IN"] = True
     play_or_fail(["start_cluster.yml", "main.yml"], invocation.inventory, extra, more or [])
+    cluster = invocation.cluster()
+    for line in lifetime.ending_words(cluster.spec, cluster.deadline):
+        say(line)
     say("Ready. Next: ./muster submit logistic_regression, ./muster ui; at the end ./muster destroy")
 
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show nodes, states, addresses, roles, web pages and what runs."""
+    from provision import lifetime
     from provision.commands import live
 
     invocation = of(context)
@@ -187,7 +192,8 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         report, (cluster, nodes) = in_parallel(lambda: live.look(state_folder(spec.name), spec.name), listed)
     wish = cluster.wish or cluster.spec.nodes
     if as_json:
-        answer_json(live.as_json(cluster.spec.name, wish, nodes, report))
+        known = live.as_json(cluster.spec.name, wish, nodes, report)
+        answer_json({**known, "deadline": cluster.deadline or None})
         return
     if not nodes:
         answer(f"{cluster.spec.name}: no machines. Start it with ./muster up")
@@ -205,7 +211,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     ]
     answer(f"{cluster.spec.name}: {len(nodes)} machines, wished size {wish}")
     answer(table(("NODE", "STATE", "ADDRESS", "CORES", "MEMORY", "ROLES"), rows))
-    for line in live.lines(report):
+    off = all(node.machine.state == "stopped" for node in nodes)
+    ends = lifetime.stopped_words(spec) if off else lifetime.ending_words(spec, cluster.deadline)
+    for line in [*live.lines(report), *ends]:
         answer(line)
 
 

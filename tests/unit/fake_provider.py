@@ -72,6 +72,8 @@ class World:
     unreachable: set[str] = field(default_factory=set)
     refuse_create: MusterError | None = None
     orders: list[str] = field(default_factory=list)
+    armed: dict[str, str] = field(default_factory=dict)
+    hourly: float = 0.0
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def names(self) -> list[str]:
@@ -92,10 +94,13 @@ class FakeProvider(Provider):
             self.world.machines[provider_id] = replace(machine, labels={**machine.labels, **more})
 
     def everything(self) -> list[Machine]:
-        return [*self.world.machines.values()]
+        return [
+            replace(m, labels={**m.labels, "cluster": "retina", "cluster_id": m.labels["cluster"]})
+            for m in self.world.machines.values()
+        ]
 
     def price(self, group: NodeGroup) -> Price | None:
-        return None
+        return Price(self.world.hourly, "made up") if self.world.hourly else None
 
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
         self.world.clock.tick("check_ready")
@@ -133,11 +138,16 @@ class FakeProvider(Provider):
     def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         for machine in machines:
             self.world.clock.tick(f"start {machine.name}")
-            self.world.machines[machine.provider_id] = replace(machine, state=NodeState.RUNNING)
+            self.set_state(machine, NodeState.RUNNING)
 
     def stop(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         for machine in machines:
-            self.world.machines[machine.provider_id] = replace(machine, state=NodeState.STOPPED)
+            self.world.clock.tick(f"stop {machine.name}")
+            self.set_state(machine, NodeState.STOPPED)
+
+    def set_state(self, machine: Machine, state: NodeState) -> None:
+        now = self.world.machines[machine.provider_id]
+        self.world.machines[machine.provider_id] = replace(now, state=state)
 
     def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         self.world.clock.tick("delete: before")
@@ -178,6 +188,16 @@ class FakeTrust:
         assert target.host_key == OWN
         if machine is not None and unfinished:
             self.world.has_bootstrap.discard(machine.provider_id)
+
+    def tell(self, state: State, names: Sequence[str], command: str) -> dict[str, str]:
+        failed = {}
+        for name in names:
+            self.world.clock.tick(f"tell {name}")
+            if name in self.world.unreachable:
+                failed[name] = "no answer"
+            else:
+                self.world.armed[name] = command.split()[-1]
+        return failed
 
 
 @dataclass
@@ -221,7 +241,12 @@ def group(name: str, count: int | None = None, **more: Any) -> NodeGroup:
 
 
 def spec(
-    nodes: int = 3, *, gpu: int = 0, given: bool = True, path: Path = Path("/none/retina.yml")
+    nodes: int = 3,
+    *,
+    gpu: int = 0,
+    given: bool = True,
+    path: Path = Path("/none/retina.yml"),
+    **options: Any,
 ) -> ClusterSpec:
     groups = [group("master", 1), group("worker")] + ([group("gpu", gpu)] if gpu else [])
     return ClusterSpec(
@@ -235,6 +260,7 @@ def spec(
         setup="",
         access={},
         path=path,
+        options=options,
         nodes_given=given,
     )
 

@@ -19,7 +19,7 @@ from provision.errors import (
     ProviderError,
     Unreachable,
 )
-from provision.model import DatasetSpec
+from provision.model import DatasetSpec, NodeState
 from tests.unit.fake_provider import FakeProvider, KilledError, World, cluster, make_disk_mortal
 
 Three = ["retina-master", "retina-worker-1", "retina-worker-2"]
@@ -30,6 +30,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     make_disk_mortal(monkeypatch, world.clock)
     monkeypatch.setattr("provision.cluster.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.endings.close_shared_connections", lambda _: None)
     monkeypatch.setattr("provision.work.close_shared_connections", lambda _: None)
     monkeypatch.setitem(DEADLINES, "local", Deadlines(boot=60, gone=0.0))
     return world
@@ -53,7 +54,7 @@ def moments(
             world.clock.restart()
             yield moment
         else:
-            assert moment > 16, "the kills covered next to nothing"
+            assert moment > 12, "the kills covered next to nothing"
             return
     raise AssertionError("it never ended")
 
@@ -221,3 +222,60 @@ def test_wish_is_remembered(world: World, tmp_path: Path) -> None:
     cluster(world, tmp_path, 2).ensure()
     cluster(world, tmp_path, 3, given=False).ensure()
     assert world.names() == Three[:2]
+
+
+def test_stop(world: World, tmp_path: Path) -> None:
+    for moment in moments(
+        lambda w, r: up(3)(w, r) and None, lambda w, r: cluster(w, r).stop(force=True), tmp_path, world
+    ):
+        root = tmp_path / str(moment)
+        cluster(world, root).stop(force=True)
+        assert {m.state for m in world.machines.values()} == {NodeState.STOPPED}
+        assert not any(world.users_of_store.values()), "the store is still attached"
+        settled(world, Three, root)
+
+
+def test_stop_killed_then_started(world: World, tmp_path: Path) -> None:
+    for moment in moments(
+        lambda w, r: up(3)(w, r) and None, lambda w, r: cluster(w, r).stop(force=True), tmp_path, world
+    ):
+        root = tmp_path / str(moment)
+        cluster(world, root).ensure()
+        assert {m.state for m in world.machines.values()} == {NodeState.RUNNING}
+        settled(world, Three, root)
+        assert sorted(world.orders) == Three
+
+
+def test_start_of_a_stopped_cluster(world: World, tmp_path: Path) -> None:
+    def stopped(world: World, root: Path) -> None:
+        cluster(world, root, ttl="8h").ensure()
+        cluster(world, root, ttl="8h").stop(force=True)
+        world.armed.clear()
+
+    for moment in moments(stopped, lambda w, r: cluster(w, r, ttl="8h").ensure(), tmp_path, world):
+        root = tmp_path / str(moment)
+        cluster(world, root, ttl="8h").ensure()
+        settled(world, Three, root)
+        deadline = str(int(cluster(world, root).deadline))
+        assert world.armed == dict.fromkeys(Three, deadline), "a machine knows another deadline, or none"
+        assert {m.labels["deadline"] for m in world.machines.values()} == {deadline}
+
+
+def test_extend(world: World, tmp_path: Path) -> None:
+    before: dict[str, float] = {}
+
+    def started(world: World, root: Path) -> None:
+        cluster(world, root, ttl="8h").ensure()
+        before["deadline"] = cluster(world, root).deadline
+
+    for moment in moments(started, lambda w, r: cluster(w, r, ttl="8h").extend("4h"), tmp_path, world):
+        root = tmp_path / str(moment)
+        cluster(world, root, ttl="8h").extend("4h")
+        moved = cluster(world, root).deadline - before["deadline"]
+        told = set(world.armed.values()) | {m.labels["deadline"] for m in world.machines.values()}
+        assert told == {str(int(cluster(world, root).deadline))}
+        assert set(world.armed) == set(Three)
+        # Killed after the last record, the command has done its work and the next one is another extension.
+        assert moved in (4 * 3600, 8 * 3600)
+        assert moved == 4 * 3600 or world.clock.seen.count("tell retina-master") == 1
+        settled(world, Three, root)

@@ -1,21 +1,20 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import replace
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from provision import firstboot
-from tests.unit.fake_provider import spec
 
 BOOTSTRAP = firstboot.new_bootstrap_key()
 
 
-def document(ttl: str = "") -> dict:
-    text = firstboot.user_data(
-        replace(spec(), options={"ttl": ttl}), login_key="ssh-ed25519 AAAA me", bootstrap=BOOTSTRAP
-    )
+def document(deadline: float = 0) -> dict:
+    text = firstboot.user_data(login_key="ssh-ed25519 AAAA me", bootstrap=BOOTSTRAP, deadline=deadline)
     assert text.startswith("#cloud-config\n")
     return yaml.safe_load(text)
 
@@ -49,11 +48,17 @@ def test_firewall_and_own_key_come_before_sshd() -> None:
     assert "ssh-keygen -q -t ed25519" in script
 
 
-def test_ttl() -> None:
+def test_a_deadline_is_armed_at_the_first_boot_and_can_be_armed_later() -> None:
     assert "runcmd" not in document()
-    data = document("8h")
-    assert "OnBootSec=480min" in files(data)["/etc/systemd/system/muster-ttl.timer"]
-    assert data["runcmd"] == [["systemctl", "enable", "--now", "muster-ttl.timer"]]
+    data = document(1_800_000_000.0)
+    assert data["runcmd"] == [["/usr/local/sbin/muster-arm", "1800000000"]]
+    assert set(files(document())) == set(files(data))
+
+
+@pytest.mark.parametrize("name", ["muster-arm", "muster-end"])
+def test_the_node_programs_are_sound_shell(name: str) -> None:
+    program = files(document(1_800_000_000.0))[f"/usr/local/sbin/{name}"]
+    subprocess.run([Path(sys.executable).with_name("shellcheck"), "-"], input=program, text=True, check=True)
 
 
 def test_store_keeps_its_host_key_and_takes_logins_from_its_disk() -> None:

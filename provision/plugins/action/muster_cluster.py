@@ -10,18 +10,18 @@ from ansible import constants, context
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision import config
+from provision import config, lifetime
 from provision.cluster import Cluster
 from provision.errors import ConfigError, MusterError, PlanRefused
-from provision.model import ClusterSpec, Outcome
+from provision.model import ClusterSpec, NodeState, Outcome
 from provision.plan import describe
 from provision.timeline import ConsoleReporter
 
-STATES = ("present", "absent", "checked", "installed")
+STATES = ("present", "absent", "stopped", "checked", "installed")
 
 
 class ActionModule(ActionBase):
-    """Arguments: state, scale_in, lock (checked: keep other commands out).
+    """Arguments: state, scale_in (present), force (stopped), lock (checked: keep other commands out).
 
     With `checked`, `image_size` is recorded as the size asked for. With `installed`, `installs` (a list of
     machine -> recipe key) are recorded as what these machines hold now.
@@ -38,6 +38,7 @@ class ActionModule(ActionBase):
                 "state": {"type": "str", "choices": list(STATES), "required": True},
                 "scale_in": {"type": "bool", "default": False},
                 "lock": {"type": "bool", "default": False},
+                "force": {"type": "bool", "default": False},
                 "image_size": {"type": "int"},
                 "installs": {"type": "list", "elements": "dict", "default": []},
             }
@@ -62,6 +63,8 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
         if arguments["image_size"] is not None and not check_mode:
             cluster.state.remember_image_size(arguments["image_size"])
         return {"changed": False}
+    if arguments["state"] == "stopped":
+        return _stopped(cluster, force=arguments["force"], check_mode=check_mode)
     if arguments["state"] == "absent":
         if check_mode:
             names = [node.name for node in cluster.nodes]
@@ -77,6 +80,17 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
             Display().display(f"would {line}")
         return {"changed": not plan.empty}
     return _told(cluster.ensure(scale_in=arguments["scale_in"]))
+
+
+def _stopped(cluster: Cluster, *, force: bool, check_mode: bool) -> dict[str, Any]:
+    if check_mode:
+        names = [node.name for node in cluster.nodes if node.machine.state is not NodeState.STOPPED]
+        Display().display(f"would stop {', '.join(names) or 'nothing'}")
+    else:
+        names = cluster.stop(force=force)
+        for line in lifetime.stopped_words(cluster.spec):
+            Display().display(line)
+    return {"changed": bool(names), "stopped": list(names)}
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

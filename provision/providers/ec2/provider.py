@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from provision import prices
+from provision import lifetime, prices
 from provision.capacity import names_of
 from provision.deadlines import deadlines
 from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
@@ -164,7 +164,7 @@ class Ec2Provider(base.Provider):
         key_name, security_group = self._networks.ensure(
             region, request.cluster, self._networks.place(region, group).vpc, self._ledger.public_key()
         )
-        lives = not (self.spec.options.get("ttl") or self.spec.options.get("autostop"))
+        lives = not lifetime.ends_by_itself(self.spec)
         return Order(
             region=region,
             count=len(request.names),

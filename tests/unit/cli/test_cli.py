@@ -17,7 +17,7 @@ from provision.errors import MusterError
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = [
     *("init", "up", "status", "ssh", "run", "put", "get", "submit", "jobs", "logs", "cancel", "ui", "verify"),
-    *("destroy", "timeline", "demo", "test"),
+    *("destroy", "timeline", "demo", "test", "stop", "extend", "reap"),
 ]
 CONFIG = "plugin: cluster\ncluster: pond\nnodes: 3\n"
 

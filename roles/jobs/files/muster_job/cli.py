@@ -15,7 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from muster_job import queue, reason, records, runner
+from muster_job import farewell, keep, queue, reason, records, runner
 from muster_job.records import CANCELLED, FAILED, FINAL, QUEUED, SUCCEEDED, Record, Refused
 
 POLL_S = 0.2
@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs.add_parser("dispatch")
     explained = verbs.add_parser("explain", help="run a program and, when it fails, say why in one line")
     explained.add_argument("program", nargs=argparse.REMAINDER)
+    for verb in ("farewell", "keep"):
+        verbs.add_parser(verb).add_argument("deadline", type=float)
     asked = parser.parse_args(argv)
     try:
         return COMMANDS[asked.verb](asked)
@@ -189,6 +191,15 @@ def explain(asked: argparse.Namespace) -> int:
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 
+def keep_all(asked: argparse.Namespace) -> int:
+    """Copy results and event logs to object storage; what went wrong is printed."""
+    copied, wrong = keep.keep(runner.settings(), asked.deadline)
+    print(f"{copied} files copied to object storage")
+    for line in wrong:
+        print(f"not copied: {line}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
 COMMANDS: dict[str, Any] = {
     "list": list_runs,
     "show": show,
@@ -202,4 +213,6 @@ COMMANDS: dict[str, Any] = {
         2
     ],
     "dispatch": lambda _: queue.dispatch() or 0,
+    "farewell": lambda asked: farewell.farewell(asked.deadline) or 0,
+    "keep": keep_all,
 }

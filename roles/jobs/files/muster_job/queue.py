@@ -28,12 +28,12 @@ def dispatch() -> None:
             if note.endswith(".cancel"):
                 _systemctl("stop", UNIT.format(run=note.removesuffix(".cancel")))
         _settle()
-        active = _active()
+        busy = active()
         everything = records.every()
         for record in everything:
-            if record.state == RUNNING and UNIT.format(run=record.run) not in active:
-                _as_user("finish", record.run, "vanished")
-        waiting = next_run(everything, busy=bool(active))
+            if record.state == RUNNING and UNIT.format(run=record.run) not in busy:
+                as_user("finish", record.run, "vanished")
+        waiting = next_run(everything, busy=bool(busy))
         if waiting is not None:
             _systemctl("start", UNIT.format(run=waiting.run))
         if not notes:
@@ -73,7 +73,8 @@ def _units(*states: str) -> set[str]:
     return {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
 
 
-def _active() -> set[str]:
+def active() -> set[str]:
+    """Return the units of the runs that have begun and not ended."""
     return _units("active", "activating", "deactivating", "reloading")
 
 
@@ -88,7 +89,8 @@ def _systemctl(verb: str, unit: str) -> None:
     subprocess.run(["systemctl", verb, unit], stdin=subprocess.DEVNULL, check=False)
 
 
-def _as_user(*words: str) -> None:
+def as_user(*words: str) -> None:
+    """Run `muster-job WORDS` as the user whom runs belong to."""
     owner = (records.ROOT / "runs").stat()
     subprocess.run(
         [sys.executable, "-I", sys.argv[0], *words],

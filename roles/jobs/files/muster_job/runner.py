@@ -24,6 +24,9 @@ from muster_job.records import CANCELLED, FAILED, FINAL, QUEUED, RUNNING, SUCCEE
 DEPS_BUILT = ".complete"
 LEFTOVERS_S = 15.0
 """How long what a job left behind may go on, in seconds."""
+FAREWELL = "farewell"
+"""A file in the run's folder: the program was told that the machines end."""
+TIME_OVER = "the cluster's time was over (ttl, budget or autostop); what it had written is in its results"
 VMSTAT = Path("/proc/vmstat")
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -49,7 +52,18 @@ def run(run_id: str) -> int:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     with (home / "log").open("ab", buffering=0) as log:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the job gets it too; its end is still to be recorded
+        child: subprocess.Popen[bytes] | None = None
+
+        def told(*_: object) -> None:
+            """The machines end (see farewell.py): the program may checkpoint."""
+            (home / FAREWELL).touch()
+            if child is not None:
+                child.terminate()
+
+        signal.signal(signal.SIGUSR1, told)
         try:
+            if (home / FAREWELL).exists():
+                raise Refused(TIME_OVER)
             environment = environ(record, home, log)
             code = home / "code"
             child = subprocess.Popen(
@@ -65,6 +79,8 @@ def run(run_id: str) -> int:
             log.write(f"{error}\n".encode())
             status = 1
         else:
+            if (home / FAREWELL).exists():  # told before there was a program to tell
+                child.terminate()
             status = child.wait()
             _let_children_end()
         _write(home / "exit.json", {"status": status if status >= 0 else None, "signal": max(-status, 0)})
@@ -89,6 +105,8 @@ def finish(run_id: str, result: str) -> Record:
         ended = json.loads((home / "exit.json").read_text())
     if (home / "cancel").exists():
         state, why = CANCELLED, "cancelled"
+    elif (home / FAREWELL).exists() and ended["status"] != 0:
+        state, why = FAILED, TIME_OVER
     elif ended["status"] == 0:
         state, why = SUCCEEDED, ""
     elif result == "vanished" or _machine_stops():

@@ -1,0 +1,197 @@
+"""stop, extend, reap: how a cluster pauses and ends."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from provision.commands.common import ROOT, answer_json, confirm, examples, of, say
+from provision.errors import MusterError
+
+if TYPE_CHECKING:
+    from provision.model import ClusterSpec
+    from provision.providers.base import Provider
+    from provision.reap import Doomed
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+class NotAllReaped(MusterError):
+    """Some of the clusters that should have gone are still there."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command(
+        "stop",
+        short_help="Power the machines off; their disks stay.",
+        epilog=examples(
+            "stop", "stop --force         also while a job runs", "up                   starts it again"
+        ),
+    )(stop)
+    app.command(
+        "extend",
+        short_help="Give the cluster more time.",
+        epilog=examples("extend 4h            four hours after its present deadline", "extend 30m"),
+    )(extend)
+    app.command(
+        "reap",
+        short_help="Delete what has outlived its time.",
+        epilog=examples(
+            "reap                 shows it and asks; all inventories",
+            "reap --dry-run       only shows it",
+            "reap --yes           for cron (docs/lifetime.md)",
+            "reap retina          only clusters of this name",
+        ),
+    )(reap)
+
+
+def stop(
+    context: typer.Context,
+    force: Annotated[bool, typer.Option("--force", help="Also while a job runs; it is ended.")] = False,
+) -> None:
+    """Power the machines off. HDFS and all else on their disks is there again after start_cluster.yml."""
+    from provision import lifetime
+
+    cluster = of(context).cluster()
+    stopped = cluster.stop(force=force)
+    what = f"stopped {', '.join(stopped)}" if stopped else "was stopped already"
+    say(f"{cluster.spec.name}: {what}")
+    for line in lifetime.stopped_words(cluster.spec):
+        say(f"  {line}")
+
+
+def extend(
+    context: typer.Context,
+    duration: Annotated[str, typer.Argument(help="How much longer: 30m, 4h or 1d.")],
+) -> None:
+    """Move the deadline of the cluster: on its machines, at the provider, and here."""
+    from provision import lifetime
+
+    if not re.fullmatch(r"[1-9][0-9]*[mhd]", duration):
+        raise typer.BadParameter(f"{duration!r} is no duration; write it like 30m, 4h or 1d")
+    cluster = of(context).cluster()
+    deadline = cluster.extend(duration)
+    for line in lifetime.ending_words(cluster.spec, deadline):
+        say(line)
+
+
+def reap(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[CLUSTER]...", help="Default: all.")] = None,
+    yes: Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """Delete clusters that are past their deadline, or that this clone has made and lost the state of.
+
+    Looks at every provider of every inventory file. Clusters of other people on the same account go only when
+    they are past their own deadline.
+    """
+    specs = _specs(of(context).inventory)
+    doomed, providers, unseen = _find(specs, names or [])
+    for each in doomed:
+        machines = ", ".join(machine.name for machine in each.machines)
+        say(f"{each.cluster.name} on {each.provider}, {each.why}: {machines}")
+    if not doomed:
+        say("Nothing has outlived its time.")
+    if doomed and not dry_run:
+        confirm(f"Delete {sum(len(each.machines) for each in doomed)} machine(s)?", yes=yes)
+    failed = {} if dry_run else _delete(doomed, providers, specs)
+    if as_json:
+        answer_json([_told(each, dry_run=dry_run, failed=failed) for each in doomed])
+    if unseen and not failed:
+        raise NotAllReaped(what=f"not everything could be looked at; the first one: {unseen[0]}")
+    if failed:
+        raise NotAllReaped(
+            what=f"{len(failed)} of {len(doomed)} cluster(s) are still there; the first one: "
+            f"{next(iter(failed.values()))}",
+            remedy="Run ./muster reap again",
+        )
+
+
+def _specs(given: Path) -> list[ClusterSpec]:
+    """Return the configs of the given inventory file and of all others; what cannot be read is said."""
+    from provision import config
+
+    specs = []
+    for path in dict.fromkeys(p.resolve() for p in [given, *sorted((ROOT / "inventories").glob("*.yml"))]):
+        if config.is_config(path):
+            try:
+                specs.append(config.load(path))
+            except MusterError as error:
+                say(f"left out: {error}")
+    return specs
+
+
+def _find(specs: list[ClusterSpec], names: list[str]) -> tuple[list[Doomed], dict[str, Provider], list[str]]:
+    """Return what is to go, the provider that listed each machine (by its id), and who did not answer."""
+    from provision import providers, reap
+    from provision.project import owner_mark, states_folder
+    from provision.state import State
+
+    seen: dict[str, tuple[str, Any]] = {}
+    by_machine: dict[str, Provider] = {}
+    unseen: list[str] = []
+    states = states_folder(ROOT)
+    for spec in specs:
+        for name in sorted({group.provider for group in spec.groups}):
+            try:
+                provider = providers.load(name, spec)
+                for machine in provider.everything():
+                    seen.setdefault(machine.provider_id, (name, machine))
+                    by_machine.setdefault(machine.provider_id, provider)
+            except MusterError as error:
+                what = f"{name} of {spec.path.name}: {error}"
+                say(f"left out: {what}")
+                if spec is specs[0] or State(states / spec.name).exists():  # else an account nobody uses here
+                    unseen.append(what)
+    known = [identity.id for path in states.glob("*/") if (identity := State(path).identity())]
+    doomed = reap.choose(seen.values(), known=known, mark=owner_mark(states), now=time.time())
+    return [each for each in doomed if not names or each.cluster.name in names], by_machine, unseen
+
+
+def _delete(
+    doomed: list[Doomed], by_machine: dict[str, Provider], specs: list[ClusterSpec]
+) -> dict[str, MusterError]:
+    """Delete all of it; return what went wrong, by cluster id."""
+    from provision import reap
+    from provision.cluster import Cluster
+    from provision.storelink import LocalStores
+    from provision.timeline import ConsoleReporter
+
+    failed: dict[str, MusterError] = {}
+    for each in doomed:
+        try:
+            cluster = next(
+                (Cluster(spec, root=ROOT) for spec in specs if spec.name == each.cluster.name), None
+            )
+            if cluster is not None and cluster.state.identity() == each.cluster:
+                cluster.destroy()
+            else:
+                reap.delete(each, by_machine[each.machines[0].provider_id])
+                for store in {s.object_store.name for s in specs if s.object_store.kind == "local"}:
+                    LocalStores(ConsoleReporter(say)).close(store, each.cluster)
+            say(f"deleted {', '.join(machine.name for machine in each.machines)} ({each.cluster.name})")
+        except MusterError as error:
+            say(f"{each.cluster.name}: {error}")
+            failed[each.cluster.id] = error
+    return failed
+
+
+def _told(each: Doomed, *, dry_run: bool, failed: dict[str, MusterError]) -> dict[str, Any]:
+    error = failed.get(each.cluster.id)
+    return {
+        "cluster": each.cluster.name,
+        "id": each.cluster.id,
+        "provider": each.provider,
+        "why": each.why,
+        "deadline": each.deadline or None,
+        "machines": [machine.name for machine in each.machines],
+        "deleted": not dry_run and error is None,
+        "error": str(error) if error else "",
+    }

@@ -1,0 +1,58 @@
+"""What the master of a cluster asks a provider for at the end, when machines that are off would bill on.
+
+Rendered here, sent there (roles/lifetime): the master knows nothing of providers, it only repeats each
+request until it is answered.
+"""
+
+from __future__ import annotations
+
+import xmlrpc.client
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from provision.lifetime import cancels
+from provision.model import ClusterSpec, Machine
+from provision.plan import MASTER
+
+SOFTLAYER = "https://api.softlayer.com/xmlrpc/v3.1/"
+GONE = "SoftLayer_Exception_ObjectNotFound"
+
+
+def to_cancel(spec: ClusterSpec, machines: Iterable[Machine]) -> list[str]:
+    """Return the ids of machines that the master may cancel, its own last; none unless the user opted in."""
+    billed_on = {group.name for group in spec.groups if group.provider == "softlayer"}
+    ours = [machine for machine in machines if machine.group in billed_on] if cancels(spec) else []
+    return [machine.provider_id for machine in sorted(ours, key=lambda machine: machine.group == MASTER)]
+
+
+def softlayer(
+    guests: Sequence[str], username: str, api_key: str, endpoint: str = SOFTLAYER
+) -> list[dict[str, Any]]:
+    """Return the requests that cancel guests, in this order.
+
+    Args:
+        guests: their ids.
+        username: of a key that may do nothing but cancel servers.
+        api_key: the key.
+        endpoint: of the XML-RPC API.
+    """
+    return [
+        {
+            "what": f"cancel guest {guest}",
+            "url": f"{endpoint.rstrip('/')}/SoftLayer_Virtual_Guest",
+            "body": xmlrpc.client.dumps(
+                (
+                    {
+                        "headers": {
+                            "authenticate": {"username": username, "apiKey": api_key},
+                            "SoftLayer_Virtual_GuestInitParameters": {"id": int(guest)},
+                        }
+                    },
+                ),
+                "deleteObject",
+            ),
+            "refused": "<fault>",
+            "done": GONE,
+        }
+        for guest in guests
+    ]

@@ -1,0 +1,221 @@
+"""How long a cluster lives: its deadline from `ttl` and `budget.total`, and in words how it ends. Pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from provision.config_base import minutes
+from provision.errors import NotReady, PlanRefused
+from provision.model import ClusterSpec, NodeState, Plan, Price
+from provision.plan import group_size
+
+LABEL = "deadline"
+"""A machine's label: when it ends, in seconds since the epoch; none = it does not end by itself."""
+LEAD_S = 300
+"""Seconds before the deadline at which the master begins to bring home what there is."""
+GRACE_S = 900
+"""Seconds after a boot within which a machine that was stopped is told its new deadline."""
+
+_ENDS = {
+    "local": "machines of this computer power off; they stay, and cost nothing, until destroy or reap",
+    "existing": "hosts of your own go on running",
+    "ec2": "instances on ec2 terminate themselves, with their disks; nothing bills after that",
+    "softlayer": "machines on softlayer power off but BILL ON until `./muster reap` cancels them",
+}
+_CANCELLED = (
+    "machines on softlayer are cancelled by the master, with its own API key; nothing bills after that"
+)
+_STOPPED = {
+    "local": "stopped machines of this computer cost nothing",
+    "existing": "hosts of your own are not stopped",
+    "ec2": "stopped instances on ec2 cost nothing, their disks BILL ON until destroy",
+    "softlayer": "stopped machines on softlayer BILL ON as if they ran, until destroy",
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """What the journal knows of a cluster's life.
+
+    Times are seconds since the epoch, money is US dollars. `deadline` 0 = none; `spent` until `since`,
+    `hourly` from then on (both only counted with `budget.total`); `pending`: why machines must still be told,
+    '' = they know.
+    """
+
+    deadline: float = 0.0
+    spent: float = 0.0
+    hourly: float = 0.0
+    since: float = 0.0
+    pending: str = ""
+
+    def cost(self, now: float) -> float:
+        """Return what the machines have cost until `now`; after the deadline they cost nothing."""
+        until = min(now, self.deadline) if self.deadline else now
+        return self.spent + self.hourly * max(0.0, until - self.since) / 3600
+
+
+def hourly_price(spec: ClusterSpec, wish: int, price: Callable[[str], Price | None]) -> float:
+    """Return dollars an hour for the whole cluster; 0 without `budget.total`, which alone needs it.
+
+    Args:
+        spec: the config.
+        wish: master + workers.
+        price: returns the price of a machine of the group of this name, None when nobody is paid.
+    """
+    if not _total(spec):
+        return 0.0
+    prices = {group.name: price(group.name) for group in spec.groups}
+    return sum(
+        found.hourly * group_size(group, wish)
+        for group in spec.groups
+        if (found := prices[group.name]) is not None
+    )
+
+
+def settle(old: Term, spec: ClusterSpec, plan: Plan, *, hourly: float, now: float) -> Term | None:
+    """Return the term that a plan's machines get, None when nothing changes.
+
+    A cluster of which nothing runs yet gets a new deadline; one that runs keeps its own, also for machines
+    that join it, unless it grows so that its budget ends earlier.
+
+    Raises:
+        PlanRefused: the budget is used up.
+    """
+    spent = old.cost(now)
+    total = _total(spec)
+    if total and hourly and spent >= total and (plan.create or plan.start):
+        raise PlanRefused(
+            where=spec.name,
+            what=f"its budget of ${total:g} is used up (${spent:.2f} spent)",
+            remedy="Raise budget.total, or destroy it",
+        )
+    runs = any(machine.state is not NodeState.STOPPED for machine in plan.keep)
+    if not runs or old.deadline <= now:
+        deadline = _first(spec, spent, hourly, now)
+    elif hourly != old.hourly:
+        deadline = min(old.deadline, _paid_until(spec, spent, hourly, now) or old.deadline)
+    else:
+        deadline = old.deadline
+    # A machine that was off may have missed an extension.
+    untold = (plan.keep and deadline != old.deadline) or (plan.start and deadline)
+    if (deadline, hourly) == (old.deadline, old.hourly) and not untold:
+        return None
+    return Term(deadline, spent, hourly, now, "changed" if untold else old.pending)
+
+
+def extended(old: Term, spec: ClusterSpec, duration: str, now: float) -> Term:
+    """Return the term that is longer by `duration` (such as `4h`), counted from its deadline.
+
+    Raises:
+        NotReady: there is no deadline.
+        PlanRefused: the budget does not last that long.
+    """
+    if not old.deadline:
+        raise NotReady(
+            where=spec.name,
+            what="has no deadline that could be moved",
+            remedy="`ttl` in the config file gives it one, then run start_cluster.yml",
+        )
+    deadline = max(old.deadline, now) + 60 * minutes(duration)
+    paid = _paid_until(spec, old.cost(now), old.hourly, now)
+    if paid and deadline > paid:
+        raise PlanRefused(
+            where=spec.name,
+            what=f"its budget of ${_total(spec):g} lasts until {moment(paid)}",
+            remedy="Raise budget.total, or extend by less",
+        )
+    return Term(deadline, old.cost(now), old.hourly, now, pending=f"extend {duration}")
+
+
+def ending_words(spec: ClusterSpec, deadline: float, *, now: float | None = None) -> list[str]:
+    """Return, one line each, when the cluster ends by itself and what still bills then.
+
+    Args:
+        spec: the config.
+        deadline: seconds since the epoch; 0 for none, or when it has not been started.
+        now: seconds since the epoch; default: now.
+    """
+    present = time.time() if now is None else now
+    idle = str(spec.options.get("autostop", ""))
+    when = []
+    if deadline:
+        left = f"in {_words(deadline - present)}" if deadline > present else "its time is over"
+        when.append(f"at {moment(deadline)} ({left})")
+    elif ttl := spec.options.get("ttl"):
+        when.append(f"{ttl} after its start")
+    if not deadline and _total(spec):
+        when.append(f"when ${_total(spec):g} are spent")
+    if idle:
+        when.append(f"after {idle} without a job, a notebook kernel or an SSH session")
+    names = sorted({group.provider for group in spec.groups if group.count != 0})
+    if not when:
+        paid = [name for name in names if name not in ("local", "existing")]
+        return [f"Ends   never by itself: machines on {', '.join(paid)} bill until destroy"] if paid else []
+    how = [_CANCELLED if name == "softlayer" and cancels(spec) else _ENDS[name] for name in names]
+    return [f"Ends   {', or '.join(when)}", *(f"       then {line}" for line in how)]
+
+
+def ends_by_itself(spec: ClusterSpec) -> bool:
+    """Return whether machines power themselves off one day, and should be gone at their provider then."""
+    return bool(spec.options.get("ttl") or spec.options.get("autostop") or _total(spec))
+
+
+def stopped_words(spec: ClusterSpec) -> list[str]:
+    """Return, one line per provider, what a stopped cluster costs."""
+    return [_STOPPED[name] for name in sorted({group.provider for group in spec.groups if group.count != 0})]
+
+
+def cancels(spec: ClusterSpec) -> bool:
+    """Return whether the user lets the master cancel the SoftLayer machines of its cluster."""
+    return bool(dict(spec.options.get("softlayer", {})).get("self_cancel"))
+
+
+def moment(epoch: float) -> str:
+    """Return a time as people write it, in this computer's time zone."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(epoch))
+
+
+def may_outlive(deadline: float, *, now: float, last_took: float) -> str:
+    """Return a warning when a job begun now may be cut short, '' otherwise.
+
+    Args:
+        deadline: when the machines end, 0 = never.
+        now: seconds since the epoch.
+        last_took: how many seconds the last run of this job took; 0 = unknown.
+    """
+    left = deadline - LEAD_S - now
+    if not deadline or left > max(3600.0, last_took):
+        return ""
+    if left <= 0:
+        return "its time is over: this job will not run. ./muster extend 4h gives it more"
+    before = f"; the last run of this job took {_words(last_took)}" if last_took > left else ""
+    return f"the machines end in {_words(deadline - now)}{before}. ./muster extend 4h gives them more time"
+
+
+def _total(spec: ClusterSpec) -> float:
+    return float(dict(spec.options.get("budget", {})).get("total") or 0)
+
+
+def _first(spec: ClusterSpec, spent: float, hourly: float, now: float) -> float:
+    """Return the deadline of a cluster that begins now: the earlier of ttl and budget, 0 for none."""
+    ttl = 60 * minutes(str(spec.options.get("ttl", "")))
+    known = [now + ttl] if ttl else []
+    paid = _paid_until(spec, spent, hourly, now)
+    return float(int(min([*known, *([paid] if paid else [])], default=0)))
+
+
+def _paid_until(spec: ClusterSpec, spent: float, hourly: float, now: float) -> float:
+    """Return until when the budget lasts, in whole seconds; 0 when nothing is to be paid."""
+    total = _total(spec)
+    return float(int(now + max(0.0, total - spent) / hourly * 3600)) if total and hourly else 0.0
+
+
+def _words(seconds: float) -> str:
+    whole = round(max(0.0, seconds) / 60)
+    if seconds < 120:
+        return f"{max(0.0, seconds):.0f} s"
+    days, hours, rest = whole // 1440, whole // 60 % 24, whole % 60
+    parts = [f"{count} {unit}" for count, unit in ((days, "d"), (hours, "h"), (rest, "min")) if count]
+    return " ".join(parts[:2])

@@ -1,0 +1,88 @@
+"""Which machines have outlived their time, or have no cluster any more; and their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from provision.deadlines import DEADLINES
+from provision.errors import ProviderError
+from provision.lifetime import LABEL
+from provision.model import ClusterIdentity, Machine, NodeState
+from provision.project import OWNER
+from provision.providers.base import Provider
+from provision.wait import until
+
+EXPIRED, ORPHANED = "past its deadline", "no cluster of this clone any more"
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """Machines of one cluster at one provider that are to go. `why`: EXPIRED or ORPHANED."""
+
+    provider: str
+    cluster: ClusterIdentity
+    machines: tuple[Machine, ...]
+    why: str
+    deadline: float
+
+
+def choose(
+    found: Iterable[tuple[str, Machine]], *, known: Iterable[str], mark: str, now: float
+) -> list[Doomed]:
+    """Return what is to go, whole clusters only, in the order of their names.
+
+    A cluster goes when all its machines at a provider are past their deadline. A cluster that is not known
+    here may be somebody else's: it is an orphan only when its machines carry the mark of this clone's states.
+
+    Args:
+        found: (provider, machine) as `Provider.everything` lists them, with their labels.
+        known: ids of the clusters that have a state folder here.
+        mark: `project.owner_mark` of the folder of states.
+        now: seconds since the epoch.
+    """
+    clusters: dict[tuple[str, str, str], list[Machine]] = {}
+    for provider, machine in found:
+        name, identity = machine.labels.get("cluster", ""), machine.labels.get("cluster_id", "")
+        if machine.state is not NodeState.GONE and name and identity:
+            clusters.setdefault((name, identity, provider), []).append(machine)
+    here = frozenset(known)
+    doomed = []
+    for (name, identity, provider), machines in sorted(clusters.items()):
+        ends = [_deadline(machine.labels) for machine in machines]
+        if all(0 < end <= now for end in ends):
+            why = EXPIRED
+        elif identity not in here and all(machine.labels.get(OWNER) == mark for machine in machines):
+            why = ORPHANED
+        else:
+            continue
+        cluster = ClusterIdentity(name=name, id=identity)
+        doomed.append(Doomed(provider, cluster, tuple(machines), why, max(ends)))
+    return doomed
+
+
+def delete(doomed: Doomed, provider: Provider, guard: Callable[[], None] = lambda: None) -> None:
+    """Delete the machines and confirm that they are gone. Raises ProviderError."""
+    guard()
+    provider.delete(doomed.cluster, doomed.machines)
+    ids = {machine.provider_id for machine in doomed.machines}
+
+    def gone() -> bool:
+        left = provider.list(doomed.cluster)
+        return not any(m.provider_id in ids and m.state is not NodeState.GONE for m in left)
+
+    gone_s = DEADLINES[doomed.provider].gone
+    if not until(gone, deadline_s=gone_s, interval_s=0.5):
+        raise ProviderError(
+            provider=doomed.provider,
+            where=", ".join(machine.name for machine in doomed.machines),
+            what=f"not all are gone {gone_s:g} s after deleting",
+            remedy="Run ./muster reap again",
+        )
+
+
+def _deadline(labels: Mapping[str, str]) -> float:
+    try:
+        return float(labels.get(LABEL, 0))
+    except ValueError:
+        return 0.0

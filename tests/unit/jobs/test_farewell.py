@@ -1,0 +1,193 @@
+"""The end of the machines, seen by a run: told once, it may checkpoint, and what it leaves goes to the store."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import node_program
+import pytest
+
+FILES = Path(__file__).parents[3] / "roles"
+sys.path[:0] = [str(FILES / "dataset" / "files"), str(Path(__file__).parents[1] / "data")]
+from muster_job import farewell, keep, queue, records  # noqa: E402
+from servers import HdfsHandler, Server, StoreHandler  # noqa: E402
+
+RUN = "train-20261122-050001-0001"
+PROGRAM = """
+import pathlib, os, signal, sys, time
+def told(*_):
+    pathlib.Path(os.environ["MUSTER_RESULTS"], "checkpoint").write_text("half")
+    sys.exit(%d)
+signal.signal(signal.SIGTERM, told)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("runs", "queue", "deps"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "jobs.json").write_text(
+        json.dumps(
+            {
+                "python": sys.executable,
+                "python_path": [],
+                "env": {},
+                "copies": 1,
+                "namenode_url": "",
+                "events": "e",
+            }
+        )
+    )
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    monkeypatch.setattr(records, "SETTINGS", tmp_path / "jobs.json")
+    return tmp_path
+
+
+def made(root: Path, **more) -> Path:
+    home = root / "runs" / RUN
+    (home / "code").mkdir(parents=True)
+    (home / "log").touch()
+    records.write(records.Record(run=RUN, name="train", kind="python", entry="main.py", **more), home)
+    return home
+
+
+@pytest.mark.parametrize(("status", "state"), [(3, "failed"), (0, "succeeded")])
+def test_the_program_is_told_and_its_checkpoint_stays(root: Path, status: int, state: str) -> None:
+    home = made(root)
+    (home / "code" / "main.py").write_text(PROGRAM % status)
+    environment = {
+        **os.environ,
+        "MUSTER_JOBS_ROOT": str(root),
+        "MUSTER_JOBS_SETTINGS": str(root / "jobs.json"),
+    }
+    path = Path(node_program.__file__).parents[3] / "roles" / "jobs" / "files"
+    runner = subprocess.Popen(
+        [sys.executable, "-m", "muster_job", "run", RUN], env={**environment, "PYTHONPATH": str(path)}
+    )
+    end = time.monotonic() + 20
+    while "ready" not in (home / "log").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    runner.send_signal(signal.SIGUSR1)
+    assert runner.wait(20) == status
+    assert (home / "results" / "checkpoint").read_text() == "half"
+    record = node_program.runner.finish(RUN, "exit-code" if status else "success")
+    assert record.state == state
+    assert ("the cluster's time was over" in record.reason) is bool(status)
+
+
+def test_the_queue_is_closed_before_jobs_are_told_and_copying_has_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    unit = f"muster-job@{RUN}.service"
+    monkeypatch.setattr(farewell.subprocess, "run", lambda command, **_: said.append(" ".join(command[1:])))
+    monkeypatch.setattr(queue, "active", lambda: {unit})
+    monkeypatch.setattr(queue, "as_user", lambda *words: said.append(" ".join(words)))
+    monkeypatch.setattr(farewell, "CHECKPOINT_S", 0.3)
+    deadline = time.time() + 100
+    farewell.farewell(deadline)
+    assert said == [
+        "stop muster-jobs.path muster-jobs.service",
+        f"kill --kill-whom=main --signal=SIGUSR1 {unit}",
+        f"stop {unit}",
+        f"keep {deadline}",
+    ]
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch):
+    import muster_s3
+
+    server = Server(StoreHandler)
+    known = muster_s3.Settings(server.url, "key", "secret", "muster")
+    monkeypatch.setattr(muster_s3.Settings, "load", classmethod(lambda *_: known))
+    yield server
+    server.shutdown()
+
+
+class Tree(HdfsHandler):
+    """Lists folders too, and serves content at once, as a client that follows redirects sees it."""
+
+    def do_GET(self) -> None:  # noqa: N802
+        path, query = self.parse()
+        path = path.removeprefix("/webhdfs/v1")
+        if query.get("op") == "OPEN":
+            self.answer(200, self.server.files[path])
+            return
+        inside = {name.removeprefix(f"{path}/") for name in self.server.files if name.startswith(f"{path}/")}
+        if not inside:
+            self.answer(404, b"{}")
+            return
+        entries = [
+            {"pathSuffix": name, "length": len(self.server.files.get(f"{path}/{name}", b"")),
+             "type": "FILE" if f"{path}/{name}" in self.server.files else "DIRECTORY"}
+            for name in sorted({name.partition("/")[0] for name in inside})
+        ]  # fmt: skip
+        self.answer(200, json.dumps({"FileStatuses": {"FileStatus": entries}}).encode())
+
+
+@pytest.fixture
+def hdfs():
+    server = Server(Tree)
+    yield server
+    server.shutdown()
+
+
+def test_results_and_event_logs_go_to_the_store_once(root: Path, store: Server, hdfs: Server) -> None:
+    home = made(root, state="succeeded")
+    (home / "results" / "model").mkdir(parents=True)
+    (home / "results" / "model" / "weights").write_bytes(b"w" * 3000)
+    (home / "log").write_text("it ran\n")
+    hdfs.files = {
+        f"/results/{RUN}/model/weights": b"another copy",
+        f"/results/{RUN}/part-00000": b"rows",
+        "/spark-events/app-1/events_1": b"{}",
+        "/spark-events/app-1/appstatus": b"",
+    }
+    settings = {
+        "namenode_url": hdfs.url,
+        "events": "spark-events/retina-12345678",
+        "env": {"TMPDIR": str(root)},
+    }
+    assert keep.keep(settings, time.time() + 20) == (6, [])
+    kept = {name.removeprefix("/muster/"): content for name, content in store.files.items()}
+    assert kept.pop(f"results/{RUN}/run.json")
+    assert kept == {
+        f"results/{RUN}/log": b"it ran\n",
+        f"results/{RUN}/model/weights": b"w" * 3000,
+        f"results/{RUN}/part-00000": b"rows",
+        "spark-events/retina-12345678/app-1/events_1": b"{}",
+        "spark-events/retina-12345678/app-1/appstatus": b"",
+    }
+    assert keep.keep(settings, time.time() + 20) == (0, [])
+
+
+def test_what_cannot_be_copied_is_said_and_stops_nothing_else(root: Path, store: Server) -> None:
+    home = made(root)
+    (home / "log").write_text("it ran\n")
+    copied, wrong = keep.keep(
+        {"namenode_url": "http://127.0.0.1:9", "events": "e", "env": {}}, time.time() + 20
+    )
+    assert copied == 2
+    assert len(wrong) == 1
+    assert wrong[0].startswith("HDFS does not list what it has")
+    store.files.clear()
+    copied, wrong = keep.keep({"namenode_url": "", "events": "e", "env": {}}, time.time() - 1)
+    assert (copied, len(wrong)) == (0, 2)
+    assert wrong[0].startswith("no time left for results/")
+
+
+def test_without_a_store_that_is_said(root: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    made(root)
+    assert node_program.cli.keep_all(SimpleNamespace(deadline=time.time() + 5)) == 1
+    assert "store.json" in capsys.readouterr().err
