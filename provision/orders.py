@@ -7,6 +7,7 @@ next run. The provider's list is the truth about what exists.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -115,6 +116,9 @@ class Orders:
 
     def delete_all(self) -> None:
         """Delete every machine of the cluster and confirm that none is left. Raises ProviderError."""
+        for intent in self.state.journal.read().intents.values():
+            if intent.verb == "create" and not intent.done:
+                self._settle(intent)
         there = self._by_provider(self.machines())
         for name in self._providers():
             self._delete_at(name, there.get(name, []))
@@ -130,6 +134,7 @@ class Orders:
     def _create_again(self, intent: Intent) -> None:
         """Repeat a create call whose outcome is not known, with the same bytes and the same token."""
         request = _from_text(self.state.journal.request(intent))
+        self._settle(intent)
         before = {machine.name for machine in self.machines() if machine.token == intent.token}
         try:
             self._carry_out(request)
@@ -142,6 +147,19 @@ class Orders:
             else:  # refused, and nothing came of it: the plan decides anew
                 self.state.journal.close(intent.token)
         self.created = [name for name in self.created if name not in before]
+
+    def _settle(self, intent: Intent) -> None:
+        """Wait until all that an unanswered create call may have made is visible, or must be by now."""
+        settle_s = deadlines(self.spec, intent.provider).settle
+        left_s = min(settle_s, intent.at + settle_s - time.time())  # whatever the clock did meanwhile
+
+        def visible() -> bool:
+            self.guard()
+            there = {machine.name for machine in self.machines() if machine.token == intent.token}
+            return there.issuperset(intent.names)
+
+        if left_s > 0:
+            until(visible, deadline_s=left_s, interval_s=2.0)
 
     def _carry_out(self, request: CreateRequest) -> list[Machine]:
         self.guard()
