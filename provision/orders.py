@@ -59,6 +59,8 @@ class Orders:
         for intent in view.intents.values():
             if intent.verb == "create" and not intent.done:
                 self._create_again(intent)
+            elif intent.verb == "create":
+                self._settle(intent)
             elif intent.verb == "delete":
                 left = [machine for machine in self.machines() if machine.name in intent.names]
                 self._delete_at(intent.provider, left)
@@ -117,7 +119,7 @@ class Orders:
     def delete_all(self) -> None:
         """Delete every machine of the cluster and confirm that none is left. Raises ProviderError."""
         for intent in self.state.journal.read().intents.values():
-            if intent.verb == "create" and not intent.done:
+            if intent.verb == "create":
                 self._settle(intent)
         there = self._by_provider(self.machines())
         for name in self._providers():
@@ -149,7 +151,7 @@ class Orders:
         self.created = [name for name in self.created if name not in before]
 
     def _settle(self, intent: Intent) -> None:
-        """Wait until all that an unanswered create call may have made is visible, or must be by now."""
+        """Wait until all that a create call has made, or may have made, is visible, or must be by now."""
         settle_s = deadlines(self.spec, intent.provider).settle
         left_s = min(settle_s, intent.at + settle_s - time.time())  # whatever the clock did meanwhile
 
