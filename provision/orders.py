@@ -28,6 +28,9 @@ from provision.providers.base import Provider
 from provision.state import State
 from provision.wait import until
 
+LONGEST_CALL_S = 600
+"""Seconds that may lie between the record of a create call and the last order that it placed."""
+
 
 @dataclass
 class Orders:
@@ -153,7 +156,7 @@ class Orders:
     def _settle(self, intent: Intent) -> None:
         """Wait until all that a create call has made, or may have made, is visible, or must be by now."""
         settle_s = deadlines(self.spec, intent.provider).settle
-        left_s = min(settle_s, intent.at + settle_s - time.time())  # whatever the clock did meanwhile
+        left_s = min(settle_s, intent.at + LONGEST_CALL_S + settle_s - time.time())
 
         def visible() -> bool:
             self.guard()

@@ -17,7 +17,6 @@ from tests.emulators.softlayer.books import Books, Delays
 from tests.emulators.softlayer.machines import Machines, Paper
 
 USERNAME, API_KEY = "emulated", "e" * 64
-PER_SECOND = 50
 _answering = threading.local()
 
 
@@ -71,6 +70,7 @@ class Emulator:
         self.books = Books(self.machines, delays or Delays())
         self.calls: Counter[str] = Counter()
         self.faults: list[Fault] = []
+        self.per_second = 50
         self._recent: deque[float] = deque()
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -126,7 +126,7 @@ class Emulator:
         if kind == "throttled":
             raise SoftLayerAPIError(
                 "SoftLayer_Exception_WebService_RateLimitExceeded",
-                f"Rate limit of {PER_SECOND} requests for every 1 second(s) exceeded.",
+                f"Rate limit of {self.per_second} requests for every 1 second(s) exceeded.",
             )
         if kind == "500":
             raise _StatusError
@@ -156,7 +156,7 @@ class Emulator:
             self.calls[request.method] += 1
             while self._recent and self._recent[0] < now - 1:
                 self._recent.popleft()
-            if len(self._recent) >= PER_SECOND:
+            if len(self._recent) >= self.per_second:
                 return "throttled"
             self._recent.append(now)
             who = request.headers.get("authenticate") or {}

@@ -30,7 +30,7 @@ CONFIG: dict[str, Any] = {
         "worker": {"cores": 2, "memory_gb": 2, "data_disk_gb": 100},
     },
     "object_store": {"kind": "none"},
-    "deadlines": {"boot": 5, "settle": 0.4},
+    "deadlines": {"boot": 5, "settle": 0.1},
     "softlayer": {"datacenter": ["dal13", "dal10"], "domain": "example.com"},
 }
 

@@ -17,21 +17,23 @@ from tests.unit.providers.softlayer.account import Account
 
 def quick(condition: Callable[[], Any], *, deadline_s: float, interval_s: float = 0.1) -> Any:
     """Look as often as an emulator deserves, whose minutes are milliseconds."""
-    return until(condition, deadline_s=deadline_s, interval_s=min(interval_s, 0.02))
+    return until(condition, deadline_s=deadline_s, interval_s=min(interval_s, 0.01))
 
 
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """An account of the test's own, found by the client's settings file."""
-    made = Account(Emulator(tmp_path / "home", delays=Delays(provision=0.02, reclaim=0.02)), tmp_path)
+    made = Account(Emulator(tmp_path / "home", delays=Delays(provision=0.005, reclaim=0.005)), tmp_path)
     for name, value in made.emulator.environment({}).items():
         monkeypatch.setenv(name, value)
     for name in ("SL_USERNAME", "SL_API_KEY", "https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(client, "TIMEOUT_S", 0.4)
     monkeypatch.setattr(client, "PATIENCE_S", 1.0)
-    monkeypatch.setattr(client, "AGAIN_S", 0.1)
-    monkeypatch.setattr("provision.providers.softlayer.provider.POLL_S", 0.02)
+    monkeypatch.setattr(client, "AGAIN_S", 0.02)
+    monkeypatch.setattr(client, "PER_SECOND", 1000)
+    made.emulator.per_second = 1000
+    monkeypatch.setattr("provision.providers.softlayer.provider.POLL_S", 0.01)
     monkeypatch.setattr("provision.cluster.close_shared_connections", lambda _: None)
     monkeypatch.setattr("provision.work.close_shared_connections", lambda _: None)
     monkeypatch.setattr("provision.work.until", quick)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -133,7 +132,7 @@ def test_destroy(account: Account, mortal: Mortal, kind: str) -> None:
 
 
 def test_an_order_that_shows_late_is_not_placed_again(account: Account) -> None:
-    account.books.delays.visible = 0.2
+    account.books.delays.visible = 0.06
     account.emulator.fault("createObjects", "lost")
     with pytest.raises(OutcomeUnknown):
         account.cluster().ensure()
@@ -142,7 +141,7 @@ def test_an_order_that_shows_late_is_not_placed_again(account: Account) -> None:
 
 
 def test_an_order_that_shows_late_is_destroyed_too(account: Account) -> None:
-    account.books.delays.visible = 0.2
+    account.books.delays.visible = 0.06
     account.emulator.fault("createObjects", "lost")
     with pytest.raises(OutcomeUnknown):
         account.cluster().ensure()
@@ -151,7 +150,7 @@ def test_an_order_that_shows_late_is_destroyed_too(account: Account) -> None:
 
 
 def test_new_guests_that_are_not_listed_yet_are_waited_for(account: Account) -> None:
-    account.books.delays.visible = 0.2
+    account.books.delays.visible = 0.06
     account.cluster().ensure()
     assert account.cluster().plan().empty
     assert account.books.billing() == Three
@@ -161,7 +160,7 @@ def test_a_late_guest_is_adopted(account: Account) -> None:
     """After the deadline it stays; the next run takes it as it comes and orders nothing."""
     account.emulator.machines.hold = True
     with pytest.raises(MusterError, match="no address after 0.3 s. Run the same command again"):
-        account.cluster(deadlines={"boot": 0.3, "settle": 0.4}).ensure()
+        account.cluster(deadlines={"boot": 0.3, "settle": 0.1}).ensure()
     assert account.books.billing() == Three
     assert account.cluster().plan().create == ()
     account.emulator.machines.boot_all()
@@ -197,15 +196,9 @@ def test_destroy_waits_for_guests_in_the_making(account: Account) -> None:
 
 
 def test_calls_grow_with_looks_not_with_guests(account: Account) -> None:
-    """Three times as many guests: the same looks; only orders and tags are per guest."""
-    made: dict[int, dict[str, int]] = {}
-    for size in (10, 30):
-        account.emulator.calls.clear()
-        account.cluster(size).ensure()
-        made[size] = dict(account.emulator.calls)
-        account.cluster(size).destroy()
-        time.sleep(0)
-    assert made[30]["setTags"] == 30 and made[10]["setTags"] == 10
-    assert made[30]["getVirtualGuests"] <= made[10]["getVirtualGuests"] + 60
-    assert set(made[30]) == {"getVirtualGuests", "createObjects", "setTags", "getCreateObjectOptions",
-                             "getPrivateBlockDeviceTemplateGroups"} or "getPrivateBlockDeviceTemplateGroups" not in made[30]  # fmt: skip
+    """Only tags are per guest, and cancels; what looks at guests looks at a hundred at a time."""
+    account.cluster(30).ensure()
+    calls = account.emulator.calls
+    assert (calls["setTags"], calls["createObjects"]) == (30, 1 + 2)
+    assert calls["getVirtualGuests"] < 30
+    assert set(calls) == {"getVirtualGuests", "createObjects", "setTags", "getCreateObjectOptions"}
