@@ -143,6 +143,7 @@ class Orders:
         before = {machine.name for machine in self.machines() if machine.token == intent.token}
         try:
             self._carry_out(request)
+            self._settle(intent)  # the plan that follows must see what was just made
         except OutcomeUnknown:
             raise
         except (NotReady, ProviderError):

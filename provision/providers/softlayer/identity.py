@@ -1,7 +1,8 @@
 """Whose a guest is, from the moment it is ordered.
 
 Tags and notes can be given only to guests that exist, so what must never be lost stands in the name:
-`retina-worker-1.muster-<cluster id>-<token of the create call>.<domain>`.
+`retina-worker-1.mu-<cluster id>-<token of the create call>.<domain>`. It is kept short: with the kernel a
+host's name has 64 characters at most.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ IMAGE_PREFIX = "muster-"
 NOTES_LIMIT = 1000
 
 _CLUSTER_TAG, _GROUP_TAG = "muster-cluster:", "muster-group:"
-_NONCE = re.compile(r"muster-([0-9a-f]{8})-([0-9a-z]+)(?:\.|$)")
+_NONCE = re.compile(r"mu-([0-9a-f]{8})-([0-9a-z]+)(?:\.|$)")
 _NOTE = re.compile(r"^muster: (\{.*\})$", re.M)
 
 
 def domain(cluster_id: str, token: str, suffix: str) -> str:
     """Return the domain of the guests of one create call."""
-    return f"muster-{cluster_id}-{token}.{suffix or DEFAULT_DOMAIN}"
+    return f"mu-{cluster_id}-{token}.{suffix or DEFAULT_DOMAIN}"
 
 
 def nonce(guest_domain: str) -> tuple[str, str]:
@@ -37,7 +38,7 @@ def nonce(guest_domain: str) -> tuple[str, str]:
 
 def query(cluster_id: str = "", hostname: str = "") -> dict[str, Any]:
     """Return the filter for the guests of a cluster (or of all), in the order of their ids."""
-    beginning = f"muster-{cluster_id}-" if cluster_id else "muster-"
+    beginning = f"mu-{cluster_id}-" if cluster_id else "mu-"
     wanted: dict[str, Any] = {
         "domain": utils.query_filter(f"^= {beginning}"),
         "id": utils.query_filter_orderby(),

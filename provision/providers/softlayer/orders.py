@@ -54,6 +54,8 @@ def place(
         ]
         try:
             made = api.call("Virtual_Guest", "createObjects", wanted, again=False)
+            if len(made) != len(wanted):
+                raise ApiError(kind=Kind.UNCLEAR, what=f"{len(made)} of {len(wanted)} guests in the answer")
         except ApiError as error:
             if error.kind is Kind.NO_ROOM:
                 full.append(f"{datacenter} ({error.what})")

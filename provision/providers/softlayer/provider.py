@@ -29,10 +29,10 @@ from provision.wait import until
 
 POLL_S = 2.0
 """Seconds between two looks at guests that are being cancelled or switched off."""
-POWER_OFF_S = 120.0
-"""Seconds that a guest gets to power off in an orderly way."""
+SWITCH_S = 120.0
+"""Seconds that a guest gets to power on or off."""
 _SHRUG = frozenset({Kind.BUSY, Kind.MISSING, Kind.UNCLEAR})
-"""What a cancel may answer; the next look at the list tells what came of it."""
+"""Failures of a call on one guest after which the next look at the list tells what came of it."""
 
 
 class SoftLayerProvider(Provider):
@@ -94,27 +94,13 @@ class SoftLayerProvider(Provider):
             for machine in machines
         ]
 
-    def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:  # noqa: ARG002
+    def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         """Power guests on."""
-        self._api.each(lambda machine: self._guest("powerOn", machine.provider_id), machines)
+        self._switch(cluster, machines, ("powerOn", "powerOn"), leave=NodeState.STOPPED)
 
     def stop(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         """Let guests power off; cut the power of those that have not after two minutes."""
-        ids = {machine.provider_id for machine in machines}
-
-        def running() -> Machines:
-            return [m for m in self.list(cluster) if m.provider_id in ids and m.state is NodeState.RUNNING]
-
-        for verb in ("powerOffSoft", "powerOff"):
-            self._api.each(lambda machine: self._guest(verb, machine.provider_id), running())  # noqa: B023
-            if until(lambda: not running(), deadline_s=POWER_OFF_S, interval_s=POLL_S):
-                return
-        raise ProviderError(
-            provider=self.name,
-            where=", ".join(machine.name for machine in running()),
-            what="still running after the power was switched off",
-            remedy="Run the same command again",
-        )
+        self._switch(cluster, machines, ("powerOffSoft", "powerOff"), leave=NodeState.RUNNING)
 
     def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         """Cancel guests, each as soon as it has no active transaction, and see them go."""
@@ -122,16 +108,21 @@ class SoftLayerProvider(Provider):
         if not ids:
             return
         left: list[Raw] = []
+        accepted: set[int] = set()
+
+        def cancel(guest: int) -> None:
+            if self._try("deleteObject", guest):
+                accepted.add(guest)
 
         def gone() -> bool:
             nonlocal left
             left = [raw for raw in self._guests(identity.query(cluster.id)) if str(raw["id"]) in ids]
             due = [
-                raw
+                int(raw["id"])
                 for raw in left
                 if not guests.transaction(raw) and guests.state(raw) is not NodeState.DELETING
             ]
-            self._api.each(self._cancel, due)
+            self._api.each(cancel, set(due) - accepted)
             return not left
 
         limits = deadlines(self.spec, self.name)
@@ -174,7 +165,8 @@ class SoftLayerProvider(Provider):
         return prices.listed(self.name, wanted.flavor or f"{wanted.cores}x{wanted.memory_mb / 1024:g}")
 
     def _guests(self, query: dict[str, Any]) -> Sequence[Raw]:
-        return self._api.pages("Account", "getVirtualGuests", mask=guests.MASK, query=query)
+        found = self._api.pages("Account", "getVirtualGuests", mask=guests.MASK, query=query)
+        return [raw for raw in found if any(identity.nonce(str(raw["domain"])))]
 
     def _machine(self, raw: Raw, cluster: str = "") -> Machine:
         groups = [group.name for group in self.spec.groups]
@@ -183,12 +175,35 @@ class SoftLayerProvider(Provider):
     def _guest(self, method: str, guest_id: str | int, *args: object) -> None:
         self._api.call("Virtual_Guest", method, *args, id=int(guest_id))
 
-    def _cancel(self, raw: Raw) -> None:
+    def _try(self, method: str, guest: int) -> bool:
+        """Make a call once; return False when it is not clear, or the next look at the list will tell."""
         try:
-            self._api.call("Virtual_Guest", "deleteObject", id=int(raw["id"]), again=False)
+            self._api.call("Virtual_Guest", method, id=guest, again=False)
         except ApiError as error:
             if error.kind not in _SHRUG:
                 raise
+            return False
+        return True
+
+    def _switch(
+        self, cluster: ClusterIdentity, machines: Sequence[Machine], verbs: Sequence[str], *, leave: NodeState
+    ) -> None:
+        """Let guests leave a state by one verb after the other, each given two minutes."""
+        ids = {machine.provider_id for machine in machines}
+
+        def left() -> Machines:
+            return [m for m in self.list(cluster) if m.provider_id in ids and m.state is leave]
+
+        for verb in verbs:
+            self._api.each(lambda machine: self._try(verb, int(machine.provider_id)), left())  # noqa: B023
+            if until(lambda: not left(), deadline_s=SWITCH_S, interval_s=POLL_S):
+                return
+        raise ProviderError(
+            provider=self.name,
+            where=", ".join(machine.name for machine in left()),
+            what=f"still {leave.value} after {', '.join(verbs)}",
+            remedy="Run the same command again",
+        )
 
     def _mark(self, request: CreateRequest, wanted: Wish, raws: Sequence[Raw]) -> None:
         """Give new guests their tags, and those labels that the API does not tell anyway."""

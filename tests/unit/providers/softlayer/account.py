@@ -19,7 +19,7 @@ from tests.emulators.softlayer.server import Emulator
 from tests.unit.fake_provider import OWN, FakeStores, SilentReporter, World
 
 IDENTITY = ClusterIdentity("retina", "0123abcd")
-TOKEN = "f" * 32
+TOKEN = "f" * 16
 CONFIG: dict[str, Any] = {
     "plugin": "cluster",
     "cluster": "retina",

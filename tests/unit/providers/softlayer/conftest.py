@@ -28,6 +28,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
         monkeypatch.setenv(name, value)
     for name in ("SL_USERNAME", "SL_API_KEY", "https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.fsync", lambda _: None)
     monkeypatch.setattr(client, "TIMEOUT_S", 0.4)
     monkeypatch.setattr(client, "PATIENCE_S", 1.0)
     monkeypatch.setattr(client, "AGAIN_S", 0.02)

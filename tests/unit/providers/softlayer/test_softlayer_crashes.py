@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -89,13 +92,13 @@ def everywhere(
         ended = not hit and len(mortal.calls) < moment
         mortal.again()
         assert account.books.violations == [], f"{kind} at call {moment}"
-        yield_books(account, f"{kind} at call {moment}")
+        look_and_forget(account, f"{kind} at call {moment}")
         if ended:
             return moment - 1
     raise AssertionError("it never ended")
 
 
-def yield_books(account: Account, where: str) -> None:
+def look_and_forget(account: Account, where: str) -> None:
     """Forget a cluster between two moments, once its books were looked at."""
     assert account.books.billing() in (Three, [*Three, "retina-worker-3"], []), where
     until_done(lambda: account.cluster().destroy())
@@ -106,6 +109,17 @@ def yield_books(account: Account, where: str) -> None:
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_create(account: Account, mortal: Mortal, kind: str) -> None:
+    def create() -> None:
+        account.cluster().ensure()
+        assert account.books.billing() == Three
+
+    assert everywhere(account, mortal, kind, lambda: None, create) >= 10
+
+
+@pytest.mark.parametrize("kind", ["killed after", "lost"])
+def test_create_when_guests_show_late(account: Account, mortal: Mortal, kind: str) -> None:
+    account.books.delays.visible = 0.03
+
     def create() -> None:
         account.cluster().ensure()
         assert account.books.billing() == Three
@@ -202,3 +216,52 @@ def test_calls_grow_with_looks_not_with_guests(account: Account) -> None:
     assert (calls["setTags"], calls["createObjects"]) == (30, 1 + 2)
     assert calls["getVirtualGuests"] < 30
     assert set(calls) == {"getVirtualGuests", "createObjects", "setTags", "getCreateObjectOptions"}
+
+
+def random_run(account: Account, mortal: Mortal, seed: int) -> int:
+    """Start, scale and destroy in a random order while random calls fail; return how many faults there were."""
+    dice = random.Random(seed)  # noqa: S311  not for secrets
+    delays = account.books.delays
+    delays.visible, delays.provision = dice.choice([0, 0, 0.03]), dice.choice([0.005, 0.03])
+    faults = 0
+    for _ in range(dice.randint(1, 4)):
+        size = dice.randint(1, 5)
+        destroys = dice.random() < 0.25
+
+        def act(size: int = size, destroys: bool = destroys) -> object:
+            return account.cluster().destroy() if destroys else account.cluster(size).ensure(scale_in=True)
+
+        for _ in range(dice.randint(0, 3)):
+            kind = dice.choice(FAULTS)
+            faults += 1
+            mortal.again(dice.randint(1, 20), kind)
+            with suppress(MusterError, KilledError):
+                act()
+            account.emulator.faults.clear()
+            mortal.again()
+    wish = dice.randint(1, 5)
+    until_done(lambda: account.cluster(wish).ensure(scale_in=True))
+    assert account.books.billing() == sorted(
+        ["retina-master", *(f"retina-worker-{n}" for n in range(1, wish))]
+    )
+    until_done(lambda: account.cluster().destroy())
+    assert account.books.billing() == [] and account.books.violations == []
+    return faults
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [range(0, 100), pytest.param(range(100, 1000), marks=pytest.mark.long)],
+    ids=["100", "900 more"],
+)
+def test_random_runs(
+    account: Account, mortal: Mortal, seeds: range, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults = 0
+    for seed in seeds:
+        sys.stdout.write(f"seed {seed}\n")  # shown when it fails
+        faults += random_run(account, mortal, seed)
+        shutil.rmtree(account.folder / ".muster", ignore_errors=True)
+    with capsys.disabled():
+        violations = len(account.books.violations)
+        sys.stdout.write(f" SoftLayer: {len(seeds)} runs, {faults} faults injected, {violations} violations ")

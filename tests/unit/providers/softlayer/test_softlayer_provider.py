@@ -39,7 +39,7 @@ def test_a_guest_is_ordered_as_the_config_says(account: Account) -> None:
     (guest,) = account.books.guests.values()
     assert guest.template == {
         "hostname": "retina-worker-1",
-        "domain": f"muster-0123abcd-{TOKEN}.example.com",
+        "domain": f"mu-0123abcd-{TOKEN}.example.com",
         "datacenter": {"name": "dal13"},
         "startCpus": 2,
         "maxMemory": 2048,
@@ -160,7 +160,7 @@ def test_labels_stay_and_so_do_a_persons_notes(account: Account) -> None:
 def test_everything_tells_the_clusters_of_the_account(account: Account) -> None:
     provider = account.provider()
     provider.create(account.request(1))
-    other = account.request(1, token="e" * 32)
+    other = account.request(1, token="e" * 16)
     foreign = type(IDENTITY)("iris", "00000001")
     provider.create(type(other)(**{**vars(other), "cluster": foreign, "names": ("iris-worker-1",)}))
     found = {m.name: (m.labels["cluster"], m.labels["cluster_id"]) for m in provider.everything()}
@@ -174,7 +174,7 @@ def test_the_image_of_the_recipe_is_booted_when_the_account_has_it(account: Acco
     account.provider().create(baked)
     (machine,) = account.provider().list(IDENTITY)
     assert machine.image == "0011223344556677"
-    plain = type(request)(**{**vars(request), "image": "ffffffffffffffff", "token": "a" * 32,
+    plain = type(request)(**{**vars(request), "image": "ffffffffffffffff", "token": "a" * 16,
                              "names": ("retina-worker-2",)})  # fmt: skip
     account.provider().create(plain)
     assert [m.image for m in account.provider().list(IDENTITY)] == ["0011223344556677", ""]
@@ -207,7 +207,7 @@ def test_the_next_datacenter_when_one_is_full(account: Account) -> None:
     account.provider().create(account.request(3))
     assert {guest.template["datacenter"]["name"] for guest in account.books.guests.values()} == {"dal10"}
     account.books.room = {}
-    account.provider().create(account.request(1, group="master", token="a" * 32))
+    account.provider().create(account.request(1, group="master", token="a" * 16))
     where = [guest.template["datacenter"]["name"] for guest in account.books.guests.values()]
     assert where == ["dal10"] * 4, "a cluster that grows stays together"
 
