@@ -16,7 +16,7 @@ from provision.recipe import node_recipe
 from provision.timeline import ConsoleReporter
 from tests.emulators.softlayer.books import Delays
 from tests.emulators.softlayer.machines import Local
-from tests.emulators.softlayer.server import Emulator
+from tests.emulators.softlayer.server import API_KEY, Emulator
 
 KEYS = {
     "provider": "softlayer",
@@ -86,6 +86,10 @@ def test_journey(lab: SoftLayerLab) -> None:
     assert (services["datanodes"], services["workers"]) == (2, 2), services
     disks = json.loads(lab.ssh(lab.worker(1), "findmnt --json --output SOURCE,TARGET").ok().answer)
     assert "/dev/xvdc" in json.dumps(disks)
+    told = [
+        path for path in lab.folder.rglob("*") if path.is_file() and API_KEY.encode() in path.read_bytes()
+    ]
+    assert told == [], "the API key stands in a log, a journal or a report"
     lab.destroy().ok()
     lab.nothing_left()
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from provision import prices
 from provision.deadlines import deadlines
-from provision.errors import NotReady, ProviderError
+from provision.errors import NoCapacity, NotReady, ProviderError
 from provision.model import (
     ClusterIdentity,
     ClusterSpec,
@@ -83,9 +83,14 @@ class SoftLayerProvider(Provider):
             keys = orders.key_ids(self._api, wanted)
             where = _where(wanted, cluster)
             for names in orders.batches(missing):
-                placed = orders.place(
-                    self._api, request, wanted, names, datacenters=where, image_id=image, key_ids=keys
-                )
+                try:
+                    placed = orders.place(
+                        self._api, request, wanted, names, datacenters=where, image_id=image, key_ids=keys
+                    )
+                except NoCapacity as error:
+                    if not made:
+                        raise
+                    raise _partly(error, len(made), len(request.names)) from error
                 made |= {str(raw["hostname"]): raw for raw in placed}
         self._mark(request, wanted, [raw for raw in made.values() if identity.TAG not in guests.tags(raw)])
         machines = [self._machine(raw, request.cluster.name) for raw in made.values()]
@@ -248,3 +253,13 @@ def _where(wanted: Wish, cluster: Sequence[Raw]) -> Sequence[str]:
     """Return the datacenters to try: first those that the cluster is in, then in the order of the config."""
     there = {str((raw.get("datacenter") or {}).get("name")) for raw in cluster}
     return sorted(wanted.datacenters, key=lambda name: name not in there)
+
+
+def _partly(error: NoCapacity, made: int, wanted: int) -> ProviderError:
+    """Return the error for an order of which a part exists: it stays open, which NoCapacity would not say."""
+    return ProviderError(
+        provider=NAME,
+        where=error.where,
+        what=f"{error.what}; {made} of {wanted} were ordered and are kept",
+        remedy=error.remedy,
+    )

@@ -15,7 +15,7 @@ from tests.emulators.softlayer.server import Emulator
 from tests.unit.providers.softlayer.account import Account
 
 
-def quick(condition: Callable[[], Any], *, deadline_s: float, interval_s: float = 0.1) -> Any:
+def quick(condition: Callable[[], Any], *, deadline_s: float, interval_s: float = 0.1, **_: float) -> Any:
     """Look as often as an emulator deserves, whose minutes are milliseconds."""
     return until(condition, deadline_s=deadline_s, interval_s=min(interval_s, 0.01))
 
@@ -26,7 +26,15 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
     made = Account(Emulator(tmp_path / "home", delays=Delays(provision=0.005, reclaim=0.005)), tmp_path)
     for name, value in made.emulator.environment({}).items():
         monkeypatch.setenv(name, value)
-    for name in ("SL_USERNAME", "SL_API_KEY", "https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"):
+    for name in (
+        "MUSTER_STATE",
+        "SL_USERNAME",
+        "SL_API_KEY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "http_proxy",
+        "HTTP_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.fsync", lambda _: None)
     monkeypatch.setattr(client, "TIMEOUT_S", 0.4)

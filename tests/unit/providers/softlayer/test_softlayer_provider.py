@@ -219,6 +219,17 @@ def test_no_room_anywhere(account: Account) -> None:
     assert account.books.guests == {}
 
 
+def test_room_for_a_part_only(account: Account) -> None:
+    """What was ordered is kept: the order is not over, which a lack of all room would be."""
+    account.books.room = {"dal13": 20, "dal10": 0}
+    with pytest.raises(ProviderError, match=r"; 20 of 25 were ordered and are kept") as caught:
+        account.provider().create(account.request(25))
+    assert not isinstance(caught.value, NoCapacity)
+    account.books.room = {}
+    account.provider().create(account.request(25))
+    assert len(account.books.billing()) == 25 and account.books.violations == []
+
+
 @pytest.mark.parametrize("kind", ["lost", "late", "500 after"])
 def test_an_order_that_went_through_without_an_answer(account: Account, kind: str) -> None:
     account.emulator.fault("createObjects", kind)
