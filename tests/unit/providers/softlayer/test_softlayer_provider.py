@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import date
 
 import pytest
 
+from provision import prices
 from provision.errors import MusterError, NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.model import Machine, NodeState
 from provision.plan import make_plan
@@ -190,16 +192,19 @@ def test_stop_and_start(account: Account) -> None:
     assert account.books.billing() == ["retina-worker-1", "retina-worker-2"]
 
 
-def test_price_of_the_api_and_of_the_table(account: Account) -> None:
+def test_price_of_the_api_and_of_the_table(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     provider = account.provider()
     price = provider.price(account.spec().group("worker"))
     assert price is not None and price.hourly == pytest.approx(0.04 + 0.02 + 0.01)
     assert "SoftLayer's own price" in price.source
+    table = {"softlayer": {"date": date(2026, 1, 1), "hourly": {"B1_2X4X25": 0.09}}}
+    monkeypatch.setattr(prices, "_table", lambda: table)
     account.emulator.fault("verifyOrder", "SoftLayer_Exception_Public: no prices today", times=9)
     listed = account.provider().price(
         account.spec(groups={"worker": {"flavor": "B1_2X4X25"}}).group("worker")
     )
-    assert listed is not None and listed.hourly > 0 and "SoftLayer's own" not in listed.source
+    assert listed is not None and listed.hourly == 0.09 and "2026-01" in listed.source
+    assert provider.price(account.spec().group("worker")) is None, "better no price than an invented one"
 
 
 def test_the_next_datacenter_when_one_is_full(account: Account) -> None:
