@@ -214,8 +214,8 @@ def test_calls_grow_with_looks_not_with_guests(account: Account) -> None:
     account.cluster(30).ensure()
     calls = account.emulator.calls
     assert (calls["setTags"], calls["createObjects"]) == (30, 1 + 2)
-    assert calls["getVirtualGuests"] < 30
-    assert set(calls) == {"getVirtualGuests", "createObjects", "setTags", "getCreateObjectOptions"}
+    marks = ("setTags", "editObject")
+    assert sum(count for method, count in calls.items() if method not in marks) < 30
 
 
 def random_run(account: Account, mortal: Mortal, seed: int) -> int:
