@@ -182,6 +182,7 @@ class DeadlinesModel(Model):
     """Seconds after which waiting ends; the defaults are in provision/deadlines.py."""
 
     boot: Annotated[float, Field(gt=0)] | None = None
+    settle: Annotated[float, Field(ge=0)] | None = None
 
 
 class ConfigFile(Model):

@@ -9,17 +9,21 @@ from provision.model import ClusterSpec
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Seconds. `boot`: from the order to SSH. `gone`: from a delete call to the machine's end."""
+    """Seconds. `boot`: from the order to SSH. `gone`: from a delete call to the machine's end.
+
+    `settle`: after a create call without an answer, until its machines must be visible if there are any.
+    """
 
     boot: float
     gone: float = 60
+    settle: float = 0
 
 
 DEADLINES: dict[str, Deadlines] = {
     "local": Deadlines(boot=60),
     "existing": Deadlines(boot=60),
     "ec2": Deadlines(boot=600, gone=300),
-    "softlayer": Deadlines(boot=2700, gone=900),
+    "softlayer": Deadlines(boot=2700, gone=900, settle=180),
 }
 
 

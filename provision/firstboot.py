@@ -81,8 +81,8 @@ def render(template: str, **variables: object) -> str:
 
 
 def new_token() -> str:
-    """Return a client token: 32 hex digits."""
-    return secrets.token_hex(16)
+    """Return a client token: 16 hex digits, so short because it may be part of a machine's name."""
+    return secrets.token_hex(8)
 
 
 @cache

@@ -34,6 +34,8 @@ class Intent:
     digest: str
     done: bool
     """True when the provider has answered; then only trust is missing."""
+    at: float = 0.0
+    """When it was begun, in seconds since the epoch."""
 
 
 @dataclass
@@ -238,9 +240,9 @@ def _apply(view: View, record: Mapping[str, Any]) -> None:
             names=tuple(record["names"]),
             digest=str(record["digest"]),
             done=False,
+            at=float(record.get("at", 0.0)),
         )
     elif kind == "done" and token in view.intents:
-        old = view.intents[token]
-        view.intents[token] = Intent(old.token, old.verb, old.provider, old.names, old.digest, done=True)
+        view.intents[token] = replace(view.intents[token], done=True)
     elif kind == "close":
         view.intents.pop(token, None)

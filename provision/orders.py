@@ -7,6 +7,7 @@ next run. The provider's list is the truth about what exists.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -27,6 +28,9 @@ from provision.project import OWNER, owner_mark
 from provision.providers.base import Provider
 from provision.state import State
 from provision.wait import until
+
+LONGEST_CALL_S = 600
+"""Seconds that may lie between the record of a create call and the last order that it placed."""
 
 
 @dataclass
@@ -59,6 +63,8 @@ class Orders:
         for intent in view.intents.values():
             if intent.verb == "create" and not intent.done:
                 self._create_again(intent)
+            elif intent.verb == "create":
+                self._settle(intent)
             elif intent.verb == "delete":
                 left = [machine for machine in self.machines() if machine.name in intent.names]
                 self._delete_at(intent.provider, left)
@@ -131,6 +137,9 @@ class Orders:
 
     def delete_all(self) -> None:
         """Delete every machine of the cluster and confirm that none is left. Raises ProviderError."""
+        for intent in self.state.journal.read().intents.values():
+            if intent.verb == "create":
+                self._settle(intent)
         there = self._by_provider(self.machines())
         for name in self._providers():
             self._delete_at(name, there.get(name, []))
@@ -146,9 +155,11 @@ class Orders:
     def _create_again(self, intent: Intent) -> None:
         """Repeat a create call whose outcome is not known, with the same bytes and the same token."""
         request = _from_text(self.state.journal.request(intent))
+        self._settle(intent)
         before = {machine.name for machine in self.machines() if machine.token == intent.token}
         try:
             self._carry_out(request)
+            self._settle(intent)  # the plan that follows must see what was just made
         except OutcomeUnknown:
             raise
         except (NotReady, ProviderError):
@@ -158,6 +169,19 @@ class Orders:
             else:  # refused, and nothing came of it: the plan decides anew
                 self.state.journal.close(intent.token)
         self.created = [name for name in self.created if name not in before]
+
+    def _settle(self, intent: Intent) -> None:
+        """Wait until all that a create call has made, or may have made, is visible, or must be by now."""
+        settle_s = deadlines(self.spec, intent.provider).settle
+        left_s = min(settle_s, intent.at + LONGEST_CALL_S + settle_s - time.time())
+
+        def visible() -> bool:
+            self.guard()
+            there = {machine.name for machine in self.machines() if machine.token == intent.token}
+            return there.issuperset(intent.names)
+
+        if left_s > 0:
+            until(visible, deadline_s=left_s, interval_s=2.0)
 
     def _carry_out(self, request: CreateRequest) -> list[Machine]:
         self.guard()

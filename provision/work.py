@@ -96,11 +96,15 @@ class Work:
             self.guard()
             machines = self.orders.machines()
             self._reach(pool, machines)
-            return all(machine.ssh_address for machine in machines)
+            missing = set(self.orders.created) - {machine.name for machine in machines}  # not visible yet
+            return not missing and all(machine.ssh_address for machine in machines)
 
         if not until(addressed, deadline_s=longest, interval_s=1.0):
+            wanted = {*self.orders.created, *(machine.name for machine in machines)}
             raise TimedOut(
-                where=", ".join(machine.name for machine in machines if not machine.ssh_address),
+                where=", ".join(
+                    sorted(wanted - {machine.name for machine in machines if machine.ssh_address})
+                ),
                 what=f"no address after {longest:g} s",
                 seconds=longest,
                 remedy="Run the same command again",

@@ -1,0 +1,265 @@
+"""The verbs of the provider `softlayer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from provision import prices
+from provision.deadlines import deadlines
+from provision.errors import NoCapacity, NotReady, ProviderError
+from provision.model import (
+    ClusterIdentity,
+    ClusterSpec,
+    CreateRequest,
+    Machine,
+    NodeGroup,
+    NodeState,
+    Plan,
+    Price,
+)
+from provision.providers.base import Machines, Provider
+from provision.providers.softlayer import guests, identity, offers, orders
+from provision.providers.softlayer.client import Api, Raw
+from provision.providers.softlayer.failures import NAME, ApiError, Kind
+from provision.providers.softlayer.templates import Wish, template, wish
+from provision.wait import until
+
+POLL_S = 2.0
+"""Seconds between two looks at guests that are being cancelled or switched off."""
+SWITCH_S = 120.0
+"""Seconds that a guest gets to power on or off."""
+_SHRUG = frozenset({Kind.BUSY, Kind.MISSING, Kind.UNCLEAR})
+"""Failures of a call on one guest after which the next look at the list tells what came of it."""
+
+
+class SoftLayerProvider(Provider):
+    """Virtual guests of SoftLayer / IBM Cloud Classic."""
+
+    name: ClassVar[str] = NAME
+
+    def __init__(self, spec: ClusterSpec) -> None:
+        super().__init__(spec)
+        self._api = Api()
+        block = spec.options.get(NAME)
+        self._ssh_address = str(block.get("ssh_address", "auto")) if isinstance(block, Mapping) else "auto"
+
+    @staticmethod
+    def billing_notes() -> tuple[str, ...]:
+        """Return what a user must know about when machines here cost money."""
+        return (
+            "On SoftLayer a machine that is powered off, by its time to live too, goes on billing: "
+            "only destroy (or reap) ends it",
+        )
+
+    def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
+        """Check credentials, names of other clusters, and that all that is wished is offered."""
+        wished = [(group, wish(group)) for group, _ in plan.create if group.provider == self.name]
+        if not wished:
+            return
+        self._require_own_names(spec, plan)
+        options = self._api.call("Virtual_Guest", "getCreateObjectOptions")
+        for group, wanted in wished:
+            offers.require(wanted, group, options, spec.path.name)
+            orders.image_id(self._api, wanted, "")
+            orders.key_ids(self._api, wanted)
+
+    def list(self, cluster: ClusterIdentity) -> Machines:
+        """Return the cluster's guests, tagged or not, in one call per hundred."""
+        return [self._machine(raw, cluster.name) for raw in self._guests(identity.query(cluster.id))]
+
+    def create(self, request: CreateRequest) -> Machines:
+        """Order what of the request was not ordered yet, as the names of the guests tell."""
+        wanted = wish(request.group)
+        cluster = self._guests(identity.query(request.cluster.id))
+        made = {
+            str(raw["hostname"]): raw for raw in cluster if identity.nonce(raw["domain"])[1] == request.token
+        }
+        missing = [name for name in request.names if name not in made]
+        if missing:
+            image = orders.image_id(self._api, wanted, request.image)
+            keys = orders.key_ids(self._api, wanted)
+            where = _where(wanted, cluster)
+            for names in orders.batches(missing):
+                try:
+                    placed = orders.place(
+                        self._api, request, wanted, names, datacenters=where, image_id=image, key_ids=keys
+                    )
+                except NoCapacity as error:
+                    if not made:
+                        raise
+                    raise _partly(error, len(made), len(request.names)) from error
+                made |= {str(raw["hostname"]): raw for raw in placed}
+        self._mark(request, wanted, [raw for raw in made.values() if identity.TAG not in guests.tags(raw)])
+        machines = [self._machine(raw, request.cluster.name) for raw in made.values()]
+        return [
+            replace(machine, group=request.group.name, labels={**request.labels, **machine.labels})
+            for machine in machines
+        ]
+
+    def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Power guests on."""
+        self._switch(cluster, machines, ("powerOn", "powerOn"), leave=NodeState.STOPPED)
+
+    def stop(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Let guests power off; cut the power of those that have not after two minutes."""
+        self._switch(cluster, machines, ("powerOffSoft", "powerOff"), leave=NodeState.RUNNING)
+
+    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+        """Cancel guests, each as soon as it has no active transaction, and see them go."""
+        ids = {machine.provider_id for machine in machines}
+        if not ids:
+            return
+        left: list[Raw] = []
+        accepted: set[int] = set()
+
+        def cancel(guest: int) -> None:
+            if self._try("deleteObject", guest):
+                accepted.add(guest)
+
+        def gone() -> bool:
+            nonlocal left
+            left = [raw for raw in self._guests(identity.query(cluster.id)) if str(raw["id"]) in ids]
+            due = [
+                int(raw["id"])
+                for raw in left
+                if not guests.transaction(raw) and guests.state(raw) is not NodeState.DELETING
+            ]
+            self._api.each(cancel, set(due) - accepted)
+            return not left
+
+        limits = deadlines(self.spec, self.name)
+        coming = any(machine.state is NodeState.PENDING for machine in machines)
+        deadline_s = limits.gone + (limits.boot if coming else 0)  # it cannot be cancelled before it is made
+        if not until(gone, deadline_s=deadline_s, interval_s=POLL_S):
+            doing = ", ".join(f"{raw['hostname']} ({guests.transaction(raw) or 'idle'})" for raw in left)
+            raise ProviderError(
+                provider=self.name,
+                where=doing,
+                what=f"not gone {deadline_s:g} s after it was asked for, and bills until then",
+                remedy="Run the same command again",
+            )
+
+    def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:
+        """Write labels into the guests' notes."""
+        known = {str(raw["id"]): raw for raw in self._guests(identity.query(cluster.id))}
+        self._api.each(
+            lambda one: self._note(known[one], labels[one]), [one for one in labels if one in known]
+        )
+
+    def everything(self) -> Machines:
+        """Return the guests of all clusters of the account."""
+        return [self._machine(raw) for raw in self._guests(identity.query())]
+
+    def price(self, group: NodeGroup) -> Price | None:
+        """Return what the API asks for such a guest, else what the price list of this version says."""
+        wanted = wish(group)
+        with suppress(ApiError):
+            guest = template(
+                wanted,
+                hostname="price",
+                domain=wanted.domain or identity.DEFAULT_DOMAIN,
+                datacenter=(wanted.datacenters or ("",))[0],
+            )
+            order = self._api.call("Virtual_Guest", "generateOrderTemplate", guest)
+            asked = offers.price(self._api.call("Product_Order", "verifyOrder", order), hourly=wanted.hourly)
+            if asked is not None:
+                return asked
+        return prices.listed(self.name, wanted.flavor or f"{wanted.cores}x{wanted.memory_mb / 1024:g}")
+
+    def _guests(self, query: dict[str, Any]) -> Sequence[Raw]:
+        found = self._api.pages("Account", "getVirtualGuests", mask=guests.MASK, query=query)
+        return [raw for raw in found if any(identity.nonce(str(raw["domain"])))]
+
+    def _machine(self, raw: Raw, cluster: str = "") -> Machine:
+        groups = [group.name for group in self.spec.groups]
+        return guests.machine(raw, ssh_address=self._ssh_address, cluster=cluster, groups=groups)
+
+    def _guest(self, method: str, guest_id: str | int, *args: object) -> None:
+        self._api.call("Virtual_Guest", method, *args, id=int(guest_id))
+
+    def _try(self, method: str, guest: int) -> bool:
+        """Make a call once; return False when it is not clear, or the next look at the list will tell."""
+        try:
+            self._api.call("Virtual_Guest", method, id=guest, again=False)
+        except ApiError as error:
+            if error.kind not in _SHRUG:
+                raise
+            return False
+        return True
+
+    def _switch(
+        self, cluster: ClusterIdentity, machines: Sequence[Machine], verbs: Sequence[str], *, leave: NodeState
+    ) -> None:
+        """Let guests leave a state by one verb after the other, each given two minutes."""
+        ids = {machine.provider_id for machine in machines}
+
+        def left() -> Machines:
+            return [m for m in self.list(cluster) if m.provider_id in ids and m.state is leave]
+
+        for verb in verbs:
+            self._api.each(lambda machine: self._try(verb, int(machine.provider_id)), left())  # noqa: B023
+            if until(lambda: not left(), deadline_s=SWITCH_S, interval_s=POLL_S):
+                return
+        raise ProviderError(
+            provider=self.name,
+            where=", ".join(machine.name for machine in left()),
+            what=f"still {leave.value} after {', '.join(verbs)}",
+            remedy="Run the same command again",
+        )
+
+    def _mark(self, request: CreateRequest, wanted: Wish, raws: Sequence[Raw]) -> None:
+        """Give new guests their tags, and those labels that the API does not tell anyway."""
+        tags = identity.tags(request.cluster.name, request.group.name, wanted.tags)
+        kept = {name: value for name, value in request.labels.items() if name not in guests.TOLD}
+
+        def mark(raw: Raw) -> None:
+            if kept:
+                self._note(raw, kept)
+            self._guest("setTags", raw["id"], tags)
+
+        self._api.each(mark, raws)
+
+    def _note(self, raw: Raw, more: Mapping[str, str]) -> None:
+        try:
+            text = identity.notes(str(raw.get("notes") or ""), more)
+        except ValueError as error:
+            raise ProviderError(
+                provider=self.name,
+                where=str(raw["hostname"]),
+                what=str(error),
+                remedy="Shorten what was written there by hand",
+            ) from error
+        self._guest("editObject", raw["id"], {"notes": text})
+
+    def _require_own_names(self, spec: ClusterSpec, plan: Plan) -> None:
+        """Raise NotReady when another cluster of this account has machines of the names to be created."""
+        own = {machine.provider_id for machine in (*plan.keep, *plan.start, *plan.delete)}
+        names = {name for group, each in plan.create if group.provider == self.name for name in each}
+        for raw in self._guests(identity.query(hostname=f"{spec.name}-")):
+            taken = raw["hostname"] in names and guests.state(raw) is not NodeState.DELETING
+            if taken and str(raw["id"]) not in own:
+                cluster_id, _ = identity.nonce(str(raw["domain"]))
+                raise NotReady(
+                    where=f"SoftLayer: {raw['hostname']}",
+                    what=f"another cluster {spec.name} (id {cluster_id}) has this machine on the account",
+                    remedy="Choose another name under `cluster:`, or adopt that one",
+                )
+
+
+def _where(wanted: Wish, cluster: Sequence[Raw]) -> Sequence[str]:
+    """Return the datacenters to try: first those that the cluster is in, then in the order of the config."""
+    there = {str((raw.get("datacenter") or {}).get("name")) for raw in cluster}
+    return sorted(wanted.datacenters, key=lambda name: name not in there)
+
+
+def _partly(error: NoCapacity, made: int, wanted: int) -> ProviderError:
+    """Return the error for an order of which a part exists: it stays open, which NoCapacity would not say."""
+    return ProviderError(
+        provider=NAME,
+        where=error.where,
+        what=f"{error.what}; {made} of {wanted} were ordered and are kept",
+        remedy=error.remedy,
+    )

@@ -1,0 +1,126 @@
+"""What to order, in the API's words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provision.config_softlayer import SoftLayerModel
+from provision.model import NodeGroup
+
+DEFAULT_OS = "DEBIAN_13_64"
+ROOT_DEVICE, DATA_DEVICE = "0", "2"
+"""Device numbers of the API; 1 is the swap disk."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A group's machines as the API is asked for them. `memory_mb` MB, disks GB, `speed` Mbit/s."""
+
+    cores: int
+    memory_mb: int
+    flavor: str
+    os: str
+    image: str
+    hourly: bool
+    local_disk: bool
+    disks: Mapping[str, int]
+    speed: int
+    datacenters: tuple[str, ...]
+    domain: str
+    private_vlan: int | None
+    public_vlan: int | None
+    private_only: bool
+    ssh_keys: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    @property
+    def data_disk_gb(self) -> int:
+        """GB of the data disk; 0 = none."""
+        return self.disks.get(DATA_DEVICE, 0)
+
+
+def wish(group: NodeGroup) -> Wish:
+    """Return what a group's config means; the 2015 system's keys win where they are given."""
+    own = {key: value for key, value in group.options.items() if key in SoftLayerModel.model_fields}
+    block = SoftLayerModel(**own)
+    disks = {ROOT_DEVICE: block.root_disk_gb}
+    if group.data_disk_gb:
+        disks[DATA_DEVICE] = group.data_disk_gb
+    if block.blockDevices:
+        disks = {str(each["device"]): int(each["diskImage"]["capacity"]) for each in block.blockDevices}
+    flavor, image = str(group.options.get("flavor", "")), str(group.options.get("image", ""))
+    if flavor:
+        disks.pop(ROOT_DEVICE, None)  # a flavor brings its own
+    speeds = [int(component["maxSpeed"]) for component in block.networkComponents]
+    return Wish(
+        cores=block.startCpus or group.cores,
+        memory_mb=block.maxMemory or round(group.memory_gb * 1024),
+        flavor=flavor,
+        os=block.operatingSystemReferenceCode or block.os or DEFAULT_OS,
+        image=image,
+        hourly=block.hourly if block.hourlyBillingFlag is None else block.hourlyBillingFlag,
+        local_disk=block.disk == "local" if block.localDiskFlag is None else block.localDiskFlag,
+        disks=disks,
+        speed=speeds[0] if speeds else block.network_speed,
+        datacenters=tuple(block.datacenter),
+        domain=block.domain,
+        private_vlan=block.private_vlan,
+        public_vlan=block.public_vlan,
+        private_only=block.private_only,
+        ssh_keys=tuple(block.ssh_keys),
+        tags=tuple(block.tags),
+    )
+
+
+def template(
+    wish: Wish,
+    *,
+    hostname: str,
+    domain: str,
+    datacenter: str,
+    user_data: str = "",
+    image_id: str = "",
+    key_ids: Sequence[int] = (),
+) -> dict[str, Any]:
+    """Return the template of one guest for createObjects.
+
+    Args:
+        wish: the group's.
+        hostname: the machine's name.
+        domain: with the nonce.
+        datacenter: where.
+        user_data: for its first boot.
+        image_id: global identifier of an image template; '' = the operating system as the API installs it.
+        key_ids: SSH keys of the account.
+    """
+    made: dict[str, Any] = {
+        "hostname": hostname,
+        "domain": domain,
+        "datacenter": {"name": datacenter},
+        "hourlyBillingFlag": wish.hourly,
+        "localDiskFlag": wish.local_disk,
+        "networkComponents": [{"maxSpeed": wish.speed}],
+        "privateNetworkOnlyFlag": wish.private_only,
+        "blockDevices": [
+            {"device": device, "diskImage": {"capacity": size}} for device, size in sorted(wish.disks.items())
+        ],
+    }
+    if wish.flavor:
+        made["supplementalCreateObjectOptions"] = {"flavorKeyName": wish.flavor}
+    else:
+        made |= {"startCpus": wish.cores, "maxMemory": wish.memory_mb}
+    if image_id:
+        made["blockDeviceTemplateGroup"] = {"globalIdentifier": image_id}
+    else:
+        made["operatingSystemReferenceCode"] = wish.os
+    if wish.private_vlan:
+        made["primaryBackendNetworkComponent"] = {"networkVlan": {"id": wish.private_vlan}}
+    if wish.public_vlan:
+        made["primaryNetworkComponent"] = {"networkVlan": {"id": wish.public_vlan}}
+    if key_ids:
+        made["sshKeys"] = [{"id": key} for key in key_ids]
+    if user_data:
+        made["userData"] = [{"value": user_data}]
+    return made
