@@ -79,8 +79,11 @@ def compose(
         for name in _memberships(group):
             groups[name].append(machine.name)
         recipe = node_recipe(spec, group)
-        inventory.hosts[machine.name]["node_recipe"] = recipe.as_variable()
-        inventory.hosts[machine.name]["node_install"] = {machine.life: recipe.key}
+        inventory.hosts[machine.name] |= {
+            "node_recipe": recipe.as_variable(),
+            "node_recipe_key": recipe.key,
+            "node_install": {machine.life: recipe.key},
+        }
         if recipe.key not in (machine.image, known.get(machine.life)):
             groups["uninstalled"].append(machine.name)
         nodes.append(
@@ -88,6 +91,7 @@ def compose(
                 "name": machine.name,
                 "address": machine.address,
                 "group": group.name,
+                "site": site(group),
                 "cores": size["cores"],
                 "memory_gb": size["memory_gb"],
             }
@@ -111,6 +115,7 @@ def compose(
             "node_data_disk_gb": 0,
             "node_image": snapshot.store.image,
             "node_recipe": recipe.as_variable(),
+            "node_recipe_key": recipe.key,
             "node_install": {snapshot.store.life: recipe.key},
         }
     inventory.groups = groups
@@ -143,6 +148,12 @@ def machine_size(machine: Machine, group: NodeGroup) -> dict[str, Any]:
     }
 
 
+def site(group: NodeGroup) -> str:
+    """Return the name of the private network that the group's machines share with others; see `mixture`."""
+    where = group.options.get("region", "") if group.provider == "ec2" else ""
+    return f"{group.provider}:{where}" if where else group.provider
+
+
 def _in_order(spec: ClusterSpec, snapshot: Snapshot) -> list[Machine]:
     """Return the machines of known groups: groups in file order, then by number."""
     order = {group.name: index for index, group in enumerate(spec.groups)}
@@ -164,6 +175,8 @@ def _host(machine: Machine, group: NodeGroup, size: Mapping[str, Any], ssh_args:
         "ansible_python_interpreter": "/usr/bin/python3",
         "node_name": machine.name,
         "node_group": group.name,
+        "node_site": site(group),
+        "node_shared": group.provider == "existing",
         "node_address": machine.address,
         "node_cores": size["cores"],
         "node_memory_gb": size["memory_gb"],
