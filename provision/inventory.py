@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from provision.mixture import site
 from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
 from provision.plan import MASTER, WORKER, machine_number
 from provision.project import LOGIN_USER as USER
@@ -22,6 +23,8 @@ FUNCTIONAL = {
     "history_server": (MASTER,),
 }
 """Functional group -> config groups whose machines are in it. Roles use functional groups only."""
+PLAIN = ("cluster", "data_folder", "deep_learning", "object_store", "uninstalled")
+"""Functional groups that depend on more than the config group's name."""
 
 
 @dataclass
@@ -68,7 +71,7 @@ def compose(
     inventory = Inventory()
     by_name = {group.name: group for group in spec.groups}
     groups: dict[str, list[str]] = {name: [] for name in by_name}
-    groups |= {name: [] for name in (*FUNCTIONAL, "cluster", "deep_learning", "object_store", "uninstalled")}
+    groups |= {name: [] for name in (*FUNCTIONAL, *PLAIN)}
     # Ansible adds a ControlPath of its own, shared by all clusters, unless it sees one here.
     ssh_args = f"-F '{ssh_config}' -o ControlPath={control_path(identity.id)}"
     nodes: list[dict[str, Any]] = []
@@ -148,12 +151,6 @@ def machine_size(machine: Machine, group: NodeGroup) -> dict[str, Any]:
     }
 
 
-def site(group: NodeGroup) -> str:
-    """Return the name of the private network that the group's machines share with others; see `mixture`."""
-    where = group.options.get("region", "") if group.provider == "ec2" else ""
-    return f"{group.provider}:{where}" if where else group.provider
-
-
 def _in_order(spec: ClusterSpec, snapshot: Snapshot) -> list[Machine]:
     """Return the machines of known groups: groups in file order, then by number."""
     order = {group.name: index for index, group in enumerate(spec.groups)}
@@ -164,6 +161,8 @@ def _in_order(spec: ClusterSpec, snapshot: Snapshot) -> list[Machine]:
 def _memberships(group: NodeGroup) -> list[str]:
     names = [group.name, "cluster"]
     names += [name for name, members in FUNCTIONAL.items() if group.name in members]
+    if group.name not in FUNCTIONAL["datanode"]:  # it has no HDFS, perhaps not even a way to it
+        names.append("data_folder")
     return [*names, "deep_learning"] if group.deep_learning else names
 
 
@@ -187,10 +186,15 @@ def _host(machine: Machine, group: NodeGroup, size: Mapping[str, Any], ssh_args:
 
 
 def _object_store(spec: ClusterSpec, snapshot: Snapshot) -> dict[str, Any]:
+    """Return the config's block with what nodes need: `url`, and where a machine of ours has its clients."""
     store = spec.object_store
-    endpoint = f"http://{STORE_HOST}:{STORE_PORT}" if snapshot.store is not None else ""
-    known = {"kind": store.kind, "name": store.name, "endpoint": endpoint, "container": store.container}
+    known = {**asdict(store), "url": store.url, "virtual_host": store.virtual_host}
     if snapshot.store is None:
         return known
     gateway = snapshot.store.address.rpartition(".")[0] + ".1"
-    return {**known, "clients": str(POOL), "gateway": gateway}
+    return {
+        **known,
+        "url": f"http://{STORE_HOST}:{STORE_PORT}",
+        "clients": str(POOL),
+        "gateway": gateway,
+    }

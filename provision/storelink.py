@@ -1,11 +1,12 @@
-"""A cluster's tie to its object store on this computer."""
+"""A cluster's tie to its object store: a machine on this computer, or a store elsewhere and its keys."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Protocol
 
-from provision import files, firstboot
+from provision import files, firstboot, store_keys
 from provision.model import ClusterIdentity, ClusterSpec, NodeGroup
 from provision.state import STORE_HOST, State, Store
 from provision.timeline import Reporter
@@ -23,8 +24,12 @@ class StoreLink(Protocol):
 
     def open(
         self, spec: ClusterSpec, identity: ClusterIdentity, state: State, *, image: str, login_key: str
-    ) -> Store:
-        """Attach the cluster and return the running store; again is harmless."""
+    ) -> Store | None:
+        """Attach the cluster and return the running store, None when it is elsewhere; again is harmless."""
+        ...
+
+    def renew(self, spec: ClusterSpec, state: State) -> None:
+        """Keep fresh keys of a store elsewhere with the cluster's secrets; nothing for other kinds."""
         ...
 
     def close(self, name: str, identity: ClusterIdentity) -> None:
@@ -32,14 +37,19 @@ class StoreLink(Protocol):
         ...
 
 
-class LocalStores:
-    """Stores on this computer."""
+class Stores:
+    """The real ones. `given` are variables of the vault (see `store_keys.VAULT`)."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Reporter, given: Mapping[str, str]) -> None:
         self._reporter = reporter
+        self._given = given
 
     def prepare(self, spec: ClusterSpec) -> str:
-        """See `StoreLink.prepare`."""
+        """See `StoreLink.prepare`. A store elsewhere is asked, before anything is made that it is for."""
+        if spec.object_store.elsewhere and spec.object_store.credentials == "keys":
+            from provision import store
+
+            store.check(spec.object_store, store_keys.obtain(spec, self._given))
         if spec.object_store.kind != "local":
             return ""
         from provision import images, recipe  # see Cluster._image
@@ -48,8 +58,11 @@ class LocalStores:
 
     def open(
         self, spec: ClusterSpec, identity: ClusterIdentity, state: State, *, image: str, login_key: str
-    ) -> Store:
+    ) -> Store | None:
         """See `StoreLink.open`."""
+        if spec.object_store.kind != "local":
+            self.renew(spec, state)
+            return None
         from provision.providers.local import stores
 
         name = spec.object_store.name
@@ -59,9 +72,14 @@ class LocalStores:
             name, identity, login_key, image=image, user_data=firstboot.store_user_data(), group=MACHINE
         )
         credentials = {"access_key": opened.access_key, "secret_key": opened.secret_key}
-        files.write_if_changed(state.secrets / "store.json", json.dumps(credentials) + "\n")
+        files.write_if_changed(state.secrets / store_keys.FILE, json.dumps(credentials) + "\n")
         host_key = " ".join(opened.host_key.split()[:2])
         return Store(name=name, address=opened.address, host_key=host_key, image=image)
+
+    def renew(self, spec: ClusterSpec, state: State) -> None:
+        """See `StoreLink.renew`."""
+        if spec.object_store.elsewhere and spec.object_store.credentials == "keys":
+            store_keys.record(state.secrets, store_keys.obtain(spec, self._given))
 
     def close(self, name: str, identity: ClusterIdentity) -> None:
         """See `StoreLink.close`."""

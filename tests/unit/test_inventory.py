@@ -46,6 +46,7 @@ def test_groups() -> None:
         "spark_master": nodes[:1],
         "spark_worker": nodes,
         "history_server": nodes[:1],
+        "data_folder": ["retina-gpu-1"],
         "deep_learning": [*nodes, "retina-gpu-1"],
         "object_store": ["object-store"],
         "uninstalled": [*nodes, "retina-gpu-1"],  # booted from no image; the store was booted from one
@@ -86,17 +87,21 @@ def test_variables_without_a_cluster() -> None:
     assert found.hosts == {}
     assert found.groups["cluster"] == []
     assert found.variables["cluster_nodes"] == []
-    assert found.variables["cluster_object_store"] == {
-        "kind": "local", "name": "default", "endpoint": "", "container": "muster",
-    }  # fmt: skip
+    store = found.variables["cluster_object_store"]
+    assert (store["kind"], store["name"], store["url"], store["container"]) == (
+        "local",
+        "default",
+        "",
+        "muster",
+    )
 
 
 def test_variables() -> None:
     found = composed(Snapshot(MACHINES, STORE)).variables
     assert found["cluster_nodes"][0] == {
-        "name": "retina-master", "address": "10.77.1.12", "group": "master", "cores": 2, "memory_gb": 2.0,
+        "name": "retina-master", "address": "10.77.1.12", "group": "master", "site": "local", "cores": 2, "memory_gb": 2.0,
     }  # fmt: skip
-    assert found["cluster_object_store"]["endpoint"] == "http://object-store:8080"
+    assert found["cluster_object_store"]["url"] == "http://object-store:8080"
     assert found["cluster_wish"] == 3
 
 

@@ -15,6 +15,7 @@ from provision.cluster import Cluster
 from provision.errors import ConfigError, MusterError, PlanRefused
 from provision.model import ClusterSpec, Outcome
 from provision.plan import describe
+from provision.store_keys import VAULT
 from provision.timeline import ConsoleReporter
 
 STATES = ("present", "absent", "checked", "installed")
@@ -43,11 +44,19 @@ class ActionModule(ActionBase):
             }
         )
         try:
-            cluster = Cluster(_spec(task_vars or {}), reporter=ConsoleReporter(Display().display))
+            cluster = Cluster(
+                _spec(task_vars or {}),
+                reporter=ConsoleReporter(Display().display),
+                vault=self._vault(task_vars or {}),
+            )
             result |= _do(cluster, arguments, check_mode=self._task.check_mode)
         except MusterError as error:
             result |= {"failed": True, "msg": str(error)}
         return result
+
+    def _vault(self, task_vars: dict[str, Any]) -> dict[str, str]:
+        """Return the secret variables that are given."""
+        return {name: str(self._templar.template(task_vars[name])) for name in VAULT if name in task_vars}
 
 
 def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
@@ -59,6 +68,8 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
         cluster.check()
         if arguments["lock"]:
             cluster.lock()
+        if not check_mode:
+            cluster.renew_store_keys()
         if arguments["image_size"] is not None and not check_mode:
             cluster.state.remember_image_size(arguments["image_size"])
         return {"changed": False}
