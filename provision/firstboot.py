@@ -48,15 +48,25 @@ def ensure_login_key(path: Path, comment: str) -> str:
     return public
 
 
-def user_data(spec: ClusterSpec, *, login_key: str, bootstrap: BootstrapKey) -> str:
-    """Return a node's cloud-config; it holds no secret but the single-use bootstrap key."""
-    ttl = minutes(str(spec.options.get("ttl", "")))
-    return render("user-data.yml.j2", user=USER, login_key=login_key, bootstrap=bootstrap, ttl_minutes=ttl)
+def user_data(spec: ClusterSpec, *, login_key: str, bootstrap: BootstrapKey, shared: bool = False) -> str:
+    """Return a node's cloud-config; it holds no secret but the single-use bootstrap key.
+
+    `shared`: the machine is its owner's. Its SSH stays as it is, and it has no time to live.
+    """
+    ttl = 0 if shared else minutes(str(spec.options.get("ttl", "")))
+    return render(
+        "user-data.yml.j2",
+        user=USER,
+        login_key=login_key,
+        bootstrap=None if shared else bootstrap,
+        ttl_minutes=ttl,
+        shared=shared,
+    )
 
 
 def store_user_data() -> str:
     """Return the cloud-config of an object store's machine; host key and logins come from its disk."""
-    return render("user-data.yml.j2", user=USER, login_key="", bootstrap=None, ttl_minutes=0)
+    return render("user-data.yml.j2", user=USER, login_key="", bootstrap=None, ttl_minutes=0, shared=False)
 
 
 def render(template: str, **variables: object) -> str:

@@ -11,6 +11,7 @@ from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
 from provision.plan import MASTER, WORKER, machine_number
 from provision.project import LOGIN_USER as USER
 from provision.project import control_path
+from provision.providers import SHARED
 from provision.providers.local.helper.registry import POOL
 from provision.recipe import node_recipe, store_recipe
 from provision.state import STORE_HOST, STORE_PORT, Snapshot, State
@@ -175,7 +176,7 @@ def _host(machine: Machine, group: NodeGroup, size: Mapping[str, Any], ssh_args:
         "node_name": machine.name,
         "node_group": group.name,
         "node_site": site(group),
-        "node_shared": group.provider == "existing",
+        "node_shared": group.provider in SHARED,
         "node_address": machine.address,
         "node_cores": size["cores"],
         "node_memory_gb": size["memory_gb"],

@@ -49,8 +49,8 @@ def _of_group(spec: ClusterSpec, group: NodeGroup, master: NodeGroup) -> list[st
         )
     if away and group.options.get("ssh_address") == "private":
         found.append(
-            f"groups.{group.name} at {site(group)} would be reached by its private address only, which perhaps "
-            "not even this computer can. Say ssh_address: auto"
+            f"groups.{group.name} at {site(group)} would be reached by its private address only, which "
+            "perhaps not even this computer can. Say ssh_address: auto"
         )
     if group.provider == "existing":
         found += _hosts(spec, group)

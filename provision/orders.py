@@ -23,6 +23,7 @@ from provision.model import (
     NodeState,
     Packages,
 )
+from provision.providers import SHARED
 from provision.providers.base import Provider
 from provision.state import State
 from provision.wait import until
@@ -76,7 +77,9 @@ class Orders:
             group=group,
             names=tuple(names),
             token=firstboot.new_token(),
-            user_data=firstboot.user_data(self.spec, login_key=login_key, bootstrap=bootstrap),
+            user_data=firstboot.user_data(
+                self.spec, login_key=login_key, bootstrap=bootstrap, shared=group.provider in SHARED
+            ),
             image=image,
             labels={
                 "cores": str(group.cores),

@@ -21,7 +21,7 @@ SEGMENT = 1 << 30
 
 
 class SwiftStore:
-    """See `store.ObjectStore`. Large files become static large objects, with parts in `CONTAINER_segments`."""
+    """See `store.ObjectStore`. Large files become static large objects; parts are in `CONTAINER_segments`."""
 
     def __init__(self, spec: ObjectStoreSpec, keys: StoreKeys) -> None:
         self._spec = spec

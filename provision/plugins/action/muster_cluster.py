@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants, context
+from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from provision import config
 from provision.cluster import Cluster
-from provision.errors import ConfigError, MusterError, PlanRefused
+from provision.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
 from provision.model import ClusterSpec, Outcome
 from provision.plan import describe
+from provision.providers.existing.host import approve, fingerprint
 from provision.store_keys import VAULT
 from provision.timeline import ConsoleReporter
 
@@ -49,7 +51,13 @@ class ActionModule(ActionBase):
                 reporter=ConsoleReporter(Display().display),
                 vault=self._vault(task_vars or {}),
             )
-            result |= _do(cluster, arguments, check_mode=self._task.check_mode)
+            try:
+                result |= _do(cluster, arguments, check_mode=self._task.check_mode)
+            except HostKeyUnknown as error:
+                if not _approved(error):
+                    raise
+                approve(cluster.state_dir, error.keys)
+                result |= _do(cluster, arguments, check_mode=self._task.check_mode)
         except MusterError as error:
             result |= {"failed": True, "msg": str(error)}
         return result
@@ -88,6 +96,17 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
             Display().display(f"would {line}")
         return {"changed": not plan.empty}
     return _told(cluster.ensure(scale_in=arguments["scale_in"]))
+
+
+def _approved(error: HostKeyUnknown) -> bool:
+    """Show host keys on the terminal and ask whether they are right; without a terminal they are not."""
+    shown = "".join(f"  {address}  {fingerprint(key)}\n" for address, key in sorted(error.keys.items()))
+    question = f"These hosts show host keys that are not known yet:\n{shown}Are they right? Then say yes: "
+    try:
+        answer = Display().prompt_until(question, complete_input=(b"\r", b"\n"))
+    except AnsiblePromptNoninteractive:
+        return False
+    return bool(answer.strip().lower() == b"yes")
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:
