@@ -53,7 +53,7 @@ class SwiftStore:
             self._write_large(key, content)
         else:
             with content.open("rb") as source:
-                self._ask("PUT", self._path(key), body=source, length=content.stat().st_size)
+                self._ask("PUT", self._path(key), body=_Part(source, 0, content.stat().st_size))
 
     def remove(self, keys: Sequence[str]) -> None:
         """See `ObjectStore.remove`. The parts of large objects go with them."""
@@ -69,7 +69,7 @@ class SwiftStore:
             for number, start in enumerate(range(0, size, SEGMENT)):
                 length = min(SEGMENT, size - start)
                 piece = f"{parts}/{key}/{number:08d}"
-                _, headers = self._ask("PUT", piece, body=_Part(source, length), length=length)
+                _, headers = self._ask("PUT", piece, body=_Part(source, start, length))
                 manifest.append({"path": piece, "size_bytes": length, "etag": headers["Etag"].strip('"')})
         body = json.dumps(manifest).encode()
         self._ask("PUT", self._path(key), query="multipart-manifest=put", body=body)
@@ -97,8 +97,7 @@ class SwiftStore:
         path: str,
         *,
         query: str = "",
-        body: bytes | IO[bytes] | _Part | None = None,
-        length: int | None = None,
+        body: bytes | _Part | None = None,
         missing_ok: bool = False,
     ) -> tuple[bytes, Mapping[str, str]]:
         """Send a request; return the answer's body and headers. Raises StoreError."""
@@ -107,11 +106,11 @@ class SwiftStore:
                 if fresh:
                     self._log_in()
                 try:
-                    return self._send(method, path, query, body, length)
+                    return self._send(method, path, query, body)
                 except urllib.error.HTTPError as error:
                     if error.code == 404 and missing_ok:
                         return b"", {}
-                    if error.code != 401 or fresh or not (body is None or isinstance(body, bytes)):
+                    if error.code != 401 or fresh:  # else the token's time is up
                         raise
             raise StoreError(what="the object store lets nobody in", where=self._spec.endpoint)
         except urllib.error.HTTPError as error:
@@ -126,23 +125,30 @@ class SwiftStore:
             ) from error
 
     def _send(
-        self, method: str, path: str, query: str, body: bytes | IO[bytes] | _Part | None, length: int | None
+        self, method: str, path: str, query: str, body: bytes | _Part | None
     ) -> tuple[bytes, Mapping[str, str]]:
         url = f"{self._url}/{urllib.parse.quote(path)}" + (f"?{query}" if query else "")
         data: Any = b"" if body is None and method == "PUT" else body
         request = urllib.request.Request(url, data=data, method=method, headers={"X-Auth-Token": self._token})  # noqa: S310
-        if length is not None:
-            request.add_header("Content-Length", str(length))
+        if isinstance(body, _Part):
+            body.rewind()
+            request.add_header("Content-Length", str(body.length))
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
             return answer.read(), dict(answer.headers)
 
 
 class _Part:
-    """The next `length` bytes of a file, as http.client reads them."""
+    """Bytes of a file, from `start` on, as http.client reads them."""
 
-    def __init__(self, source: IO[bytes], length: int) -> None:
+    def __init__(self, source: IO[bytes], start: int, length: int) -> None:
         self._source = source
-        self._left = length
+        self._start = start
+        self._left = self.length = length
+
+    def rewind(self) -> None:
+        """Begin again."""
+        self._source.seek(self._start)
+        self._left = self.length
 
     def read(self, size: int = 65536) -> bytes:
         """Return at most `size` bytes, b'' at the part's end."""

@@ -213,7 +213,7 @@ class Client:
         return self._connection.getresponse()
 
     def _check(self, answer: http.client.HTTPResponse, key: str) -> None:
-        if answer.status in (200, 204, 206):
+        if answer.status in (200, 201, 204, 206):
             return
         text = answer.read()[:2000].decode(errors="replace")
         code = text.partition("<Code>")[2].partition("</Code>")[0] or answer.reason

@@ -1,0 +1,96 @@
+"""Hosts that a user has already become a cluster, and get back what they were."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hosts import Hosts
+
+SNAPSHOT = """
+cat /etc/hosts /etc/passwd /etc/group; sudo ls /etc/sudoers.d /etc/ssh/sshd_config.d /etc/systemd/system
+sudo cat /etc/ssh/ssh_host_*_key.pub; sudo nft list ruleset; sudo cat ~/.ssh/authorized_keys; ls / /opt /home
+"""
+OURS = """
+sudo find / -xdev \\( -name '*muster*' -o -name 'hdfs*' -o -name 'spark-*' \\) -not -path '/proc/*' \\
+  -not -path '/sys/*' -not -path '/var/lib/cloud/*' -not -path '/usr/lib/*' -not -path '/var/log/*' \\
+  -not -path '/var/cache/muster*' -not -path '/usr/share/*' -not -path '/etc/dpkg/*' -not -path '/etc/apt/*'
+ls -d /data /opt/* 2> /dev/null; getent passwd muster hdfs spark hadoop; getent group hadoop
+sudo nft list tables | grep muster; grep -c Muster /etc/hosts
+"""
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Callable[..., Hosts]]:
+    made: list[Hosts] = []
+
+    def boot(count: int, **more) -> Hosts:
+        made.append(Hosts(tmp_path / f"hosts{len(made)}", count, **more))
+        return made[-1]
+
+    yield boot
+    for one in made:
+        one.close()
+
+
+def keys(hosts: Hosts, **more) -> dict:
+    """What the config file says of a cluster on these hosts, the first one as the master."""
+    first, *rest = hosts.entries()
+    size = {"cores": 1, "memory_gb": 2, "data_disk_gb": 0}
+    groups = {"master": {**size, "hosts": [first]}, "worker": {**size, "hosts": rest}}
+    return {
+        "provider": "existing",
+        "nodes": len(hosts.addresses),
+        "groups": groups,
+        "object_store": {"kind": "none"},
+        **more,
+    }
+
+
+def test_a_host_is_prepared_and_given_back(labs, hosts):
+    theirs = hosts(1)
+    lab = labs(**keys(theirs))
+    before = theirs.ssh(0, SNAPSHOT)
+    lab.write(
+        groups={
+            "master": {**lab.keys["groups"]["master"], "hosts": [{**theirs.entries()[0], "host_key": ""}]}
+        }
+    )
+    key = re.escape(theirs.host_keys[0])
+    lab.playbook("start_cluster.yml").refused(
+        rf"host key is not known yet; it shows SHA256:.* host_key: {key}"
+    )
+    lab.write(**keys(theirs))
+    lab.playbook("start_cluster.yml").ok()
+    assert lab.playbook("start_cluster.yml").ok().changed == 0
+    assert theirs.ssh(0, "sudo nft list table inet mine; grep printer /etc/hosts")
+    assert lab.master in theirs.ssh(0, "cat /etc/hosts")
+    other = labs(**keys(theirs))
+    other.playbook("start_cluster.yml").refused(f"belongs to the cluster {lab.name}")
+    lab.destroy().ok()
+    assert not lab.state_dir.exists()
+    assert theirs.ssh(0, OURS).split() == ["0"]
+    after = theirs.ssh(0, SNAPSHOT)
+    lost = set(before.splitlines()) - set(after.splitlines())
+    assert not [
+        line
+        for line in lost
+        if not any(word in line for word in ("hadoop", "hdfs", "spark", "muster", "data"))
+    ]
+    assert "192.0.2.7 printer" in after
+    assert "table inet mine" in after
+
+
+@pytest.mark.long
+def test_a_cluster_of_hosts_does_all_that_others_do(labs, hosts):
+    theirs = hosts(2)
+    lab = labs(**keys(theirs))
+    lab.up(16)
+    assert lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok().changed == 0
+    lab.muster("verify").ok()
+    assert lab.status()["services"]["datanodes"] == 2
+    lab.destroy().ok()
+    for number in range(2):
+        assert theirs.ssh(number, OURS).split() == ["0"]
