@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from provision import connect, inventory
-from provision.model import ClusterIdentity
+from provision.model import ClusterIdentity, ObjectStoreSpec
 from provision.recipe import store_recipe
 from provision.state import Snapshot, State, Store
 from tests.unit.fake_provider import OWN, machine, spec
@@ -103,6 +103,41 @@ def test_variables() -> None:
     }  # fmt: skip
     assert found["cluster_object_store"]["url"] == "http://object-store:8080"
     assert found["cluster_wish"] == 3
+
+
+def test_machines_at_another_provider_are_at_another_site() -> None:
+    groups = tuple(replace(g, provider="existing") if g.name == "gpu" else g for g in spec(gpu=1).groups)
+    mixed = replace(spec(gpu=1), groups=groups)
+    snapshot = Snapshot(MACHINES)
+    found = inventory.compose(
+        mixed,
+        ClusterIdentity("retina", "0123abcd"),
+        snapshot,
+        wish=3,
+        state_dir="",
+        ssh_config="",
+        root="",
+        image_size=64,
+    )
+    sites = {name: (host["node_site"], host["node_shared"]) for name, host in found.hosts.items()}
+    assert sites["retina-gpu-1"] == ("existing", True)
+    assert sites["retina-master"] == sites["retina-worker-2"] == ("local", False)
+    assert {node["name"]: node["site"] for node in found.variables["cluster_nodes"]}[
+        "retina-gpu-1"
+    ] == "existing"
+
+
+def test_a_store_elsewhere_as_nodes_see_it() -> None:
+    for given, url, virtual in (
+        (ObjectStoreSpec(kind="s3", region="eu-west-1"), "https://s3.eu-west-1.amazonaws.com", True),
+        (ObjectStoreSpec(kind="s3", endpoint="https://s3.example.org"), "https://s3.example.org", False),
+        (ObjectStoreSpec(kind="swift", endpoint="https://x/auth/v1.0"), "https://x/auth/v1.0", False),
+    ):
+        made = inventory.compose(
+            replace(spec(), object_store=given), ClusterIdentity("retina", "0123abcd"), Snapshot(),
+            wish=3, state_dir="", ssh_config="", root="", image_size=64,
+        ).variables["cluster_object_store"]  # fmt: skip
+        assert (made["url"], made["virtual_host"], made["kind"]) == (url, virtual, given.kind)
 
 
 def test_wish_from_the_state_or_from_num_nodes(tmp_path: Path) -> None:
