@@ -200,7 +200,8 @@ def _object_store(parsed: ConfigFile) -> ObjectStoreSpec:
     """Return the store; without a region of its own it is the one of the EC2 machines."""
     model = parsed.object_store
     region = model.region or parsed.ec2.region or ObjectStoreSpec.region
-    return ObjectStoreSpec(**{**model.model_dump(), "region": region})
+    path = str(Path(model.path).expanduser().absolute()) if model.path else ""
+    return ObjectStoreSpec(**{**model.model_dump(), "region": region, "path": path})
 
 
 def _packages(model: PackagesModel) -> Packages:

@@ -8,8 +8,8 @@ from pydantic import field_validator, model_validator
 
 from provision.config_base import Model, wrong
 
-STORE_KINDS = ("local", "none", "s3", "swift")
-"""`local`: a machine on this computer that outlives clusters. `none`: no store. The others are elsewhere."""
+STORE_KINDS = ("local", "none", "s3", "swift", "folder")
+"""`local`: a machine of this computer, `folder`: a folder of it; `none`: no store. The others are elsewhere."""
 
 CREDENTIALS = ("keys", "role")
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
@@ -24,6 +24,7 @@ class ObjectStoreModel(Model):
     endpoint: str = ""
     region: str = ""
     credentials: str = "keys"
+    path: str = ""
 
     @field_validator("kind")
     @classmethod
@@ -71,7 +72,11 @@ class ObjectStoreModel(Model):
                 "a Swift store needs its endpoint",
                 "Give the URL of its auth service, such as https://objects.example.org/auth/v1.0",
             )
-        if self.kind in ("local", "none") and (self.endpoint or self.region):
+        if (self.kind == "folder") != bool(self.path):
+            raise wrong(
+                "a store of kind folder, and no other, has a path", "Say kind: folder and path: ~/data"
+            )
+        if self.kind in ("local", "none", "folder") and (self.endpoint or self.region):
             raise wrong(f"kind {self.kind} has no endpoint and no region", "Say kind: s3 or kind: swift")
         if self.credentials == "role" and self.kind != "s3":
             raise wrong("only a store of kind s3 can be opened by a machine's role", "Say credentials: keys")

@@ -47,9 +47,13 @@ class Packages:
     pip: tuple[str, ...] = ()
 
 
+FOLDER_PORT = 18080
+"""Port on a node's loopback from which connections lead to a store that is a folder."""
+
+
 @dataclass(frozen=True)
 class ObjectStoreSpec:
-    """Where the data lives that outlives clusters. `kind`: local, none, s3 or swift.
+    """Where the data lives that outlives clusters. `kind`: local, none, s3, swift or folder (at `path`).
 
     `endpoint` is '' for Amazon's own S3 in `region`, of Swift the URL of its auth service. `credentials`:
     keys (given in the vault, or those of the AWS tools) or role (that of each machine).
@@ -61,10 +65,13 @@ class ObjectStoreSpec:
     endpoint: str = ""
     region: str = "us-east-1"
     credentials: str = "keys"
+    path: str = ""
 
     @property
     def url(self) -> str:
-        """The URL that a store elsewhere is asked at; '' for the other kinds."""
+        """The URL that nodes ask a store at that is no machine of ours; '' for the other kinds."""
+        if self.kind == "folder":
+            return f"http://127.0.0.1:{FOLDER_PORT}"
         if self.kind == "s3":
             return self.endpoint or f"https://s3.{self.region}.amazonaws.com"
         return self.endpoint

@@ -184,6 +184,11 @@ def open_store(cluster: HasStore) -> Iterator[ObjectStore]:
         keys = recorded(cluster.state_dir / "secrets") or obtain(cluster.spec, {})
         yield connect(spec, keys)
         return
+    if spec.kind == "folder":
+        from provision.store_folder import FolderStore  # it builds on this module
+
+        yield FolderStore(Path(spec.path))
+        return
     kept = recorded(cluster.state_dir / "secrets")
     if kept is None:
         raise StoreError(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from provision import files, firstboot, store_keys
+from provision.errors import NotReady
 from provision.model import ClusterIdentity, ClusterSpec, NodeGroup
 from provision.state import STORE_HOST, State, Store
+from provision.store_keys import StoreKeys
 from provision.timeline import Reporter
 
 MACHINE = NodeGroup(name=STORE_HOST, provider="local", count=1, cores=2, memory_gb=1.5, data_disk_gb=0)
@@ -29,7 +32,7 @@ class StoreLink(Protocol):
         ...
 
     def renew(self, spec: ClusterSpec, state: State) -> None:
-        """Keep fresh keys of a store elsewhere with the cluster's secrets; nothing for other kinds."""
+        """Keep fresh keys of a store that is no machine of ours with the cluster's secrets."""
         ...
 
     def close(self, name: str, identity: ClusterIdentity) -> None:
@@ -50,6 +53,12 @@ class Stores:
             from provision import store
 
             store.check(spec.object_store, store_keys.obtain(spec, self._given))
+        if spec.object_store.kind == "folder" and not Path(spec.object_store.path).is_dir():
+            raise NotReady(
+                where=f"object store {spec.object_store.path}",
+                what="there is no such folder",
+                remedy="Make it first",
+            )
         if spec.object_store.kind != "local":
             return ""
         from provision import images, recipe  # see Cluster._image
@@ -80,6 +89,8 @@ class Stores:
         """See `StoreLink.renew`."""
         if spec.object_store.elsewhere and spec.object_store.credentials == "keys":
             store_keys.record(state.secrets, store_keys.obtain(spec, self._given))
+        if spec.object_store.kind == "folder":  # whoever is on a node may not read it without these
+            store_keys.record(state.secrets, StoreKeys("folder", state.secret("folder")))
 
     def close(self, name: str, identity: ClusterIdentity) -> None:
         """See `StoreLink.close`."""

@@ -145,7 +145,7 @@ def remove_data(
 
     cluster = of(context).cluster()
     where = cluster.spec.object_store
-    place = f"{where.url}, container {where.container}" if where.elsewhere else where.name
+    place = where.path or (f"{where.url}, container {where.container}" if where.elsewhere else where.name)
     confirm(f"Delete {name} from the object store {place} for good?", yes=yes)
     with waiting(f"deleting {name}"):
         count = dataset.remove(cluster, name)

@@ -102,7 +102,9 @@ def test_hosts_in_the_config_file(host: str, said: str, spec) -> None:
         ("{kind: local, endpoint: 'http://x'}", "kind local has no endpoint"),
         ("{kind: s3, endpoint: x.example.org}", "'x.example.org' is no address of a store"),
         ("{kind: s3, endpoint: 'https://me:pw@example.org'}", "is no address of a store"),
-        ("{kind: folder}", "unknown kind of object store 'folder'. Known: local, none, s3, swift"),
+        ("{kind: ftp}", "unknown kind of object store 'ftp'. Known: local, none, s3, swift, folder"),
+        ("{kind: folder}", "a store of kind folder, and no other, has a path"),
+        ("{kind: s3, path: /data}", "a store of kind folder, and no other, has a path"),
         ("{kind: swift, endpoint: 'https://x/auth/v1.0', credentials: role}", "only a store of kind s3"),
     ],
 )

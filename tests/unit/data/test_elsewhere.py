@@ -18,6 +18,7 @@ from provision import store_swift
 from provision.errors import NotReady
 from provision.model import ObjectStoreSpec
 from provision.store import StoreError, check, connect
+from provision.store_folder import FolderServer, FolderStore
 from provision.store_keys import StoreKeys, obtain, record, recorded
 from provision.store_swift import SwiftStore
 from tests.unit.fake_provider import spec
@@ -81,6 +82,46 @@ def test_a_store_that_is_not_there_is_one_line() -> None:
         connect(ObjectStoreSpec(kind="swift", endpoint="http://127.0.0.1:1/auth"), StoreKeys("a", "b")).read(
             "x"
         )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    server = FolderServer(FolderStore(tmp_path / "store"), "muster", StoreKeys("folder", "secret"))
+    yield server
+    server.shutdown()
+
+
+def test_a_folder_is_a_store_for_nodes_and_for_this_computer(folder, monkeypatch) -> None:
+    monkeypatch.setattr("provision.store_folder.PAGE", 2)
+    url = f"http://127.0.0.1:{folder.server_address[1]}"
+    client = muster_s3.client(muster_s3.Settings(url, "folder", "secret", "muster"))
+    for number in range(5):
+        client.put(f"set/part {number}&", b"x" * number)
+    assert dict(client.names("set/")) == {f"set/part {n}&": n for n in range(5)}
+    assert client.get("set/part 4&") == b"xxxx"
+    with pytest.raises(muster_s3.NotFound):
+        client.get("set/none")
+    assert [item.key for item in folder.store.objects()] == [f"set/part {n}&" for n in range(5)]
+    folder.store.remove([item.key for item in folder.store.objects()])
+    assert list(folder.store.root.iterdir()) == []
+
+
+def test_who_has_not_the_keys_gets_nothing_of_a_folder(folder, monkeypatch) -> None:
+    folder.store.write("set/x", b"x")
+    url = f"http://127.0.0.1:{folder.server_address[1]}"
+    for access, secret in (("folder", "wrong"), ("other", "secret")):
+        with pytest.raises(muster_s3.StoreError, match="HTTP 403 SignatureDoesNotMatch"):
+            muster_s3.client(muster_s3.Settings(url, access, secret, "muster")).get("set/x")
+    client = muster_s3.client(muster_s3.Settings(url, "folder", "secret", "muster"))
+    with pytest.raises(muster_s3.StoreError, match="HTTP 400"):
+        client.get("../outside")
+    for key in ("../outside", "a/../../x", ""):
+        with pytest.raises(StoreError, match="is no key"):
+            folder.store.place(key)
+    past = muster_s3.time.gmtime(0)
+    monkeypatch.setattr(muster_s3.time, "gmtime", lambda *_: past)
+    with pytest.raises(muster_s3.StoreError, match="HTTP 403"):
+        client.get("set/x")
 
 
 class Amazon(StoreHandler):
