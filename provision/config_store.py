@@ -9,7 +9,7 @@ from pydantic import field_validator, model_validator
 from provision.config_base import Model, wrong
 
 STORE_KINDS = ("local", "none", "s3", "swift", "folder")
-"""`local`: a machine of this computer, `folder`: a folder of it; `none`: no store. The others are elsewhere."""
+"""`local`: a machine of this computer; `folder`: a folder of it; `none`: no store; others: elsewhere."""
 
 CREDENTIALS = ("keys", "role")
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")

@@ -148,7 +148,8 @@ def _join(name: str, proofs: Mapping[str, Mapping[str, Any]]) -> Check:
         wrong = [f"{node}: {proof['found']}" for node, proof in proofs.items() if not proof["ok"]]
         found = "; ".join(wrong) or f"{len(proofs)} of {len(proofs)} nodes, {first['found']}"
     elif name == COPIES:
-        found = f"{len(proofs)} of {len(proofs)} nodes, " + "; ".join(
+        fine = sum(proof["ok"] is True for proof in proofs.values())
+        found = f"{fine} of {len(proofs)} nodes, " + "; ".join(
             dict.fromkeys(_data({node: proof}) for node, proof in proofs.items())
         )
     elif name == "Data set":

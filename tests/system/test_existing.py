@@ -20,7 +20,8 @@ sudo cat /etc/ssh/ssh_host_*_key.pub; sudo nft list ruleset; sudo cat ~/.ssh/aut
 OURS = """
 sudo find / -xdev \\( -name '*muster*' -o -name 'hdfs*' -o -name 'spark-*' \\) -not -path '/proc/*' \\
   -not -path '/sys/*' -not -path '/var/lib/cloud/*' -not -path '/usr/lib/*' -not -path '/var/log/*' \\
-  -not -path '/var/cache/muster*' -not -path '/usr/share/*' -not -path '/etc/dpkg/*' -not -path '/etc/apt/*'
+  -not -path '/var/cache/muster*' -not -path '/usr/share/*' -not -path '/etc/dpkg/*' -not -path '/etc/apt/*' \\
+  -not -path '/etc/ssh/*'
 ls -d /data /opt/* 2> /dev/null; getent passwd muster hdfs spark hadoop; getent group hadoop
 sudo nft list tables | grep muster; grep -c Muster /etc/hosts
 """
@@ -84,6 +85,7 @@ def test_a_host_is_prepared_and_given_back(labs, hosts):
         for line in lost
         if not any(word in line for word in ("hadoop", "hdfs", "spark", "muster", "data"))
     ]
+    assert set(after.splitlines()) <= set(before.splitlines())
     assert "192.0.2.7 printer" in after
     assert "table inet mine" in after
 
@@ -93,7 +95,7 @@ def answering(lab, answer: bytes, playbook: str) -> str:
     child, terminal = pty.fork()
     if not child:
         os.chdir(ROOT)
-        os.execvpe("ansible-playbook", lab.command(playbook), lab.environment())
+        os.execvpe("ansible-playbook", lab.command(playbook), lab.environment())  # noqa: S606
     shown = b""
     with contextlib.suppress(OSError):  # the terminal goes when the playbook has ended
         while block := os.read(terminal, 4096):

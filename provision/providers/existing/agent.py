@@ -23,6 +23,7 @@ RECIPE = Path("/opt/muster/recipe")
 ACCOUNTS = {"muster": 1800, "hdfs": 1801, "spark": 1802, "hadoop": 1803}
 GROUP = "hadoop"
 UNITS = ("hdfs-*", "spark-*", "muster-*")
+KINDS = ("service", "timer", "path", "socket")
 HOSTS = Path("/etc/hosts")
 MARKS = ("# Muster begins\n", "# Muster ends\n")
 SUDOERS = Path("/etc/sudoers.d/muster")
@@ -189,13 +190,13 @@ def remove(request: dict[str, Any]) -> dict[str, Any]:
     if not now:
         return {}
     ours = units(UNITS)
-    run(["systemctl", "disable", "--now", *ours, "muster-job@*.service"], check=False)
+    run(["systemctl", "stop", *ours, "muster-job@*.service"], check=False)
+    run(["systemctl", "disable", *ours], check=False)
     end_processes()
     run(["nft", "delete", "table", "inet", "muster"], check=False)
-    for unit in ours:
-        Path("/etc/systemd/system", unit).unlink(missing_ok=True)
-    for link in Path("/etc/systemd/system").glob("*.wants/muster-*"):
-        link.unlink()
+    for pattern in (*UNITS, "*.wants/muster-*"):
+        for path in matching(f"/etc/systemd/system/{pattern}"):
+            erase(path)
     forget_data(now)
     for name in ACCOUNTS:
         run(["userdel", "--force", "--remove", name], check=False)
@@ -204,7 +205,7 @@ def remove(request: dict[str, Any]) -> dict[str, Any]:
     SUDOERS.unlink(missing_ok=True)
     for pattern in PATHS:
         for path in matching(pattern):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            erase(path)
     text = HOSTS.read_text()
     head, begun, rest = text.partition(MARKS[0])
     if begun:
@@ -256,6 +257,14 @@ def owner(pid: int) -> int:
         return -1
 
 
+def erase(path: Path) -> None:
+    """Delete a file, a link, or a folder with all in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def matching(pattern: str) -> list[Path]:
     """Return what is there at an absolute pattern, but for what lies on a mount of its owner's."""
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
@@ -272,7 +281,7 @@ def mine(request: dict[str, Any]) -> dict[str, Any] | None:
 def units(patterns: tuple[str, ...]) -> list[str]:
     """Return the names of the cluster's units on this host."""
     found = [path.name for pattern in patterns for path in Path("/etc/systemd/system").glob(f"{pattern}.*")]
-    return sorted(name for name in found if "@" not in name and not name.endswith(".wants"))
+    return sorted(name for name in found if "@" not in name and name.rpartition(".")[2] in KINDS)
 
 
 def run(command: list[str], environment: dict[str, str] | None = None, *, check: bool = True) -> None:
