@@ -63,9 +63,7 @@ class Connector:
             HostKeyMismatch, Unreachable, CommandFailed, StateError.
         """
         own = view.pins.get(machine.provider_id)
-        if (
-            own is None and machine.host_key
-        ):  # a machine that was there before: its key was never a secret of ours
+        if own is None and machine.host_key:  # a machine that was there before Muster
             self.state.journal.pin(machine.provider_id, machine.host_key)
             own = machine.host_key
         if own is not None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hosts import Hosts
+import yaml
+from hosts import INVENTORY, Hosts
 from lab import ROOT
+
+from provision import config, firstboot
+from provision.providers.existing import agent
+from provision.providers.local import images
 
 SNAPSHOT = """
 cat /etc/hosts /etc/passwd /etc/group; sudo ls /etc/sudoers.d /etc/ssh/sshd_config.d /etc/systemd/system
@@ -25,6 +32,70 @@ sudo find / -xdev \\( -name '*muster*' -o -name 'hdfs*' -o -name 'spark-*' \\) -
 ls -d /data /opt/* 2> /dev/null; getent passwd muster hdfs spark hadoop; getent group hadoop
 sudo nft list tables | grep muster; grep -c Muster /etc/hosts
 """
+
+
+CHANGES = """
+import json, subprocess, sys
+source, document = open("/tmp/agent.py").read(), json.load(open("/tmp/document.json"))
+def tree():
+    left_out = ["/proc", "/run", "/tmp", "/dev"]
+    found = subprocess.run(["find", "/", "-xdev", "(", *" -o ".join("-path " + one for one in left_out).split(),
+        ")", "-prune", "-o", "-printf", "%p %y %m %U %l\\n"], capture_output=True, text=True, check=True).stdout
+    rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+    return sorted([*found.splitlines(), rules, open("/etc/passwd").read(), open("/etc/hosts").read()])
+def ask(verb, **more):
+    text = source + f"\\nmain({json.dumps({**more, 'verb': verb, 'cluster_id': '0123abcd'})!r})\\n"
+    done = subprocess.run(["python3", "-"], input=text, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+record = {"cluster": "c", "cluster_id": "0123abcd", "name": "c-master", "group": "master", "token": "t",
+    "labels": {}, "data_device": "", "created": 0}
+before = tree()
+answers = [ask("prepare", record=record, document=document)["ok"]["record"]["name"]]
+once = tree()
+ask("prepare", record=record, document=document)
+same = [line for line in tree() if "cluster.json" not in line] == [line for line in once if "cluster.json" not in line]
+answers += [same, ask("prepare", record={**record, "token": "u"}, document=document)["refused"]]
+with open("/etc/hosts", "a") as file:
+    file.write("# Muster begins\\n10.0.0.1 c-master\\n# Muster ends\\n")
+answers += [ask("stop"), ask("remove"), ask("remove")]
+backups = ("/etc/subuid-", "/etc/subgid-", "/etc/passwd-", "/etc/shadow-", "/etc/group-", "/etc/gshadow-",
+    "/etc/.pwd.lock", "/etc ", "/home ", "/opt ")
+changed = sorted(set(before) ^ set(tree()))
+answers += [[line for line in changed if not line.startswith(backups)]]
+print(json.dumps(answers))
+"""
+
+
+def test_a_debian_system_gets_back_what_it_was(tmp_path: Path) -> None:
+    """The agent alone, on the files of a Debian system that nobody boots."""
+    images.ensure_base()
+    base = max(Path("/var/lib/muster/images").glob("base-*/root"))
+    root, over = tmp_path / "root", tmp_path / "over"
+    root.mkdir()
+    over.mkdir()
+    script = f"""
+    mount -t tmpfs none {over} && mkdir {over}/upper {over}/work
+    mount -t overlay none -o lowerdir={base},upperdir={over}/upper,workdir={over}/work {root}
+    mount -t proc proc {root}/proc && mount -t tmpfs none {root}/run && mkdir -p {root}/run/systemd/system
+    cp {agent.__file__} {root}/tmp/agent.py && cp {tmp_path}/document.json {root}/tmp/
+    touch {root}/etc/hosts && chroot {root} python3 -
+    """
+    spec = config.load(INVENTORY)
+    key = firstboot.new_bootstrap_key()
+    text = firstboot.user_data(spec, login_key="ssh-ed25519 AAAA me", bootstrap=key, shared=True)
+    (tmp_path / "document.json").write_text(json.dumps(yaml.safe_load(text)))
+    done = subprocess.run(
+        ["unshare", "--mount", "--net", "--pid", "--fork", "sh", "-ec", script],
+        input=CHANGES,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    name, same, refused, *rest, changed = json.loads(done.stdout)
+    assert (name, same, refused) == ("c-master", True, "it belongs to the cluster c already")
+    assert rest == [{"ok": {}}] * 3
+    assert changed == []
 
 
 @pytest.fixture

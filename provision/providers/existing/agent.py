@@ -179,8 +179,9 @@ def label(request: dict[str, Any]) -> dict[str, Any]:
 
 def stop(request: dict[str, Any]) -> dict[str, Any]:
     """Stop the cluster's services; the host itself stays on."""
-    if mine(request):
-        run(["systemctl", "stop", *units(("hdfs-*", "spark-*", "muster-job*"))])
+    services = units(("hdfs-*", "spark-*", "muster-job*"))
+    if mine(request) and services:
+        run(["systemctl", "stop", *services])
     return {}
 
 
@@ -280,7 +281,7 @@ def mine(request: dict[str, Any]) -> dict[str, Any] | None:
 
 def units(patterns: tuple[str, ...]) -> list[str]:
     """Return the names of the cluster's units on this host."""
-    found = [path.name for pattern in patterns for path in Path("/etc/systemd/system").glob(f"{pattern}.*")]
+    found = [path.name for pattern in patterns for path in matching(f"/etc/systemd/system/{pattern}.*")]
     return sorted(name for name in found if "@" not in name and name.rpartition(".")[2] in KINDS)
 
 

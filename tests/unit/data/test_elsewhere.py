@@ -205,6 +205,7 @@ def test_a_machines_own_role_opens_the_store(tmp_path) -> None:
     assert (known.access_key, known.secret_key, known.session_token) == ("AKIA", "s", "t")
     assert (tmp_path / "store-role.json").stat().st_mode & 0o777 == 0o640
     server.shutdown()
+    server.server_close()
     lost = subprocess.run([sys.executable, program, server.url], capture_output=True, text=True, check=False)
     assert lost.returncode == 1
     assert "has no role that could use the object store" in lost.stderr
