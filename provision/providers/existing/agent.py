@@ -37,14 +37,11 @@ PATHS = (
 )  # fmt: skip
 """All that the roles put on a machine, besides units, accounts and what lies in DATA; a test compares."""
 NEEDED = {
-    "nft": "nftables", "setfacl": "acl", "sudo": "sudo", "rsync": "rsync", "curl": "curl", "ps": "procps",
-    "mkfs.ext4": "e2fsprogs", "zstd": "zstd",
+    "/usr/sbin/nft": "nftables", "/usr/bin/setfacl": "acl", "/usr/bin/sudo": "sudo", "/usr/bin/curl": "curl",
+    "/usr/bin/rsync": "rsync", "/usr/bin/ps": "procps", "/usr/sbin/mkfs.ext4": "e2fsprogs",
+    "/usr/bin/zstd": "zstd", "/usr/lib/python3/dist-packages/apt": "python3-apt",
+    "/usr/lib/python3*/ensurepip": "python3-venv", "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
 }  # fmt: skip
-NEEDED_FILES = {
-    "/usr/lib/python3/dist-packages/apt": "python3-apt",
-    "/usr/lib/python3*/ensurepip": "python3-venv",
-    "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
-}
 
 
 class Refused(Exception):
@@ -84,8 +81,9 @@ def note(content: dict[str, Any]) -> None:
     """Replace the record, whole or not at all."""
     RECORD.parent.mkdir(mode=0o755, exist_ok=True)
     fresh = RECORD.with_suffix(".new")
-    fresh.write_text(json.dumps(content))
-    with fresh.open() as file:
+    with fresh.open("w") as file:
+        json.dump(content, file)
+        file.flush()
         os.fsync(file.fileno())
     fresh.replace(RECORD)
 
@@ -95,14 +93,11 @@ def against() -> str:
     if Path("/var/lib/muster/registry.json").exists():
         return "it makes local machines with Muster itself"
     for name, number in ACCOUNTS.items():
-        try:
-            if pwd.getpwnam(name).pw_uid != number:
+        for user in pwd.getpwall():
+            if user.pw_name == name and user.pw_uid != number:
                 return f"it has a user {name} of its own"
-        except KeyError:
-            try:
-                return f"its user {pwd.getpwuid(number).pw_name} has the number {number}, which {name} needs"
-            except KeyError:
-                continue
+            if user.pw_uid == number and user.pw_name != name:
+                return f"its user {user.pw_name} has the number {number}, which {name} needs"
     if RECIPE.exists():
         return ""
     there = [str(path) for pattern in PATHS for path in matching(pattern)]
@@ -141,8 +136,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
 
 def install_needed() -> None:
     """Install the few Debian packages that every machine of a cluster has."""
-    missing = [package for program, package in NEEDED.items() if not shutil.which(program)]
-    missing += [package for pattern, package in NEEDED_FILES.items() if not matching(pattern)]
+    missing = [package for pattern, package in NEEDED.items() if not matching(pattern)]
     if missing:
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         run(["apt-get", "update", "-q"], quiet)
@@ -152,9 +146,7 @@ def install_needed() -> None:
 def add_user(user: dict[str, Any]) -> None:
     """Make an account with its keys and its right to sudo."""
     name = user["name"]
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
+    if name not in {known.pw_name for known in pwd.getpwall()}:
         options = ["--create-home", "--user-group", f"--uid={user['uid']}", f"--shell={user['shell']}"]
         run(["useradd", *options, f"--comment={user['gecos']}", "--password=*", name])
     known = pwd.getpwnam(name)
