@@ -7,9 +7,10 @@ was begun.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from provision import firstboot, job_time, jobs, providers
@@ -23,9 +24,11 @@ from provision.endings import Endings
 from provision.errors import NotReady, PlanRefused
 from provision.lease import FILE as LEASE_FILE
 from provision.lease import Lease
+from provision.mixture import refusals
 from provision.model import (
     ClusterIdentity,
     ClusterSpec,
+    Machine,
     Node,
     NodeGroup,
     NodeState,
@@ -37,7 +40,7 @@ from provision.plan import machine_number, make_plan
 from provision.project import project_root, states_folder
 from provision.providers.base import Provider
 from provision.state import State
-from provision.storelink import LocalStores, StoreLink
+from provision.storelink import StoreLink, Stores
 from provision.timeline import FILE as TIMELINE_FILE
 from provision.timeline import ConsoleReporter, Reporter, Timeline
 from provision.work import Work, node_of
@@ -55,7 +58,8 @@ class Cluster:
         bake: returns the image key of a group's machines, making the image when needed.
         provider: returns a provider by name, for a config.
         trust: how machines are reached.
-        stores: how the object store's machine is opened and closed.
+        stores: how the object store is opened and closed.
+        vault: secret variables that are needed here: the keys of a store elsewhere.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Cluster:
         provider: Callable[[str, ClusterSpec], Provider] = providers.load,
         trust: Trust | None = None,
         stores: StoreLink | None = None,
+        vault: Mapping[str, str] | None = None,
     ) -> None:
         self.spec = spec
         self.root = root or project_root(spec.path.parent)
@@ -75,7 +80,7 @@ class Cluster:
         self._reporter: Reporter = reporter or ConsoleReporter()
         self._bake = bake or self._image
         self._trust: Trust = trust or RealTrust()
-        self._stores: StoreLink = stores or LocalStores(self._reporter)
+        self._stores: StoreLink = stores or Stores(self._reporter, vault or {})
         self._load = provider
         self._providers: dict[str, Provider] = {}
 
@@ -122,7 +127,7 @@ class Cluster:
         """Return what `ensure` would do. Changes nothing."""
         found = self.state.identity()
         machines = self._orders(found, lambda: None).machines() if found else []
-        return make_plan(self.spec, self._wanted(wish), machines, scale_in=scale_in)
+        return self._planned(self._wanted(wish), machines, scale_in=scale_in)
 
     def check(self) -> None:
         """Raise NotReady, in one line, unless every machine that is wished is there and runs."""
@@ -205,6 +210,10 @@ class Cluster:
         with self._leased() as guard:
             return self._endings(self._orders(identity, guard)).extend(duration, self._reporter.say)
 
+    def renew_store_keys(self) -> None:
+        """Keep fresh keys of an object store elsewhere for the nodes. Raises NotReady when there are none."""
+        self._stores.renew(self.spec, self.state)
+
     def lock(self) -> None:
         """Take the lease for the rest of this command, so that no other one changes the cluster meanwhile."""
         self.identity  # noqa: B018  (raises when there is no cluster)
@@ -221,7 +230,7 @@ class Cluster:
         wanted = self._wanted(wish)
         if recorded:
             orders.replay()
-        plan = make_plan(self.spec, wanted, orders.machines() if recorded else [], scale_in=scale_in)
+        plan = self._planned(wanted, orders.machines() if recorded else [], scale_in=scale_in)
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
         endings = self._endings(orders)
@@ -257,6 +266,12 @@ class Cluster:
                 guard()
                 self._stores.close(name, identity)
         return Outcome(deleted=tuple(orders.deleted))
+
+    def _planned(self, wish: int, machines: Sequence[Machine], *, scale_in: bool) -> Plan:
+        """Return the plan; what does not fit together is refused before any of it is made."""
+        plan = make_plan(self.spec, wish, machines, scale_in=scale_in)
+        unfit = refusals(replace(self.spec, nodes=wish)) if plan.create else ()
+        return replace(plan, refuse=(*plan.refuse, *unfit))
 
     def _wanted(self, wish: int | None) -> int:
         if wish is not None:

@@ -29,6 +29,7 @@ CLOUD_KEYS = {
     "spot",
     "on_demand",
     "max_price",
+    "hosts",
 }
 """Keys of a group that only its provider reads; they win over the provider's block."""
 
@@ -85,7 +86,7 @@ def load(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSpec:
         groups=tuple(
             _group(name, model, parsed, shown, folders) for name, model in parsed.groups_in_order().items()
         ),
-        object_store=ObjectStoreSpec(**parsed.object_store.model_dump()),
+        object_store=_object_store(parsed),
         dataset=_dataset(parsed, shown, folders),
         packages=_packages(parsed.packages),
         setup=_script(parsed.setup, shown, "setup", folders),
@@ -193,6 +194,14 @@ def _no_second_file(path: Path, shown: str, name: str) -> None:
                 what=f"{other.name} beside it is a cluster named {name!r} too",
                 remedy="Give each config file a cluster name of its own",
             )
+
+
+def _object_store(parsed: ConfigFile) -> ObjectStoreSpec:
+    """Return the store; without a region of its own it is the one of the EC2 machines."""
+    model = parsed.object_store
+    region = model.region or parsed.ec2.region or ObjectStoreSpec.region
+    path = str(Path(model.path).expanduser().absolute()) if model.path else ""
+    return ObjectStoreSpec(**{**model.model_dump(), "region": region, "path": path})
 
 
 def _packages(model: PackagesModel) -> Packages:

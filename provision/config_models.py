@@ -10,12 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from provision.config_base import Alternatives, Model, duration, wrong
 from provision.config_ec2 import Ec2Model
+from provision.config_existing import HostModel
 from provision.config_softlayer import SoftLayerModel
+from provision.config_store import ObjectStoreModel
 from provision.providers import CLASSES
 from provision.providers.local.helper.registry import POOL
-
-STORE_KINDS = ("local", "none")
-"""`local`: a machine on this computer that outlives clusters. `none`: the cluster uses no object store."""
 
 MACHINE_NAME_LIMIT = 41
 """Characters a machine's name may have; the local provider's folders and bridges rely on it."""
@@ -32,6 +31,7 @@ _RESERVED_GROUPS = frozenset(
     {
         "all",
         "cluster",
+        "data_folder",
         "datanode",
         "deep_learning",
         "history_server",
@@ -41,6 +41,7 @@ _RESERVED_GROUPS = frozenset(
         "spark_master",
         "spark_worker",
         "ungrouped",
+        "uninstalled",
     }
 )
 _RESERVED_USERS = frozenset(["root", "muster", "hdfs", "spark", "hadoop", "daemon", "nobody"])
@@ -101,42 +102,12 @@ class GroupModel(Model):
     spot: bool = False
     on_demand: bool = False
     max_price: Annotated[float, Field(gt=0)] | None = None
+    hosts: list[HostModel] = []
 
     @field_validator("provider")
     @classmethod
     def _provider(cls, value: str | None) -> str | None:
         return None if value is None else known_provider(value)
-
-
-class ObjectStoreModel(Model):
-    """Where the data lives that outlives clusters."""
-
-    kind: str = "local"
-    name: str = "default"
-    container: str = "muster"
-
-    @field_validator("kind")
-    @classmethod
-    def _kind(cls, value: str) -> str:
-        if value not in STORE_KINDS:
-            raise wrong(f"unknown kind of object store {value!r}", f"Known: {', '.join(STORE_KINDS)}")
-        return value
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, value: str) -> str:
-        if not _HOST_NAME.fullmatch(value):
-            raise wrong(
-                f"{value!r} cannot be the name of a store", "Use a-z, 0-9 and -, at most 30 characters"
-            )
-        return value
-
-    @field_validator("container")
-    @classmethod
-    def _container(cls, value: str) -> str:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", value):
-            raise wrong(f"{value!r} cannot be a container", "Use 3 to 63 of a-z, 0-9 and -")
-        return value
 
 
 class DatasetModel(Model):

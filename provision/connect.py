@@ -74,12 +74,15 @@ class Connector:
             HostKeyMismatch, Unreachable, CommandFailed, StateError.
         """
         own = view.pins.get(machine.provider_id)
+        if own is None and machine.host_key:  # a machine that was there before Muster
+            self.state.journal.pin(machine.provider_id, machine.host_key)
+            own = machine.host_key
         if own is not None:
             self.trust.check(
                 target_of(machine, own),
                 self.state.key_file,
                 deadline_s=deadline_s,
-                unfinished=bootstrap is not None,
+                unfinished=bootstrap is not None and not machine.host_key,
                 stop=self.guard,
             )
             return

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -101,6 +101,14 @@ class HostKeyMismatch(MusterError):
     def __init__(self, *, machine: str, what: str, remedy: str) -> None:
         self.machine = machine
         super().__init__(what=what, where=machine, remedy=remedy)
+
+
+class HostKeyUnknown(NotReady):
+    """Hosts show host keys that nobody has approved yet. Field: `keys` (address -> `ssh-ed25519 AAAA…`)."""
+
+    def __init__(self, *, keys: Mapping[str, str], what: str, where: str, remedy: str) -> None:
+        self.keys = dict(keys)
+        super().__init__(what=what, where=where, remedy=remedy)
 
 
 class CommandFailed(MusterError):

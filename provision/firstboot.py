@@ -47,14 +47,17 @@ def ensure_login_key(path: Path, comment: str) -> str:
     return public
 
 
-def user_data(*, login_key: str, bootstrap: BootstrapKey, deadline: float = 0) -> str:
+def user_data(*, login_key: str, bootstrap: BootstrapKey, deadline: float = 0, shared: bool = False) -> str:
     """Return a node's cloud-config; it holds no secret but the single-use bootstrap key.
 
     Args:
         login_key: the public key that may log in.
         bootstrap: the host key of the first connection.
         deadline: when the machine ends, in seconds since the epoch; 0 = never by itself.
+        shared: the machine is its owner's. Its SSH stays as it is, and it never ends by itself.
     """
+    if shared:
+        return _node(login_key, None, 0, shared=True)
     return _node(login_key, bootstrap, int(deadline))
 
 
@@ -63,7 +66,7 @@ def store_user_data() -> str:
     return _node("", None, 0)
 
 
-def _node(login_key: str, bootstrap: BootstrapKey | None, deadline: int) -> str:
+def _node(login_key: str, bootstrap: BootstrapKey | None, deadline: int, *, shared: bool = False) -> str:
     return render(
         "user-data.yml.j2",
         user=USER,
@@ -72,6 +75,7 @@ def _node(login_key: str, bootstrap: BootstrapKey | None, deadline: int) -> str:
         deadline=deadline,
         lead_s=LEAD_S,
         grace_s=GRACE_S,
+        shared=shared,
     )
 
 

@@ -109,7 +109,7 @@ def _run_playbook(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
     """Run playbooks/image/install.yml; its output goes to a log, its task names become progress lines."""
     log = _log(inventory)
     program = str(Path(sys.executable).with_name("ansible-playbook"))
-    extra = json.dumps({"node_recipe": recipe.as_variable()})
+    extra = json.dumps({"node_recipe": recipe.as_variable(), "node_recipe_key": recipe.key})
     command = [program, "-i", str(inventory), "playbooks/image/install.yml", "-e", extra]
     environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     with (

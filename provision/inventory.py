@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from provision.config_base import minutes
 from provision.last_calls import to_cancel
+from provision.mixture import site
 from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
 from provision.plan import MASTER, WORKER, machine_number
 from provision.project import LOGIN_USER as USER
 from provision.project import control_path
+from provision.providers import SHARED
 from provision.providers.local.helper.registry import POOL
 from provision.recipe import node_recipe, store_recipe
 from provision.state import STORE_HOST, STORE_PORT, Snapshot, State
@@ -24,6 +26,8 @@ FUNCTIONAL = {
     "history_server": (MASTER,),
 }
 """Functional group -> config groups whose machines are in it. Roles use functional groups only."""
+PLAIN = ("cluster", "data_folder", "deep_learning", "object_store", "uninstalled")
+"""Functional groups that depend on more than the config group's name."""
 
 
 @dataclass
@@ -70,7 +74,7 @@ def compose(
     inventory = Inventory()
     by_name = {group.name: group for group in spec.groups}
     groups: dict[str, list[str]] = {name: [] for name in by_name}
-    groups |= {name: [] for name in (*FUNCTIONAL, "cluster", "deep_learning", "object_store", "uninstalled")}
+    groups |= {name: [] for name in (*FUNCTIONAL, *PLAIN)}
     # Ansible adds a ControlPath of its own, shared by all clusters, unless it sees one here.
     ssh_args = f"-F '{ssh_config}' -o ControlPath={control_path(identity.id)}"
     nodes: list[dict[str, Any]] = []
@@ -81,8 +85,11 @@ def compose(
         for name in _memberships(group):
             groups[name].append(machine.name)
         recipe = node_recipe(spec, group)
-        inventory.hosts[machine.name]["node_recipe"] = recipe.as_variable()
-        inventory.hosts[machine.name]["node_install"] = {machine.life: recipe.key}
+        inventory.hosts[machine.name] |= {
+            "node_recipe": recipe.as_variable(),
+            "node_recipe_key": recipe.key,
+            "node_install": {machine.life: recipe.key},
+        }
         if recipe.key not in (machine.image, known.get(machine.life)):
             groups["uninstalled"].append(machine.name)
         nodes.append(
@@ -90,6 +97,7 @@ def compose(
                 "name": machine.name,
                 "address": machine.address,
                 "group": group.name,
+                "site": site(group),
                 "cores": size["cores"],
                 "memory_gb": size["memory_gb"],
             }
@@ -113,6 +121,7 @@ def compose(
             "node_data_disk_gb": 0,
             "node_image": snapshot.store.image,
             "node_recipe": recipe.as_variable(),
+            "node_recipe_key": recipe.key,
             "node_install": {snapshot.store.life: recipe.key},
         }
     inventory.groups = groups
@@ -157,6 +166,8 @@ def _in_order(spec: ClusterSpec, snapshot: Snapshot) -> list[Machine]:
 def _memberships(group: NodeGroup) -> list[str]:
     names = [group.name, "cluster"]
     names += [name for name, members in FUNCTIONAL.items() if group.name in members]
+    if group.name not in FUNCTIONAL["datanode"]:  # it has no HDFS, perhaps not even a way to it
+        names.append("data_folder")
     return [*names, "deep_learning"] if group.deep_learning else names
 
 
@@ -168,6 +179,8 @@ def _host(machine: Machine, group: NodeGroup, size: Mapping[str, Any], ssh_args:
         "ansible_python_interpreter": "/usr/bin/python3",
         "node_name": machine.name,
         "node_group": group.name,
+        "node_site": site(group),
+        "node_shared": group.provider in SHARED,
         "node_address": machine.address,
         "node_cores": size["cores"],
         "node_memory_gb": size["memory_gb"],
@@ -178,10 +191,15 @@ def _host(machine: Machine, group: NodeGroup, size: Mapping[str, Any], ssh_args:
 
 
 def _object_store(spec: ClusterSpec, snapshot: Snapshot) -> dict[str, Any]:
+    """Return the config's block with what nodes need: `url`, and where a machine of ours has its clients."""
     store = spec.object_store
-    endpoint = f"http://{STORE_HOST}:{STORE_PORT}" if snapshot.store is not None else ""
-    known = {"kind": store.kind, "name": store.name, "endpoint": endpoint, "container": store.container}
+    known = {**asdict(store), "url": store.url, "virtual_host": store.virtual_host}
     if snapshot.store is None:
         return known
     gateway = snapshot.store.address.rpartition(".")[0] + ".1"
-    return {**known, "clients": str(POOL), "gateway": gateway}
+    return {
+        **known,
+        "url": f"http://{STORE_HOST}:{STORE_PORT}",
+        "clients": str(POOL),
+        "gateway": gateway,
+    }

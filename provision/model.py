@@ -47,13 +47,44 @@ class Packages:
     pip: tuple[str, ...] = ()
 
 
+FOLDER_PORT = 18080
+"""Port on a node's loopback from which connections lead to a store that is a folder."""
+
+
 @dataclass(frozen=True)
 class ObjectStoreSpec:
-    """Where the data lives that outlives clusters. `kind`: local or none."""
+    """Where the data lives that outlives clusters. `kind`: local, none, s3, swift or folder (at `path`).
+
+    `endpoint` is '' for Amazon's own S3 in `region`, of Swift the URL of its auth service. `credentials`:
+    keys (given in the vault, or those of the AWS tools) or role (that of each machine).
+    """
 
     kind: str = "local"
     name: str = "default"
     container: str = "muster"
+    endpoint: str = ""
+    region: str = "us-east-1"
+    credentials: str = "keys"
+    path: str = ""
+
+    @property
+    def url(self) -> str:
+        """The URL that nodes ask a store at that is no machine of ours; '' for the other kinds."""
+        if self.kind == "folder":
+            return f"http://127.0.0.1:{FOLDER_PORT}"
+        if self.kind == "s3":
+            return self.endpoint or f"https://s3.{self.region}.amazonaws.com"
+        return self.endpoint
+
+    @property
+    def virtual_host(self) -> bool:
+        """Whether the container is part of the host's name: Amazon's own S3 wants it so."""
+        return self.kind == "s3" and not self.endpoint
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is a store that others run, reached over the network."""
+        return self.kind in ("s3", "swift")
 
 
 @dataclass(frozen=True)
@@ -108,7 +139,8 @@ class Machine:
 
     `address` is the private address ('' when not known yet), `created` seconds since the epoch, `token` the
     client token of the create call, `image` the key of the recipe it was booted from ('' = base image),
-    `data_device` the stable path of its data disk ('' = none).
+    `data_device` the stable path of its data disk ('' = none), `host_key` the host key (`ssh-ed25519 AAAA…`)
+    of a machine that was known before ('' = learnt with the bootstrap key).
     """
 
     provider_id: str
@@ -121,6 +153,7 @@ class Machine:
     token: str
     image: str = ""
     data_device: str = ""
+    host_key: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -25,6 +25,7 @@ from provision.model import (
     Packages,
 )
 from provision.project import OWNER, owner_mark
+from provision.providers import SHARED
 from provision.providers.base import Provider
 from provision.state import State
 from provision.wait import until
@@ -84,7 +85,12 @@ class Orders:
             group=group,
             names=tuple(names),
             token=firstboot.new_token(),
-            user_data=firstboot.user_data(login_key=login_key, bootstrap=bootstrap, deadline=deadline),
+            user_data=firstboot.user_data(
+                login_key=login_key,
+                bootstrap=bootstrap,
+                deadline=deadline,
+                shared=group.provider in SHARED,
+            ),
             image=image,
             labels={
                 "cores": str(group.cores),

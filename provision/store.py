@@ -1,19 +1,19 @@
-"""The object store as the control machine sees it: S3 through an SSH tunnel."""
+"""The object store as the control machine sees it: S3 (here: through an SSH tunnel), or Swift's protocol."""
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from provision.errors import MusterError
-from provision.model import ClusterSpec
+from provision.errors import MusterError, NotReady
+from provision.model import ClusterSpec, ObjectStoreSpec
 from provision.state import STORE_HOST, STORE_PORT
+from provision.store_keys import StoreKeys, obtain, recorded
 from provision.wait import until
 
 TUNNEL_WITHIN_S = 20.0
@@ -69,22 +69,29 @@ class HasStore(Protocol):
 
 
 class S3Store:
-    """A bucket, by boto3. `endpoint` is a URL."""
+    """A bucket, by boto3.
 
-    def __init__(self, endpoint: str, container: str, known: Mapping[str, str]) -> None:
+    Args:
+        url: where it is asked.
+        spec: the container, region and form of addresses.
+        keys: who asks.
+    """
+
+    def __init__(self, url: str, spec: ObjectStoreSpec, keys: StoreKeys) -> None:
         import boto3  # slow to import, and most commands never need it
         from botocore.config import Config
 
-        self._container = container
-        self._where = f"object store, container {container}"
+        self._container = spec.container
+        self._where = f"object store, container {spec.container}"
         self._client: Any = boto3.client(
             "s3",
-            endpoint_url=endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=known["access_key"],
-            aws_secret_access_key=known["secret_key"],
+            endpoint_url=url,
+            region_name=spec.region,
+            aws_access_key_id=keys.access_key,
+            aws_secret_access_key=keys.secret_key,
+            aws_session_token=keys.session_token or None,
             config=Config(
-                s3={"addressing_style": "path"},
+                s3={"addressing_style": "virtual" if spec.virtual_host else "path"},
                 connect_timeout=10,
                 retries={"mode": "standard", "max_attempts": 4},
                 max_pool_connections=16,
@@ -142,29 +149,55 @@ class S3Store:
             ) from error
 
 
+def connect(spec: ObjectStoreSpec, keys: StoreKeys) -> ObjectStore:
+    """Return a store elsewhere; nothing is asked yet."""
+    if spec.kind == "swift":
+        from provision.store_swift import SwiftStore  # only where it is needed: it builds on this module
+
+        return SwiftStore(spec, keys)
+    return S3Store(spec.url, spec, keys)
+
+
+def check(spec: ObjectStoreSpec, keys: StoreKeys) -> None:
+    """Ask a store elsewhere for one object's name, so that nothing is made that could not reach its data.
+
+    Raises:
+        NotReady: wrong keys, no such container, no answer.
+    """
+    try:
+        next(iter(connect(spec, keys).objects()), None)
+    except StoreError as error:
+        raise NotReady(
+            where=f"object store {spec.url}, container {spec.container}",
+            what=error.what,
+            remedy="Make the container, or correct object_store and its keys",
+        ) from error
+
+
 @contextmanager
 def open_store(cluster: HasStore) -> Iterator[ObjectStore]:
     """Give access to a cluster's object store for a while. Raises StoreError when it cannot be reached."""
     spec = cluster.spec.object_store
-    if spec.kind != "local":
+    if spec.kind == "none":
         raise StoreError(what="this cluster has no object store", where=cluster.spec.name)
-    known = credentials(cluster.state_dir)
-    with _tunnel(cluster.state_dir / "ssh_config") as port:
-        yield S3Store(f"http://127.0.0.1:{port}", spec.container, known)
+    if spec.elsewhere:
+        keys = recorded(cluster.state_dir / "secrets") or obtain(cluster.spec, {})
+        yield connect(spec, keys)
+        return
+    if spec.kind == "folder":
+        from provision.store_folder import FolderStore  # it builds on this module
 
-
-def credentials(state_dir: Path) -> dict[str, str]:
-    """Return {access_key, secret_key} of a cluster's store. Raises StoreError when there are none."""
-    path = state_dir / "secrets" / "store.json"
-    try:
-        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        yield FolderStore(Path(spec.path))
+        return
+    kept = recorded(cluster.state_dir / "secrets")
+    if kept is None:
         raise StoreError(
             what="the object store is not running",
-            where=str(path),
+            where=cluster.spec.name,
             remedy="start_cluster.yml (./muster up) starts it; its data is still there.",
-        ) from error
-    return found
+        )
+    with _tunnel(cluster.state_dir / "ssh_config") as port:
+        yield S3Store(f"http://127.0.0.1:{port}", spec, kept)
 
 
 @contextmanager

@@ -1,13 +1,17 @@
-"""A cluster's tie to its object store on this computer."""
+"""A cluster's tie to its object store: a machine on this computer, or a store elsewhere and its keys."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
-from provision import files, firstboot
+from provision import files, firstboot, store_keys
+from provision.errors import NotReady
 from provision.model import ClusterIdentity, ClusterSpec, NodeGroup
 from provision.state import STORE_HOST, State, Store
+from provision.store_keys import StoreKeys
 from provision.timeline import Reporter
 
 MACHINE = NodeGroup(name=STORE_HOST, provider="local", count=1, cores=2, memory_gb=1.5, data_disk_gb=0)
@@ -23,8 +27,12 @@ class StoreLink(Protocol):
 
     def open(
         self, spec: ClusterSpec, identity: ClusterIdentity, state: State, *, image: str, login_key: str
-    ) -> Store:
-        """Attach the cluster and return the running store; again is harmless."""
+    ) -> Store | None:
+        """Attach the cluster and return the running store, None when it is elsewhere; again is harmless."""
+        ...
+
+    def renew(self, spec: ClusterSpec, state: State) -> None:
+        """Keep fresh keys of a store that is no machine of ours with the cluster's secrets."""
         ...
 
     def close(self, name: str, identity: ClusterIdentity) -> None:
@@ -32,14 +40,25 @@ class StoreLink(Protocol):
         ...
 
 
-class LocalStores:
-    """Stores on this computer."""
+class Stores:
+    """The real ones. `given` are variables of the vault (see `store_keys.VAULT`)."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Reporter, given: Mapping[str, str]) -> None:
         self._reporter = reporter
+        self._given = given
 
     def prepare(self, spec: ClusterSpec) -> str:
-        """See `StoreLink.prepare`."""
+        """See `StoreLink.prepare`. A store elsewhere is asked, before anything is made that it is for."""
+        if spec.object_store.elsewhere and spec.object_store.credentials == "keys":
+            from provision import store
+
+            store.check(spec.object_store, store_keys.obtain(spec, self._given))
+        if spec.object_store.kind == "folder" and not Path(spec.object_store.path).is_dir():
+            raise NotReady(
+                where=f"object store {spec.object_store.path}",
+                what="there is no such folder",
+                remedy="Make it first",
+            )
         if spec.object_store.kind != "local":
             return ""
         from provision import images, recipe  # see Cluster._image
@@ -48,8 +67,11 @@ class LocalStores:
 
     def open(
         self, spec: ClusterSpec, identity: ClusterIdentity, state: State, *, image: str, login_key: str
-    ) -> Store:
+    ) -> Store | None:
         """See `StoreLink.open`."""
+        if spec.object_store.kind != "local":
+            self.renew(spec, state)
+            return None
         from provision.providers.local import stores
 
         name = spec.object_store.name
@@ -59,9 +81,16 @@ class LocalStores:
             name, identity, login_key, image=image, user_data=firstboot.store_user_data(), group=MACHINE
         )
         credentials = {"access_key": opened.access_key, "secret_key": opened.secret_key}
-        files.write_if_changed(state.secrets / "store.json", json.dumps(credentials) + "\n")
+        files.write_if_changed(state.secrets / store_keys.FILE, json.dumps(credentials) + "\n")
         host_key = " ".join(opened.host_key.split()[:2])
         return Store(name=name, address=opened.address, host_key=host_key, image=image)
+
+    def renew(self, spec: ClusterSpec, state: State) -> None:
+        """See `StoreLink.renew`."""
+        if spec.object_store.elsewhere and spec.object_store.credentials == "keys":
+            store_keys.record(state.secrets, store_keys.obtain(spec, self._given))
+        if spec.object_store.kind == "folder":  # whoever is on a node may not read it without these
+            store_keys.record(state.secrets, StoreKeys("folder", state.secret("folder")))
 
     def close(self, name: str, identity: ClusterIdentity) -> None:
         """See `StoreLink.close`."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from provision.errors import one_line
 
+COPIES = "Data copies"
+"""The proof of nodes that have the whole set in a folder of their own."""
 READY, SHORT, UNKNOWN = "ready", "short", "unknown"
 BUSY = "busy with another application"
 """What roles/verify says of Workers that have no room for its Spark application."""
@@ -107,7 +109,7 @@ def merge(cluster: str, answers: Mapping[str, Mapping[str, Any]], *, made: float
                 remedy="See ./muster status",
             )
         )
-    for name in ("DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set"):
+    for name in ("DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set", COPIES):
         if name in proofs:
             checks.append(_join(name, proofs[name]))
     slowest = max((check.seconds for check in checks), default=0.0)
@@ -145,6 +147,11 @@ def _join(name: str, proofs: Mapping[str, Mapping[str, Any]]) -> Check:
     if name == "Deep learning":
         wrong = [f"{node}: {proof['found']}" for node, proof in proofs.items() if not proof["ok"]]
         found = "; ".join(wrong) or f"{len(proofs)} of {len(proofs)} nodes, {first['found']}"
+    elif name == COPIES:
+        fine = sum(proof["ok"] is True for proof in proofs.values())
+        found = f"{fine} of {len(proofs)} nodes, " + "; ".join(
+            dict.fromkeys(_data({node: proof}) for node, proof in proofs.items())
+        )
     elif name == "Data set":
         found = _data(proofs)
     return Check(

@@ -135,13 +135,13 @@ class Work:
                 self.state.journal.close(token)
 
     def _open_store(self, image: str, login_key: str) -> Store | None:
-        """Open the object store's machine when the config has one on this computer, and wait for it."""
-        if self.spec.object_store.kind != "local":
-            return None
+        """Open the object store; when it is a machine of this computer, wait for it and return it."""
         self.guard()
         store = self.stores.open(
             self.spec, self.orders.identity, self.state, image=image, login_key=login_key
         )
+        if store is None:
+            return None
         connector = Connector(self.state, self.trust, self.guard)
         connector.reach_store(store.target, deadline_s=deadlines(self.spec, "local").boot)
         return store

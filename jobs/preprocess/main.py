@@ -125,7 +125,7 @@ def report(path: str, text: str) -> None:
 
 def run(options: Options, progress: str) -> dict[str, Any]:
     """Make all sets of one size; return a summary. Raises Failure, StoreError."""
-    client = muster_s3.Client(muster_s3.Settings.load())
+    client = muster_s3.client(muster_s3.Settings.load())
     labels = read_labels(client, options.dataset)
     tasks, numbers = deal(find_images(client, options.dataset), labels, options)
     if not tasks:

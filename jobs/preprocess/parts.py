@@ -68,7 +68,7 @@ def contents(task: Task, dataset: str, settings: muster_s3.Settings) -> Iterator
 
     def fetch(key: str) -> bytes:
         if not hasattr(local, "client"):
-            local.client = muster_s3.Client(settings)
+            local.client = muster_s3.client(settings)
         return local.client.get(key)
 
     with ThreadPoolExecutor(FETCH_THREADS) as pool:
@@ -100,5 +100,5 @@ def make_part(task: Task, options: Options) -> Made:
         body, made.sha256 = writer.finish()
         made.key = f"{options.dataset}/{task.part}_{options.size}/part-{task.number:05d}.csv.gz"
         made.rows, made.bytes = writer.rows, len(body)
-        muster_s3.Client(settings).put(made.key, body)
+        muster_s3.client(settings).put(made.key, body)
     return made

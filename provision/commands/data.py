@@ -144,7 +144,9 @@ def remove_data(
     from provision import dataset
 
     cluster = of(context).cluster()
-    confirm(f"Delete {name} from the object store {cluster.spec.object_store.name} for good?", yes=yes)
+    where = cluster.spec.object_store
+    place = where.path or (f"{where.url}, container {where.container}" if where.elsewhere else where.name)
+    confirm(f"Delete {name} from the object store {place} for good?", yes=yes)
     with waiting(f"deleting {name}"):
         count = dataset.remove(cluster, name)
     say(f"Deleted {count} objects.")

@@ -161,7 +161,7 @@ def _delete(
     """Delete all of it; return what went wrong, by cluster id."""
     from provision import reap
     from provision.cluster import Cluster
-    from provision.storelink import LocalStores
+    from provision.storelink import Stores
     from provision.timeline import ConsoleReporter
 
     failed: dict[str, MusterError] = {}
@@ -175,7 +175,7 @@ def _delete(
             else:
                 reap.delete(each, by_machine[each.machines[0].provider_id])
                 for store in {s.object_store.name for s in specs if s.object_store.kind == "local"}:
-                    LocalStores(ConsoleReporter(say)).close(store, each.cluster)
+                    Stores(ConsoleReporter(say), {}).close(store, each.cluster)
             say(f"deleted {', '.join(machine.name for machine in each.machines)} ({each.cluster.name})")
         except MusterError as error:
             say(f"{each.cluster.name}: {error}")

@@ -16,6 +16,9 @@ CLASSES = {
 }
 """Name in the config file -> module and class."""
 
+SHARED = frozenset({"existing"})
+"""Providers whose machines are their owner's: they have other uses, accounts and rules, all of which stay."""
+
 
 def load(name: str, spec: ClusterSpec) -> Provider:
     """Return the provider of that name, with the settings that a cluster's config file has for it.

@@ -24,7 +24,7 @@ def test_the_object_store_is_down_during_staging(ready):
             r"object.store.*(reach|answer|refused|down)"
         )
     finally:
-        ready.ssh(STORE, "sudo nft -f /etc/nftables.conf", user="muster").ok()
+        ready.ssh(STORE, "sudo nft -f /etc/muster/firewall.nft", user="muster").ok()
     ready.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
     assert "part-" in ready.ssh(ready.master, "hdfs dfs -ls /datasets/digits/train_16").ok().answer
 
@@ -43,7 +43,7 @@ def test_an_unreachable_worker_is_named_and_stops_nobody_else(ready):
     """Its SSH does not answer; the others are done all the same, and the run fails."""
     name = ready.worker(2)
     block = "nft insert rule inet muster input tcp dport 22 drop"
-    undo = "systemd-run --on-active=60 nft -f /etc/nftables.conf"
+    undo = "systemd-run --on-active=60 nft -f /etc/muster/firewall.nft"
     ready.ssh(name, f"sudo sh -c '{undo} && {block}'", user="muster", timeout=20)
     for user in ("muster", "hadoop"):
         ready.run(["ssh", "-F", str(ready.state_dir / "ssh_config"), "-O", "exit", f"{user}@{name}"])

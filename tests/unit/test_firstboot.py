@@ -76,3 +76,23 @@ def test_login_key_is_made_once(tmp_path: Path) -> None:
     path.with_suffix(".pub").unlink()  # killed between the two files
     assert firstboot.ensure_login_key(path, "muster-retina") == public
     assert path.with_suffix(".pub").read_text() == public + "\n"
+
+
+def test_on_a_host_of_the_users_own_only_what_a_cluster_needs() -> None:
+    """Its SSH, its host keys, its other users and its power are none of our business."""
+    text = firstboot.user_data(
+        login_key="ssh-ed25519 AAAA me", bootstrap=BOOTSTRAP, deadline=2e9, shared=True
+    )
+    data = yaml.safe_load(text)
+    assert set(data) == {"users", "bootcmd"}
+    script = "\n".join(command[-1] for command in data["bootcmd"])
+    assert "muster-firewall.service" in script
+    assert not [word for word in ("ssh", "pam", "poweroff", "rm -f", "flush") if word in script]
+
+
+def test_no_rule_of_others_is_flushed() -> None:
+    script = "\n".join(command[-1] for command in document()["bootcmd"])
+    role = (Path(__file__).parents[2] / "roles/base/templates/firewall.nft.j2").read_text()
+    for text in (script, role):
+        assert "flush" not in text
+        assert "delete table inet muster" in text

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from provision import connect, inventory
-from provision.model import ClusterIdentity
+from provision.model import ClusterIdentity, ObjectStoreSpec
 from provision.recipe import store_recipe
 from provision.state import Snapshot, State, Store
 from tests.unit.fake_provider import OWN, machine, spec
@@ -46,6 +46,7 @@ def test_groups() -> None:
         "spark_master": nodes[:1],
         "spark_worker": nodes,
         "history_server": nodes[:1],
+        "data_folder": ["retina-gpu-1"],
         "deep_learning": [*nodes, "retina-gpu-1"],
         "object_store": ["object-store"],
         "uninstalled": [*nodes, "retina-gpu-1"],  # booted from no image; the store was booted from one
@@ -86,18 +87,57 @@ def test_variables_without_a_cluster() -> None:
     assert found.hosts == {}
     assert found.groups["cluster"] == []
     assert found.variables["cluster_nodes"] == []
-    assert found.variables["cluster_object_store"] == {
-        "kind": "local", "name": "default", "endpoint": "", "container": "muster",
-    }  # fmt: skip
+    store = found.variables["cluster_object_store"]
+    assert (store["kind"], store["name"], store["url"], store["container"]) == (
+        "local",
+        "default",
+        "",
+        "muster",
+    )
 
 
 def test_variables() -> None:
     found = composed(Snapshot(MACHINES, STORE)).variables
     assert found["cluster_nodes"][0] == {
-        "name": "retina-master", "address": "10.77.1.12", "group": "master", "cores": 2, "memory_gb": 2.0,
+        "name": "retina-master", "address": "10.77.1.12", "group": "master", "site": "local", "cores": 2, "memory_gb": 2.0,
     }  # fmt: skip
-    assert found["cluster_object_store"]["endpoint"] == "http://object-store:8080"
+    assert found["cluster_object_store"]["url"] == "http://object-store:8080"
     assert found["cluster_wish"] == 3
+
+
+def test_machines_at_another_provider_are_at_another_site() -> None:
+    groups = tuple(replace(g, provider="existing") if g.name == "gpu" else g for g in spec(gpu=1).groups)
+    mixed = replace(spec(gpu=1), groups=groups)
+    snapshot = Snapshot(MACHINES)
+    found = inventory.compose(
+        mixed,
+        ClusterIdentity("retina", "0123abcd"),
+        snapshot,
+        wish=3,
+        state_dir="",
+        ssh_config="",
+        root="",
+        image_size=64,
+    )
+    sites = {name: (host["node_site"], host["node_shared"]) for name, host in found.hosts.items()}
+    assert sites["retina-gpu-1"] == ("existing", True)
+    assert sites["retina-master"] == sites["retina-worker-2"] == ("local", False)
+    assert {node["name"]: node["site"] for node in found.variables["cluster_nodes"]}[
+        "retina-gpu-1"
+    ] == "existing"
+
+
+def test_a_store_elsewhere_as_nodes_see_it() -> None:
+    for given, url, virtual in (
+        (ObjectStoreSpec(kind="s3", region="eu-west-1"), "https://s3.eu-west-1.amazonaws.com", True),
+        (ObjectStoreSpec(kind="s3", endpoint="https://s3.example.org"), "https://s3.example.org", False),
+        (ObjectStoreSpec(kind="swift", endpoint="https://x/auth/v1.0"), "https://x/auth/v1.0", False),
+    ):
+        made = inventory.compose(
+            replace(spec(), object_store=given), ClusterIdentity("retina", "0123abcd"), Snapshot(),
+            wish=3, state_dir="", ssh_config="", root="", image_size=64,
+        ).variables["cluster_object_store"]  # fmt: skip
+        assert (made["url"], made["virtual_host"], made["kind"]) == (url, virtual, given.kind)
 
 
 def test_wish_from_the_state_or_from_num_nodes(tmp_path: Path) -> None:

@@ -30,6 +30,20 @@ def test_a_file_is_written_once_with_mode(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["a"]
 
 
+def test_a_block_leaves_the_rest_of_a_file_alone() -> None:
+    theirs = "127.0.0.1 localhost\n192.0.2.7 printer\n"
+    once = muster_files.merged(theirs, "10.0.0.1 retina-master\n")
+    assert once == f"{theirs}# Muster begins\n10.0.0.1 retina-master\n# Muster ends\n"
+    assert muster_files.merged(once, "10.0.0.1 retina-master\n") == once
+    more = once + "192.0.2.8 scanner\n"
+    assert muster_files.merged(more, "").splitlines()[-3:] == [
+        "# Muster begins",
+        "# Muster ends",
+        "192.0.2.8 scanner",
+    ]
+    assert muster_files.merged("no line end", "x\n").startswith("no line end\n# Muster begins\n")
+
+
 def test_directories_and_links(tmp_path: Path) -> None:
     assert write(tmp_path / "d", directory=True, mode="0700")
     assert not write(tmp_path / "d", directory=True, mode="0700")

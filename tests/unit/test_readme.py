@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +32,8 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
         kinds = typing.get_args(field.annotation) or (field.annotation,)
         inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
         if inner:
-            mapping = typing.get_origin(field.annotation) not in (None, typing.Union, types.UnionType)
-            yield from keys(inner[0], f"{prefix}{name}.{'NAME.' if mapping else ''}")
+            part = {dict: "NAME.", list: "N."}.get(typing.get_origin(field.annotation), "")
+            yield from keys(inner[0], f"{prefix}{name}.{part}")
         elif field.default is PydanticUndefined:
             yield prefix + name, "required"
         elif field.default in NO_DEFAULT:

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants, context
+from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from provision import config, lifetime
 from provision.cluster import Cluster
-from provision.errors import ConfigError, MusterError, PlanRefused
+from provision.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
 from provision.model import ClusterSpec, NodeState, Outcome
 from provision.plan import describe
+from provision.providers.existing.host import approve, fingerprint
+from provision.store_keys import VAULT
 from provision.timeline import ConsoleReporter
 
 STATES = ("present", "absent", "stopped", "checked", "installed")
@@ -44,11 +47,25 @@ class ActionModule(ActionBase):
             }
         )
         try:
-            cluster = Cluster(_spec(task_vars or {}), reporter=ConsoleReporter(Display().display))
-            result |= _do(cluster, arguments, check_mode=self._task.check_mode)
+            cluster = Cluster(
+                _spec(task_vars or {}),
+                reporter=ConsoleReporter(Display().display),
+                vault=self._vault(task_vars or {}),
+            )
+            try:
+                result |= _do(cluster, arguments, check_mode=self._task.check_mode)
+            except HostKeyUnknown as error:
+                if not _approved(error):
+                    raise
+                approve(cluster.state_dir, error.keys)
+                result |= _do(cluster, arguments, check_mode=self._task.check_mode)
         except MusterError as error:
             result |= {"failed": True, "msg": str(error)}
         return result
+
+    def _vault(self, task_vars: dict[str, Any]) -> dict[str, str]:
+        """Return the secret variables that are given."""
+        return {name: str(self._templar.template(task_vars[name])) for name in VAULT if name in task_vars}
 
 
 def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
@@ -60,6 +77,8 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
         cluster.check()
         if arguments["lock"]:
             cluster.lock()
+        if not check_mode:
+            cluster.renew_store_keys()
         if arguments["image_size"] is not None and not check_mode:
             cluster.state.remember_image_size(arguments["image_size"])
         return {"changed": False}
@@ -91,6 +110,17 @@ def _stopped(cluster: Cluster, *, force: bool, check_mode: bool) -> dict[str, An
         for line in lifetime.stopped_words(cluster.spec):
             Display().display(line)
     return {"changed": bool(names), "stopped": list(names)}
+
+
+def _approved(error: HostKeyUnknown) -> bool:
+    """Show host keys on the terminal and ask whether they are right; without a terminal they are not."""
+    shown = "".join(f"  {address}  {fingerprint(key)}\n" for address, key in sorted(error.keys.items()))
+    question = f"These hosts show host keys that are not known yet:\n{shown}Are they right? Then say yes: "
+    try:
+        answer = Display().prompt_until(question, complete_input=(b"\r", b"\n"))
+    except AnsiblePromptNoninteractive:
+        return False
+    return bool(answer.strip().lower() == b"yes")
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,8 +62,8 @@ class ActionModule(ActionBase):
 
     def _cluster(self, variables: dict[str, Any]) -> Any:  # noqa: ANN401  has the two attributes of HasStore
         known = self._templar.template(variables["cluster_object_store"])
-        fields = {key: known[key] for key in ("kind", "name", "container")}
-        spec = SimpleNamespace(name=variables["cluster_name"], object_store=ObjectStoreSpec(**fields))
+        store = ObjectStoreSpec(**{key: known[key] for key in asdict(ObjectStoreSpec())})
+        spec = SimpleNamespace(name=variables["cluster_name"], object_store=store, options={})
         return SimpleNamespace(
             spec=spec, state_dir=Path(self._templar.template(variables["cluster_state_dir"]))
         )

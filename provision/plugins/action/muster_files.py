@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 KINDS = ("template", "file", "content", "directory", "link")
-KEYS = frozenset((*KINDS, "dest", "owner", "group", "mode", "secret", "vars"))
+KEYS = frozenset((*KINDS, "dest", "owner", "group", "mode", "secret", "block", "vars"))
 
 
 def check_entry(entry: Any) -> str:  # noqa: ANN401  it comes from a playbook and may be anything

@@ -33,6 +33,7 @@ options:
       - Entries with C(dest) and one of C(template) (of the role), C(file) (of the role), C(content),
         C(directory) (true) or C(link) (what it points to).
       - C(owner) and C(group) default to root; C(mode) to 0644, for directories 0755.
+      - C(block) (true) keeps the rest of the file and owns only the lines between two marks.
       - C(vars) are variables for this entry's template alone.
       - C(secret) (true) keeps the content out of diffs.
   payload:
@@ -54,6 +55,7 @@ changed_paths:
   returned: always
 """
 
+MARKS = ("# Muster begins", "# Muster ends")
 UNIT_FOLDER = "/etc/systemd/system"
 
 
@@ -121,6 +123,16 @@ def current(folder: int | None, name: str) -> dict[str, Any]:
     return found | {"kind": "other"}
 
 
+def merged(text: str, block: str) -> str:
+    """`text` with `block` between the marks, at its end when it has none yet."""
+    first, last = MARKS
+    head, _, rest = text.partition(f"{first}\n")
+    tail = rest.partition(f"{last}\n")[2]
+    if head and not head.endswith("\n"):
+        head += "\n"
+    return f"{head}{first}\n{block}{last}\n{tail}"
+
+
 def wished(entry: dict[str, Any]) -> dict[str, Any]:
     """What should be there. uid/gid are None for an account that does not exist (yet)."""
     kind = "link" if "link" in entry else "directory" if entry.get("directory") else "file"
@@ -132,6 +144,7 @@ def wished(entry: dict[str, Any]) -> dict[str, Any]:
         "mode": None if kind == "link" else mode,
         "uid": _id(pwd.getpwnam, entry.get("owner"), 2),
         "gid": _id(grp.getgrnam, entry.get("group"), 2),
+        "block": bool(entry.get("block")),
     }
 
 
@@ -193,6 +206,9 @@ def put(path: Path, wish: dict[str, Any], *, check_mode: bool = False) -> dict[s
     folder = open_folder(path.parent, create=False)
     try:
         now = current(folder, path.name)
+        if wish["block"]:
+            text = merged(now["content"].decode(errors="surrogateescape"), wish["content"].decode())
+            wish = {**wish, "content": text.encode(errors="surrogateescape")}
         if not differs(now, wish):
             return None
         if check_mode:

@@ -1,7 +1,7 @@
-"""A small S3 client on the standard library: what staging and preprocessing need, on every node.
+"""A small object-store client on the standard library: what staging and preprocessing need, on every node.
 
 It signs requests (AWS Signature Version 4), keeps connections open, and retries what may be retried. One
-client is used by one thread.
+client is used by one thread. `client()` gives the one that the settings ask for.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import hashlib
 import hmac
 import http.client
 import json
+import os
 import time
 import urllib.parse
+import urllib.request
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +22,8 @@ from pathlib import Path
 from typing import IO
 
 SETTINGS = Path("/etc/muster/store.json")
+# What muster-role-credentials has fetched, where the machine's own role may use the store.
+ROLE = "store-role.json"
 # Seconds to wait after each failed attempt; the last one is not waited after.
 PAUSES_S = (0.2, 0.8, 3.2, 0)
 CHUNK = 1 << 20
@@ -36,21 +40,41 @@ class NotFound(StoreError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the store is and who asks. `endpoint` is a URL such as http://object-store:8080."""
+    """Where the store is and who asks.
+
+    `endpoint` is a URL such as http://object-store:8080, of Swift the one that is asked for a token.
+    `virtual_host`: the container is part of the host's name, as AWS wants it, else of the path.
+    """
 
     endpoint: str
     access_key: str
     secret_key: str
     container: str
     region: str = "us-east-1"
+    session_token: str = ""
+    kind: str = "s3"
+    virtual_host: bool = False
 
     @classmethod
     def load(cls, path: Path = SETTINGS) -> Settings:
-        """Read the node's settings file. Raises StoreError when it cannot be read."""
+        """Read the node's settings file, and its role's credentials. Raises StoreError when it cannot."""
+        role = path.with_name(ROLE)
         try:
-            return cls(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
+            known = json.loads(path.read_text())
+            if not known["access_key"] and role.exists():
+                known |= json.loads(role.read_text())
+            return cls(**known)
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(f"{path}: {error}") from error
+
+
+def client(settings: Settings) -> Client:
+    """Return a client of the settings' kind of store: S3, or Swift's own protocol."""
+    if settings.kind == "swift":
+        from muster_swift import SwiftClient  # only where it is needed: it builds on this file
+
+        return SwiftClient(settings)
+    return Client(settings)
 
 
 def signature(settings: Settings, method: str, path: str, query: str, headers: dict[str, str]) -> str:
@@ -74,6 +98,18 @@ def _quote(text: str, safe: str = "") -> str:
     return urllib.parse.quote(text, safe=f"-_.~{safe}")
 
 
+def connect(scheme: str, host: str, timeout_s: float) -> http.client.HTTPConnection:
+    """Return a connection; an https one goes through the proxy that the environment names."""
+    if scheme != "https":
+        return http.client.HTTPConnection(host, timeout=timeout_s)
+    proxy = urllib.parse.urlsplit(os.environ.get("https_proxy", ""))
+    if not proxy.netloc or urllib.request.proxy_bypass(host):
+        return http.client.HTTPSConnection(host, timeout=timeout_s)
+    connection = http.client.HTTPSConnection(proxy.netloc, timeout=timeout_s)
+    connection.set_tunnel(host)
+    return connection
+
+
 class Client:
     """Objects of one container."""
 
@@ -81,6 +117,7 @@ class Client:
         self.settings = settings
         self._timeout_s = timeout_s
         self._url = urllib.parse.urlsplit(settings.endpoint)
+        self._host = f"{settings.container}.{self._url.netloc}" if settings.virtual_host else self._url.netloc
         self._connection: http.client.HTTPConnection | None = None
 
     def get(self, key: str) -> bytes:
@@ -112,7 +149,10 @@ class Client:
 
     def put(self, key: str, content: bytes) -> None:
         """Write an object. Raises StoreError."""
-        self._send("PUT", key, body=content)
+        try:
+            self._send("PUT", key, body=content)
+        except NotFound as error:  # Swift does not say that it is the container
+            raise self._no_container() from error
 
     def names(self, prefix: str) -> Iterator[tuple[str, int]]:
         """List objects whose key starts with `prefix`: (key, bytes), in order. Raises StoreError."""
@@ -148,33 +188,50 @@ class Client:
         raise self._gone(failure)
 
     def _request(self, method: str, key: str, query: dict[str, str], body: bytes) -> http.client.HTTPResponse:
-        path = _quote(f"/{self.settings.container}" + (f"/{key}" if key else ""), safe="/")
+        place = self._url.path.rstrip("/") + (
+            "" if self.settings.virtual_host else f"/{self.settings.container}"
+        )
+        path = _quote(f"{place}/{key}" if key else place or "/", safe="/")
         text = "&".join(f"{_quote(name)}={_quote(value)}" for name, value in sorted(query.items()))
         headers = {
-            "host": self._url.netloc,
+            "host": self._host,
             "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
             "x-amz-content-sha256": hashlib.sha256(body).hexdigest() if body else EMPTY_SHA256,
         }
+        if self.settings.session_token:
+            headers["x-amz-security-token"] = self.settings.session_token
         headers["Authorization"] = signature(self.settings, method, path, text, headers)
+        return self._answer(method, f"{path}?{text}" if text else path, headers, body)
+
+    def _answer(
+        self, method: str, target: str, headers: dict[str, str], body: bytes
+    ) -> http.client.HTTPResponse:
+        """Send a request over the open connection, or over a new one."""
         if self._connection is None:
-            kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
-            self._connection = kind(self._url.netloc, timeout=self._timeout_s)
-        self._connection.request(
-            method, f"{path}?{text}" if text else path, body=body or None, headers=headers
-        )
+            self._connection = connect(self._url.scheme, self._host, self._timeout_s)
+        self._connection.request(method, target, body=body or None, headers=headers)
         return self._connection.getresponse()
 
     def _check(self, answer: http.client.HTTPResponse, key: str) -> None:
-        if answer.status in (200, 204, 206):
+        if answer.status in (200, 201, 204, 206):
             return
         text = answer.read()[:2000].decode(errors="replace")
+        code = text.partition("<Code>")[2].partition("</Code>")[0] or answer.reason
+        if answer.status == 404 and key and code != "NoSuchBucket":
+            raise NotFound(f"the object store has no {key}")
         if answer.status == 404:
-            raise NotFound(f"the object store has no {key or 'such container'}")
+            raise self._no_container()
         if answer.status >= 500 or answer.status == 429:
             raise _Busy(f"HTTP {answer.status} for {key}")
-        code = text.partition("<Code>")[2].partition("</Code>")[0] or answer.reason
         raise StoreError(
-            f"the object store at {self.settings.endpoint} refuses {key}: HTTP {answer.status} {code}"
+            f"the object store at {self.settings.endpoint} refuses {key or self.settings.container}: "
+            f"HTTP {answer.status} {code}"
+        )
+
+    def _no_container(self) -> StoreError:
+        return StoreError(
+            f"the object store at {self.settings.endpoint} has no container {self.settings.container}; "
+            "make it first"
         )
 
     def _gone(self, failure: Exception | None) -> StoreError:

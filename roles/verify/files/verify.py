@@ -20,7 +20,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, "/opt/muster/lib")
@@ -207,12 +209,10 @@ def _run(program: str, argument: str, environment: dict[str, str]) -> str:
 
 def data(plan: Answer) -> tuple[bool, object]:
     """Compare this node's share of the staged files with their manifests: sizes, checksums, rows."""
-    import muster_webhdfs
-
-    wished, hdfs = plan["dataset"], muster_webhdfs.Client(plan["namenode_url"])
+    wished, (hdfs, parts) = plan["dataset"], _staged(plan)
     end, wrong, seen, total, files = time.monotonic() + wished["seconds"], [], 0, 0, 0
     rows: dict[str, int] = {}
-    for part in _staged(plan):
+    for part in parts:
         folder = f"/datasets/{wished['name']}/{part}"
         note = hdfs.read(f"{folder}/_manifest.json")
         if note is None:
@@ -220,7 +220,7 @@ def data(plan: Answer) -> tuple[bool, object]:
         lengths = hdfs.lengths(folder) or {}
         objects = json.loads(note)["objects"]
         rows[part] = sum(item["rows"] for item in objects)
-        for item in _share(objects, wished["index"], wished["count"]):
+        for item in objects[wished["index"] :: wished["count"]]:
             name, files, total = item["key"].rpartition("/")[2], files + 1, total + item["rows"]
             if lengths.get(name) != item["bytes"]:
                 wrong.append(f"{part}/{name} is missing or has another size")
@@ -233,24 +233,28 @@ def data(plan: Answer) -> tuple[bool, object]:
     return not wrong, found
 
 
-def _staged(plan: Answer) -> list[str]:
-    """Return the names of the staged sets: of the wished size, or of all sizes when that is 0."""
-    name, size = plan["dataset"]["name"], plan["dataset"]["size"]
-    try:
-        answer = ask(f"{plan['namenode_url']}/webhdfs/v1/datasets/{name}?op=LISTSTATUS&user.name=hadoop")
-        found = [entry["pathSuffix"] for entry in answer["FileStatuses"]["FileStatus"]]
-    except urllib.error.HTTPError:
-        found = []
+def _staged(plan: Answer) -> tuple[Any, list[str]]:
+    """Return where the staged sets lie, and their names: of the wished size, of all sizes when it is 0."""
+    import muster_folder
+    import muster_webhdfs
+
+    name, size, root = (plan["dataset"][key] for key in ("name", "size", "folder"))
+    if root:
+        files: Any = muster_folder.Client(Path(root))
+        found = files.folders(f"/datasets/{name}")
+    else:
+        files, found = muster_webhdfs.Client(plan["namenode_url"]), []
+        with suppress(urllib.error.HTTPError):
+            answer = ask(f"{plan['namenode_url']}/webhdfs/v1/datasets/{name}?op=LISTSTATUS&user.name=hadoop")
+            found = [entry["pathSuffix"] for entry in answer["FileStatuses"]["FileStatus"]]
     staged = [
         each for each in sorted(found) if re.fullmatch(rf"({'|'.join(PARTS)})_({size or '[0-9]+'})", each)
     ]
     if not any(each.startswith("train_") for each in staged):
-        raise RuntimeError(f"HDFS holds no training set {name}" + (f" of size {size}" if size else ""))
-    return staged
-
-
-def _share(objects: list[Answer], index: int, count: int) -> Iterator[Answer]:
-    yield from objects[index::count]
+        raise RuntimeError(
+            f"{root or 'HDFS'} holds no training set {name}{f' of size {size}' if size else ''}"
+        )
+    return files, staged
 
 
 def _content(content: bytes, item: Answer) -> Iterator[str]:
@@ -278,7 +282,8 @@ def checks(plan: Answer) -> list[tuple[str, str, object, Callable[[], tuple[bool
         todo.append(("Deep learning", "Run main.yml again", "a training step", lambda: torch(plan)))
     if plan["dataset"]:
         remedy = "Run hadoop.yml: it stages the set again"
-        todo.append(("Data set", remedy, "files as in the manifest", lambda: data(plan)))
+        title = "Data copies" if plan["dataset"]["folder"] else "Data set"
+        todo.append((title, remedy, "files as in the manifest", lambda: data(plan)))
     return todo
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import urllib.parse
@@ -20,6 +21,7 @@ class Server(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.fails_after: int | None = None
         self.room = 1 << 40
+        self.token_left = 0
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     @property
@@ -136,3 +138,96 @@ class HdfsHandler(_Handler):
         for name in [name for name in self.server.files if name == path or name.startswith(f"{path}/")]:
             del self.server.files[name]
         self.answer(200, b'{"boolean": true}')
+
+
+class SwiftHandler(_Handler):
+    """Auth version 1 and one account; a token serves three requests. Knows large objects of both kinds."""
+
+    def do_GET(self) -> None:
+        path, query = self.parse()
+        if path == "/auth/v1.0":
+            self.log_in()
+        elif self.let_in():
+            if path == "/v1/me/muster":
+                self.list(query)
+            elif path in self.server.files:
+                self.answer(200, self.whole(path))
+            else:
+                self.answer(404)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_PUT(self) -> None:
+        path, query = self.parse()
+        body = self.body()
+        if self.let_in():
+            if "multipart-manifest" in query:
+                self.server.folders.add(path)
+            self.server.files[path] = body
+            self.answer(201)
+
+    def do_DELETE(self) -> None:
+        path, query = self.parse()
+        if self.let_in():
+            if "multipart-manifest" in query:
+                for part in json.loads(self.server.files[path]):
+                    del self.server.files[f"/v1/me/{part['path']}"]
+            self.answer(204 if self.server.files.pop(path, None) is not None else 404)
+
+    def parse(self):
+        path, query = super().parse()
+        return path, query | ({"multipart-manifest": "x"} if "multipart-manifest" in self.path else {})
+
+    def log_in(self) -> None:
+        right = (self.headers["X-Auth-User"], self.headers["X-Auth-Key"]) == ("me:you", "secret")
+        self.server.token_left = 3
+        self.send_response(200 if right else 401)
+        self.send_header("X-Auth-Token", "tk")
+        self.send_header("X-Storage-Url", f"{self.server.url}/v1/me")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def let_in(self) -> bool:
+        self.server.token_left -= 1
+        if self.server.token_left < 0 or self.headers["X-Auth-Token"] != "tk":
+            self.answer(401)
+            return False
+        return True
+
+    def whole(self, path: str) -> bytes:
+        content = self.server.files[path]
+        if path in self.server.folders:
+            return b"".join(self.server.files[f"/v1/me/{part['path']}"] for part in json.loads(content))
+        return b"dynamic" if content == b"DLO" else content
+
+    def list(self, query: dict[str, str]) -> None:
+        stem = "/v1/me/muster/"
+        names = sorted(path.removeprefix(stem) for path in self.server.files if path.startswith(stem))
+        names = [name for name in names if name.startswith(query.get("prefix", ""))]
+        page = [name for name in names if name > query.get("marker", "")][:2]
+        sizes = {
+            name: 0 if self.server.files[stem + name] == b"DLO" else len(self.whole(stem + name))
+            for name in page
+        }
+        self.answer(200, json.dumps([{"name": n, "bytes": sizes[n], "hash": "x"} for n in page]).encode())
+
+    def answer(self, status: int, content: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        if self.path.partition("?")[0] in self.server.folders:
+            self.send_header("X-Static-Large-Object", "True")
+        self.send_header("Etag", hashlib.md5(content, usedforsecurity=False).hexdigest())
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+class NoBucket(_Handler):
+    def do_GET(self) -> None:
+        self.parse()
+        self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
+
+    def do_PUT(self) -> None:
+        self.body()
+        self.do_GET()

@@ -159,3 +159,27 @@ def test_signature_is_amazons_own_example():
 def test_listing_goes_through_all_pages(store):
     settings = muster_s3.Settings(store.url, "a:b", "s", "muster")
     assert len(list(muster_s3.Client(settings).names("digits/train_16/"))) == 8
+
+
+def test_a_node_without_hdfs_has_the_set_in_a_folder(stage, store, tmp_path, monkeypatch, capsys):
+    settings = tmp_path / "store.json"
+    known = {"endpoint": store.url, "access_key": "a:b", "secret_key": "s", "container": "muster"}
+    settings.write_text(json.dumps(known))
+    words = f"muster-stage fetch --dataset digits --size 16 --folder {tmp_path} --settings {settings}"
+
+    def call() -> dict:
+        monkeypatch.setattr("sys.argv", words.split())
+        assert stage.main() == 0
+        return json.loads(capsys.readouterr().out)
+
+    folder = tmp_path / "datasets" / "digits" / "train_16"
+    assert call()["complete"]
+    assert [(folder / f"part-{number:05d}.csv.gz").read_bytes() for number in range(7)] == CONTENTS
+    assert call() == {"changed": False, "complete": True, "objects": 0, "bytes": 0}
+    (folder / "part-00003.csv.gz").unlink()
+    assert call()["objects"] == 1
+    changed = [content[::-1] for content in CONTENTS[:4]]
+    publish(store, "train_16", changed)
+    assert call()["complete"]
+    assert len(list(folder.glob("part-*"))) == 4
+    assert {path.name for path in folder.parent.iterdir()} == {"train_16", "holdout_16"}

@@ -1,0 +1,214 @@
+"""An object store that is a folder on this computer: for clusters that can reach no store.
+
+Nodes see it as S3 on their own loopback, from where SSH connections lead here; see `StoreTunnel`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import subprocess
+import threading
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+from xml.sax.saxutils import escape
+
+from provision.model import FOLDER_PORT
+from provision.sigv4 import Signed, signed_by
+from provision.store import StoredObject, StoreError
+from provision.store_keys import StoreKeys
+
+PAGE = 1000
+CHUNK = 1 << 20
+READY_S = 30.0
+
+
+class FolderStore:
+    """See `store.ObjectStore`: keys are paths below the folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser()
+
+    def objects(self, prefix: str = "") -> Iterator[StoredObject]:
+        """See `ObjectStore.objects`."""
+        files = [
+            path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith(".new-")
+        ]
+        keys = sorted((path.relative_to(self.root).as_posix(), path) for path in files)
+        for key, path in keys:
+            if key.startswith(prefix):
+                yield StoredObject(key, path.stat().st_size, "")
+
+    def read(self, key: str) -> bytes:
+        """See `ObjectStore.read`."""
+        try:
+            return self.place(key).read_bytes()
+        except OSError as error:
+            raise self._failed(key, error) from error
+
+    def write(self, key: str, content: bytes | Path) -> None:
+        """See `ObjectStore.write`. A file appears whole or not at all."""
+        place = self.place(key)
+        fresh = place.with_name(f".new-{secrets.token_hex(4)}")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+            fresh.replace(place)
+        except OSError as error:
+            raise self._failed(key, error) from error
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """See `ObjectStore.remove`. Folders that are empty then go, too."""
+        for key in keys:
+            place = self.place(key)
+            place.unlink(missing_ok=True)
+            with suppress(OSError):
+                for parent in place.parents:
+                    if parent == self.root:
+                        break
+                    parent.rmdir()
+
+    def place(self, key: str) -> Path:
+        """Return where an object lies. Raises StoreError for a key that leads out of the folder."""
+        path = self.root / key
+        if ".." in path.parts or not key or not path.resolve().is_relative_to(self.root.resolve()):
+            raise StoreError(what=f"{key!r} is no key of an object", where=str(self.root))
+        return path
+
+    def _failed(self, key: str, error: OSError) -> StoreError:
+        return StoreError(what=f"{key}: {error.strerror}", where=str(self.root))
+
+
+class FolderServer(ThreadingHTTPServer):
+    """Speaks as much S3 on loopback as nodes need; who has not signed with the keys gets nothing."""
+
+    daemon_threads = True
+
+    def __init__(self, store: FolderStore, container: str, keys: StoreKeys) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.store = store
+        self.container = container
+        self.keys = keys
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: FolderServer
+    timeout: ClassVar[float] = 120
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: a program that transfers data shows its own progress."""
+
+    def do_GET(self) -> None:
+        """Send an object, or a page of a listing."""
+        if key := self._asked(b""):
+            place = self.server.store.place(key)
+            if not place.is_file():
+                self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+                return
+            with place.open("rb") as source:
+                self.send_response(200)
+                self.send_header("Content-Length", str(os.fstat(source.fileno()).st_size))
+                self.end_headers()
+                while block := source.read(CHUNK):
+                    self.wfile.write(block)
+        elif key == "":
+            self._list(dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query)))
+
+    def do_PUT(self) -> None:
+        """Take an object in."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if key := self._asked(body):
+            self.server.store.write(key, body)
+            self._answer(200)
+
+    def _asked(self, body: bytes) -> str | None:
+        """Return the key that is asked for, '' for the container; None when the request was refused."""
+        url = urllib.parse.urlsplit(self.path)
+        head = {name.lower(): value for name, value in self.headers.items()}
+        request = Signed(self.command, url.path, url.query, head, hashlib.sha256(body).hexdigest())
+        container, _, key = urllib.parse.unquote(url.path).lstrip("/").partition("/")
+        if not signed_by(self.server.keys.access_key, self.server.keys.secret_key, request):
+            self._answer(403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>")
+        elif container != self.server.container:
+            self._answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
+        elif ".." in key.split("/"):
+            self._answer(400, b"<Error><Code>InvalidURI</Code></Error>")
+        else:
+            return key
+        return None
+
+    def _list(self, query: dict[str, str]) -> None:
+        after = query.get("continuation-token", "")
+        found = [item for item in self.server.store.objects(query.get("prefix", "")) if item.key > after]
+        page, more = found[:PAGE], len(found) > PAGE
+        token = f"<NextContinuationToken>{escape(page[-1].key)}</NextContinuationToken>" if more else ""
+        items = "".join(
+            f"<Contents><Key>{escape(item.key)}</Key><Size>{item.bytes}</Size></Contents>" for item in page
+        )
+        self._answer(200, f"<ListBucketResult>{items}{token}</ListBucketResult>".encode())
+
+    def _answer(self, status: int, content: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+class StoreTunnel:
+    """Connections by which nodes reach a server here as `127.0.0.1:FOLDER_PORT` while this process lives.
+
+    Each is held by a command on the node that ends with its standard input.
+    """
+
+    def __init__(self, ssh_config: Path, names: Sequence[str], port: int) -> None:
+        forward = f"127.0.0.1:{FOLDER_PORT}:127.0.0.1:{port}"
+        command = [
+            "ssh",
+            "-F",
+            str(ssh_config),
+            "-S",
+            "none",
+            "-o",
+            "ExitOnForwardFailure=yes",
+            "-R",
+            forward,
+        ]
+        self._links = {
+            name: subprocess.Popen(
+                [*command, name, "echo ready; exec cat > /dev/null"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for name in names
+        }
+
+    def wait(self) -> None:
+        """Wait until all nodes have theirs. Raises StoreError."""
+        for name, link in self._links.items():
+            timer = threading.Timer(READY_S, link.kill)
+            timer.start()
+            line = link.stdout.readline() if link.stdout else ""
+            timer.cancel()
+            if line.strip() != "ready":
+                said = (link.stderr.read() if link.stderr else "").strip().splitlines()
+                self.close()
+                raise StoreError(
+                    what=f"the folder cannot be shown to it ({said[-1] if said else 'no answer'})",
+                    where=name,
+                    remedy="Run the same command again",
+                )
+
+    def close(self) -> None:
+        """End all connections."""
+        for link in self._links.values():
+            link.terminate()
+            link.wait()

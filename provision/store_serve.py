@@ -1,0 +1,72 @@
+"""Shows a folder of this computer to a cluster's nodes while a command runs; a process of its own.
+
+Usage: python -m provision.store_serve REQUEST, where REQUEST is JSON; prints `ready`, or why it cannot be.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from provision import process
+from provision.errors import MusterError
+from provision.lease import Party, this_owner
+from provision.model import ObjectStoreSpec
+from provision.store import StoreError
+from provision.store_folder import FolderServer, FolderStore, StoreTunnel
+from provision.store_keys import recorded
+from provision.wait import until
+
+LONGEST_S = 7 * 86400.0
+
+
+def begin(store: ObjectStoreSpec, state_dir: Path, names: Sequence[str]) -> None:
+    """Show the store's folder to nodes until the command that we work for has ended. Raises StoreError."""
+    request = {
+        "path": store.path,
+        "container": store.container,
+        "state_dir": str(state_dir),
+        "names": list(names),
+        "owner": asdict(this_owner()),
+    }
+    server = subprocess.Popen(
+        [sys.executable, "-m", "provision.store_serve", json.dumps(request)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    said = server.stdout.readline().strip() if server.stdout else ""
+    if said != "ready":
+        raise StoreError(what=said or "the process that shows it ended", where=f"object store {store.path}")
+
+
+def main() -> None:
+    """Serve until the owner has ended."""
+    request = json.loads(sys.argv[1])
+    state, owner = Path(request["state_dir"]), Party(**request["owner"])
+    keys = recorded(state / "secrets")
+    if keys is None:
+        print("its keys are missing; run start_cluster.yml", flush=True)  # noqa: T201  its caller reads this line
+        return
+    server = FolderServer(FolderStore(Path(request["path"])), request["container"], keys)
+    tunnel = StoreTunnel(state / "ssh_config", request["names"], server.server_address[1])
+    try:
+        try:
+            tunnel.wait()
+        except MusterError as error:
+            print(error, flush=True)  # noqa: T201
+            return
+        print("ready", flush=True)  # noqa: T201
+        until(lambda: not process.alive(owner.pid, owner.start), deadline_s=LONGEST_S, interval_s=0.5)
+    finally:
+        tunnel.close()
+
+
+if __name__ == "__main__":
+    main()

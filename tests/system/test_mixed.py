@@ -1,0 +1,119 @@
+"""A cluster of two providers: the second one's machine meets the first one's only in an object store elsewhere."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hosts import Hosts
+from lab import Lab, eventually
+
+pytestmark = pytest.mark.long
+STORE = "object-store"
+
+
+@contextmanager
+def published(lab: Lab, address: str) -> Iterator[str]:
+    """Make the store of a cluster reachable at an address of this computer; yields host:port."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        port = probe.getsockname()[1]
+    forward = f"{address}:{port}:{STORE}:8080"
+    command = ["ssh", "-F", lab.state_dir / "ssh_config", "-S", "none", "-N", "-L", forward, STORE]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+        try:
+            eventually(lambda: listens(address, port), 20, "published")
+            yield f"{address}:{port}"
+        finally:
+            process.terminate()
+
+
+def listens(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Iterator[Hosts]:
+    made = Hosts(tmp_path / "hosts", 1)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(request, ready, theirs, tmp_path) -> Iterator[tuple[dict, dict]]:
+    """What the config file says of the store, and its keys as a vault has them."""
+    known = json.loads((ready.state_dir / "secrets" / "store.json").read_text())
+    keys = {"store_access_key": known["access_key"], "store_secret_key": known["secret_key"]}
+    if request.param == "folder":
+        (tmp_path / "store").mkdir()
+        yield {"kind": "folder", "path": str(tmp_path / "store")}, keys
+        return
+    gateway = theirs.addresses[0].rpartition(".")[0] + ".1"
+    with published(ready, gateway) as place:
+        path = "/auth/v1.0" if request.param == "swift" else ""
+        yield {"kind": request.param, "endpoint": f"http://{place}{path}"}, keys
+
+
+@pytest.mark.parametrize("store", ["s3", "swift", "folder"], indirect=True)
+def test_a_gpu_group_elsewhere_stages_from_the_store(store, theirs, labs, tmp_path, leftovers):
+    """S3: the set is there. Swift and folder: the cluster makes it first, over that store's own way."""
+    block, keys = store
+    secrets = tmp_path / "secrets.yml"
+    secrets.write_text(json.dumps(keys))
+    name = "digits" if block["kind"] == "s3" else "scans"
+    gpu_group = {"count": 1, "provider": "existing", "cores": 2, "memory_gb": 2, "hosts": theirs.entries()}
+    lab = labs(
+        nodes=1,
+        groups={"master": {"cores": 2, "memory_gb": 3, "data_disk_gb": 5}, "gpu": gpu_group},
+        object_store=block,
+        dataset={"source": "digits", "name": name},
+    )
+    gpu = f"{lab.name}-gpu-1"
+    if block["kind"] == "s3":
+        refused(lab, block, secrets)
+    with leftovers(lab):
+        lab.up(16, "-e", f"@{secrets}")
+        assert lab.playbook("main.yml", "-e", "IMAGE_SIZE=16", "-e", f"@{secrets}").ok().changed == 0
+        report = json.loads((lab.state_dir / "reports" / "verify.json").read_text())
+        found = {check["name"]: check["found"] for check in report["checks"]}
+        assert report["ready"]
+        assert "1 of 1 nodes" in found["Data copies"]
+        assert "train_16 1,438 rows" in found["Data copies"]
+        assert "2 of 2 nodes" in found["Deep learning"]
+        assert "part-00000" in lab.ssh(gpu, f"ls /data/datasets/{name}/train_16").ok().answer
+        master = lab.machines()[lab.master]["address"]
+        rules = lab.ssh(gpu, "sudo nft list table inet muster; cat /etc/hosts", user="muster").ok().answer
+        assert master not in rules
+        assert f"{name}/train_16" in lab.muster("data", "list").ok().answer
+        lab.ssh(gpu, f"rm /data/datasets/{name}/train_16/part-00000.csv.gz").ok()
+        lab.muster("verify").refused("is missing or has another size")
+        lab.destroy().ok()
+    assert (
+        theirs.ssh(0, "getent passwd muster hadoop; ls -d /data /opt/muster 2> /dev/null || true").strip()
+        == ""
+    )
+    assert keys["store_secret_key"] not in (lab.folder / "log").read_text()
+
+
+def refused(lab: Lab, block: dict, secrets: Path) -> None:
+    """What cannot work is said in one line before any machine is made."""
+    lab.write(object_store={"kind": "none"})
+    lab.playbook("start_cluster.yml").refused(
+        r"groups\.gpu at existing reaches no HDFS and there is no object"
+    )
+    lab.write(object_store={**block, "container": "nothere"})
+    lab.playbook("start_cluster.yml", "-e", f"@{secrets}").refused(
+        "Make the container, or correct object_store"
+    )
+    lab.write(object_store=block)
+    lab.playbook("start_cluster.yml").refused("there are no keys for it. Put store_access_key")
+    assert not lab.machines()
