@@ -6,12 +6,13 @@ was begun.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from provision import firstboot, providers
+from provision import costs, firstboot, ledger, providers
 from provision.config import require_dataset
 from provision.connect import (
     RealTrust,
@@ -29,6 +30,7 @@ from provision.model import (
     Outcome,
     Plan,
 )
+from provision.offer import Offer, make_offer
 from provision.orders import Orders
 from provision.plan import machine_number, make_plan
 from provision.project import project_root, states_folder
@@ -116,6 +118,11 @@ class Cluster:
         machines = self._orders(found, lambda: None).machines() if found else []
         return make_plan(self.spec, self._wanted(wish), machines, scale_in=scale_in)
 
+    def offer(self, *, wish: int | None = None, scale_in: bool = False) -> Offer:
+        """Return what `ensure` would do and what that costs. Changes nothing."""
+        plan = self.plan(wish=wish, scale_in=scale_in)
+        return make_offer(self.spec, self._wanted(wish), plan, self._provider)
+
     def check(self) -> None:
         """Raise NotReady, in one line, unless every machine that is wished is there and runs."""
         if self.state.identity() is None:
@@ -187,7 +194,10 @@ class Cluster:
         wanted = self._wanted(wish)
         if recorded:
             orders.replay()
-        plan = make_plan(self.spec, wanted, orders.machines() if recorded else [], scale_in=scale_in)
+        machines = orders.machines() if recorded else []
+        orders.settle(machines)
+        plan = make_plan(self.spec, wanted, machines, scale_in=scale_in)
+        plan = make_offer(self.spec, wanted, plan, self._provider).plan
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
         if plan.create:
@@ -218,6 +228,9 @@ class Cluster:
             for name in sorted(view.stores):
                 guard()
                 self._stores.close(name, identity)
+        accounts = costs.accounts(self.state.journal.records())
+        if remembered := ledger.entry(identity.name, identity.id, accounts, time.time()):
+            ledger.append(self.state.parent, remembered)
         return Outcome(deleted=tuple(orders.deleted))
 
     def _wanted(self, wish: int | None) -> int:

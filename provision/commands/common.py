@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from provision.errors import CommandFailed, ConfigError, MusterError, StateError
+from provision.text import table as table
 
 if TYPE_CHECKING:
     from provision.cluster import Cluster
@@ -139,16 +140,6 @@ def waiting(what: str) -> AbstractContextManager[None]:
     from provision.bootstrap import ticking
 
     return ticking(what, after_s=2.0)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return columns aligned for reading, without trailing blanks."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    )
 
 
 def confirm(question: str, *, yes: bool) -> None:
