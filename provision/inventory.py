@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from provision import access
 from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
 from provision.plan import MASTER, WORKER, machine_number
 from provision.project import LOGIN_USER as USER
@@ -48,6 +49,7 @@ def build(spec: ClusterSpec, state: State, *, root: str) -> Inventory:
         root=root,
         image_size=state.image_size(),
         installed=state.installed(),
+        login_keys=access.login_keys(state, spec.access),
     )
 
 
@@ -62,6 +64,7 @@ def compose(
     root: str,
     image_size: int,
     installed: Mapping[str, str] | None = None,
+    login_keys: Sequence[str] = (),
 ) -> Inventory:
     """Return the inventory; see `build`. `installed`: as `State.installed`."""
     known = installed or {}
@@ -128,7 +131,7 @@ def compose(
             "name": spec.dataset.name,
             "labels": spec.dataset.labels,
         },
-        "cluster_access": dict(spec.access),
+        "cluster_login_keys": list(login_keys),
     }
     return inventory
 

@@ -213,6 +213,8 @@ def _apply(view: View, record: Mapping[str, Any]) -> None:
         view.wish = int(record["nodes"])
     elif kind == "pin":
         view.pins[str(record["machine"])] = str(record["key"])
+    elif kind == "bill":
+        view.providers |= {str(bill["provider"]) for bill in record["bills"]} - {""}
     elif kind == "store":
         view.stores.add(str(record["name"]))
     elif kind == "open":

@@ -9,6 +9,7 @@ from typing import Any
 from provision import costs
 from provision.costs import HOURS_A_MONTH, Rate
 from provision.model import ClusterSpec, Machine, Plan
+from provision.plan import describe
 from provision.providers.base import Provider
 from provision.text import money, table
 
@@ -103,7 +104,8 @@ def lines(offer: Offer) -> list[str]:
     least = "at least " if offer.unknown else ""
     total = ("", "") if not offer.lines else (money(offer.hourly), money(_monthly(offer.hourly)))
     header = ("GROUP", "PROVIDER", "CREATE", "KEEP", "START", "DELETE", "$/H EACH", "$/H", "$/MONTH")
-    said = table(header, [*rows, ("total", "", "", "", "", "", "", *total)]).splitlines()
+    said = [f"would {line}" for line in describe(offer.plan)] or ["nothing to create, start or delete"]
+    said += table(header, [*rows, ("total", "", "", "", "", "", "", *total)]).splitlines()
     paid = [line for line in offer.lines if line.count and line.rate.hourly != 0]
     if paid or offer.max_hourly is not None:
         said.append(

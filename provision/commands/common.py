@@ -72,6 +72,13 @@ class Invocation:
         )
         raise ConfigError(file=self.given, what="there is no such inventory file", remedy=remedy)
 
+    def files(self) -> list[Path]:
+        """The project's config files, and the given one when it is there and lies elsewhere."""
+        found = sorted((ROOT / "inventories").glob("*.yml"))
+        given = [path for base in (Path.cwd(), ROOT) if (path := base / self.given).is_file()]
+        known = {path.resolve() for path in found}
+        return found + [path for path in given[:1] if path.resolve() not in known]
+
     def spec(self, nodes: int | None = None) -> ClusterSpec:
         """The validated config. Raises ConfigError."""
         from provision import config

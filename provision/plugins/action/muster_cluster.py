@@ -10,11 +10,10 @@ from ansible import constants, context
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision import config
+from provision import config, offer
 from provision.cluster import Cluster
 from provision.errors import ConfigError, MusterError, PlanRefused
 from provision.model import ClusterSpec, Outcome
-from provision.plan import describe
 from provision.timeline import ConsoleReporter
 
 STATES = ("present", "absent", "checked", "installed")
@@ -70,12 +69,12 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
             return {"changed": bool(names)}
         return _told(cluster.destroy())
     if check_mode:
-        plan = cluster.plan(scale_in=arguments["scale_in"])
-        if plan.refuse:
-            raise PlanRefused(where=cluster.spec.name, what="; ".join(plan.refuse))
-        for line in describe(plan):
-            Display().display(f"would {line}")
-        return {"changed": not plan.empty}
+        found = cluster.offer(scale_in=arguments["scale_in"])
+        for line in offer.lines(found):
+            Display().display(line)
+        if found.plan.refuse:
+            raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))
+        return {"changed": not found.plan.empty}
     return _told(cluster.ensure(scale_in=arguments["scale_in"]))
 
 
