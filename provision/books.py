@@ -9,7 +9,6 @@ from typing import Any
 
 from provision import costs
 from provision.costs import UNKNOWN, Bill, Rate
-from provision.errors import MusterError
 from provision.journal import Journal
 from provision.model import ClusterSpec, Machine, NodeGroup, NodeState
 from provision.providers.base import Provider
@@ -82,11 +81,7 @@ class Books:
         if group is None:
             return costs.FREE if not self.provider(provider).paid else UNKNOWN
         if (group.name, stopped) not in self._rates:
-            try:
-                found = costs.rate(self.provider(provider), group, stopped=stopped)
-            except MusterError:
-                found = UNKNOWN
-            self._rates[group.name, stopped] = found
+            self._rates[group.name, stopped] = costs.rate(self.provider(provider), group, stopped=stopped)
         return self._rates[group.name, stopped]
 
     def _group(self, machine: Machine) -> NodeGroup | None:

@@ -79,7 +79,7 @@ def _with(text: str, root: yaml.MappingNode, name: str, key: str) -> str:
     if entry is not None:
         return _replace(text, entry[1], _scalar(key))
     last = value.value[-1]
-    at = _line_end(text, last[1].end_mark.index)
+    at = _last_line_end(text, last[1])
     return f"{text[:at]}\n{' ' * last[0].start_mark.column}{name}: {_scalar(key)}{text[at:]}"
 
 
@@ -95,7 +95,7 @@ def _without(text: str, root: yaml.MappingNode, name: str) -> str:
     if value.flow_style:
         return _replace(text, value, f"{{{', '.join(_source(text, *pair) for pair in kept)}}}")
     first, last = entry if kept else (label, entry[1])
-    start, end = _line_start(text, first.start_mark.index), _line_end(text, last.end_mark.index)
+    start, end = _line_start(text, first.start_mark.index), _last_line_end(text, last)
     return text[:start] + text[end + 1 :]
 
 
@@ -117,6 +117,11 @@ def _replace(text: str, node: yaml.Node, new: str) -> str:
 
 def _line_start(text: str, index: int) -> int:
     return text.rfind("\n", 0, index) + 1
+
+
+def _last_line_end(text: str, node: yaml.Node) -> int:
+    """Return the end of a node's last line; the mark of a folded text lies in a line below it."""
+    return _line_end(text, len(text[: node.end_mark.index].rstrip()))
 
 
 def _line_end(text: str, index: int) -> int:

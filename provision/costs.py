@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from provision.errors import MusterError
 from provision.model import NodeGroup
 from provision.providers.base import Provider
 
@@ -29,10 +30,13 @@ UNKNOWN = Rate(None, "not known")
 
 
 def rate(provider: Provider, group: NodeGroup, *, stopped: bool = False) -> Rate:
-    """Return what a machine of the group costs. Raises ProviderError when the provider cannot be asked."""
+    """Return what a machine of the group costs; a provider that does not answer leaves it not known."""
     if not provider.paid:
         return FREE
-    price = provider.price_stopped(group) if stopped else provider.price(group)
+    try:
+        price = provider.price_stopped(group) if stopped else provider.price(group)
+    except MusterError as error:
+        return Rate(None, f"not known: {error}")
     return Rate(price.hourly, price.source) if price else UNKNOWN
 
 

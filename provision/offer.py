@@ -62,7 +62,7 @@ class Offer:
 def make_offer(spec: ClusterSpec, wish: int, plan: Plan, provider: Callable[[str], Provider]) -> Offer:
     """Put prices to a plan; a plan beyond `budget.max_hourly` gets a reason to refuse it.
 
-    Prices are asked for when machines would be paid for or there is a budget. Raises ProviderError.
+    A price that is not known is refused only where there is a budget.
     """
     known = {group.name for group in spec.groups}
     lines = [
