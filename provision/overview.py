@@ -151,7 +151,9 @@ def _told(accounts: dict[str, costs.Account]) -> dict[str, costs.Account]:
     """Return the accounts, where old records without a price belong to a provider that nobody is paid at."""
     for account in accounts.values():
         if account.last.provider in providers.CLASSES and not providers.paid(account.last.provider):
-            account.bills = [replace(bill, hourly=0.0) for bill in account.bills]
+            account.bills = [
+                replace(bill, hourly=0.0) if bill.hourly is None else bill for bill in account.bills
+            ]
     return accounts
 
 
