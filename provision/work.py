@@ -11,7 +11,7 @@ from provision import firstboot, hostkey
 from provision.capacity import Patience, names_of, patience_of
 from provision.connect import Connector, Trust, close_shared_connections, raise_first, write_ssh_files
 from provision.deadlines import deadlines
-from provision.errors import MusterError, ProviderError, TimedOut
+from provision.errors import MusterError, NotReady, ProviderError, TimedOut
 from provision.hostkey import LABEL as HOST_KEY
 from provision.inventory import machine_size
 from provision.model import ClusterSpec, Machine, Node, NodeGroup, Plan
@@ -144,7 +144,7 @@ class Work:
         if labels:
             try:
                 self.orders.label(labels)
-            except ProviderError as error:
+            except (NotReady, ProviderError) as error:
                 self.reporter.say(f"labels could not be written, the next start_cluster.yml will: {error}")
         return [
             replace(machine, labels={**machine.labels, **labels.get(machine.provider_id, {})})

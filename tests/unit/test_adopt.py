@@ -14,9 +14,9 @@ from provision import access, costs, firstboot, hostkey
 from provision.adopt import Remembered, adopt, parse
 from provision.cluster import Cluster
 from provision.deadlines import DEADLINES, Deadlines
-from provision.errors import ConfigError, HostKeyMismatch, NotReady
+from provision.errors import ConfigError, HostKeyMismatch, NotReady, ProviderError
 from provision.model import Machine, NodeState
-from tests.unit.fake_provider import OWN, KilledError, World, cluster, make_disk_mortal
+from tests.unit.fake_provider import OWN, FakeProvider, KilledError, World, cluster, make_disk_mortal
 
 TOLD = Remembered(
     keys=("ssh-ed25519 AAAAfirst muster-retina",), spark="0" * 64, store='{"access_key": "a"}\n'
@@ -228,3 +228,20 @@ def test_host_keys_as_labels() -> None:
     label = hostkey.to_label(OWN)
     assert label.startswith("ed25519-") and len(label) == 72
     assert hostkey.to_label("ecdsa-sha2-nistp256 AAAA") == hostkey.to_label("") == ""
+
+
+def test_labels_that_cannot_be_written_are_written_by_the_next_run(
+    world: World, tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise ProviderError(provider="local", what="throttled")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeProvider, "label", refuses)
+        checkout(world, tmp_path / "one", key).ensure()
+    assert not any(hostkey.of(machine) for machine in world.machines.values())
+    assert not checkout(world, tmp_path / "one", key).ensure().changed
+    assert all(hostkey.of(machine) == OWN for machine in world.machines.values())
+    world.clock.restart()
+    checkout(world, tmp_path / "one", key).ensure()
+    assert "label" not in world.clock.seen
