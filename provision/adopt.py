@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
 
 from provision import access, connect, files, firstboot, hostkey, trust
-from provision.cluster import Cluster
+from provision.books import Books
 from provision.errors import ConfigError, NotReady, Unreachable
-from provision.model import ClusterIdentity, Machine, NodeState, Plan
+from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeState, Plan
 from provision.plan import MASTER, WORKER
 from provision.project import LOGIN_USER
-from provision.state import Snapshot, Target
+from provision.providers.base import Provider
+from provision.state import Snapshot, State, Target
+from provision.work import Work
 
 _CONNECT_S = 20.0
 _READ_S = 30.0
@@ -46,39 +49,129 @@ class Remembered:
 
 
 Reader = Callable[[Target, Path], Remembered]
+_THERE = (NodeState.PENDING, NodeState.RUNNING, NodeState.STOPPED)
 
 
-def adopt(cluster: Cluster, key_file: Path, *, id: str = "", read: Reader | None = None) -> ClusterIdentity:
-    """Make the state folder of a cluster that was found at its providers; again, it goes on.
+@dataclass(frozen=True)
+class Adoption:
+    """Making the state folder of one cluster anew.
 
     Args:
-        cluster: of a config file that names it.
+        spec: a config file that names the cluster.
+        state: where it lies.
+        provider: returns a provider by name.
         key_file: a private key whose public one stands in `access`; the state folder links to it.
         id: which cluster, when several have this name.
-        read: reads files of the master; by default over SSH.
-
-    Raises:
-        NotReady, ConfigError, HostKeyMismatch, Unreachable: nothing was adopted.
+        read: reads files of the master.
     """
-    public = _public_key(key_file)
-    if public not in {access.bare(key) for key in cluster.spec.access.values()}:
-        raise ConfigError(
-            file=cluster.spec.path,
-            key="access",
-            what=f"the key {key_file}.pub is not in it",
-            remedy="Give another key with --key, or let somebody who has access run ./muster access add",
+
+    spec: ClusterSpec
+    state: State
+    provider: Callable[[str], Provider]
+    key_file: Path
+    id: str
+    read: Reader
+
+    def prepare(self) -> None:
+        """Fill the state folder; the journal comes last, and then the cluster is ours.
+
+        Raises:
+            NotReady, ConfigError, HostKeyMismatch, Unreachable, ProviderError: nothing was adopted.
+        """
+        public = _public_key(self.key_file)
+        if public not in {access.bare(key) for key in self.spec.access.values()}:
+            raise ConfigError(
+                file=self.spec.path,
+                key="access",
+                what=f"the key {self.key_file}.pub is not in it",
+                remedy="Give another key with --key, or let somebody who has access run ./muster access add",
+            )
+        identity, found = self._find()
+        machines = [machine for group in found.values() for machine in group]
+        master = next((m for m in machines if m.group == MASTER and m.state is NodeState.RUNNING), None)
+        told = Remembered()
+        if master is not None:
+            target = Target(master.name, master.ssh_address, hostkey.of(master))
+            told = self.read(target, self.key_file)
+        self._fill(told)
+        store = self.spec.object_store
+        self.state.journal.rebuild(
+            [
+                {"kind": "cluster", "id": identity.id},
+                {"kind": "wish", "nodes": _wish(machines)},
+                *([{"kind": "store", "name": store.name}] if store.kind == "local" else []),
+                {"kind": "bill", "bills": self._bills(found)},
+                *({"kind": "pin", "machine": m.provider_id, "key": hostkey.of(m)} for m in machines),
+            ]
         )
-    with cluster.leased() as guard:
-        try:
-            if not cluster.state.exists():
-                identity, found = _find(cluster, id)
-                _prepare(cluster, key_file, identity, found, read or _read)
-            elif cluster.state.load().complete:
-                raise NotReady(where=cluster.spec.name, what="its state is here already")
-            _finish(cluster, guard)
-            return cluster.identity
-        finally:
-            cluster.state.remove_if_blank()
+
+    def finish(self, machines: Sequence[Machine], work: Work, store_image: Callable[[], str]) -> None:
+        """Reach the machines, open the store, write what the inventory needs; again is harmless.
+
+        Stopped machines stay stopped, and the state says that it is not complete. Raises MusterError.
+        """
+        identity = work.orders.identity
+        self.state.begin(identity)
+        if all(machine.state is NodeState.RUNNING for machine in machines):
+            work.carry_out(Plan(keep=tuple(machines)), images={}, store_image=store_image())
+        else:
+            self.state.save(Snapshot(tuple(machines), None, complete=False))
+            connect.write_ssh_files(self.state, identity.id)
+
+    def _find(self) -> tuple[ClusterIdentity, dict[str, list[Machine]]]:
+        """Return which cluster it is and its machines by provider. Raises NotReady."""
+        name = self.spec.name
+        by_id: dict[str, dict[str, list[Machine]]] = {}
+        for provider in sorted({group.provider for group in self.spec.groups}):
+            for machine in self.provider(provider).everything():
+                known = machine.labels.get("cluster_id", "")
+                if (
+                    machine.labels.get("cluster") == name
+                    and machine.state in _THERE
+                    and self.id in ("", known)
+                ):
+                    by_id.setdefault(known, {}).setdefault(provider, []).append(machine)
+        if not by_id:
+            raise NotReady(
+                where=name, what="no machines of this cluster were found", remedy="See ./muster list"
+            )
+        if len(by_id) > 1:
+            raise NotReady(
+                where=name,
+                what=f"there are {len(by_id)} clusters of this name: {', '.join(sorted(by_id))}",
+                remedy="Say which with --id",
+            )
+        found_id, machines = next(iter(by_id.items()))
+        unknown = sorted(m.name for group in machines.values() for m in group if not hostkey.of(m))
+        if unknown:
+            raise NotReady(
+                where=", ".join(unknown),
+                what="their host keys are in no label, so nobody can tell these machines from others",
+                remedy="Run start_cluster.yml where the cluster's state is, or delete them at the provider",
+            )
+        return ClusterIdentity(name, found_id), machines
+
+    def _fill(self, told: Remembered) -> None:
+        """Write all of the state folder but the journal."""
+        state = self.state
+        state.make_folder()
+        state.key_file.unlink(missing_ok=True)
+        state.key_file.symlink_to(self.key_file.resolve())
+        firstboot.ensure_login_key(state.key_file, access.control_comment(state.cluster))
+        files.write(state.control_keys, "".join(f"{key}\n" for key in told.keys))
+        state.secrets.mkdir(mode=0o700, exist_ok=True)
+        for name, content in (("spark", told.spark), ("store.json", told.store)):
+            if content:
+                files.write(state.secrets / name, content)
+        if told.image_size:
+            state.remember_image_size(told.image_size)
+
+    def _bills(self, found: Mapping[str, Sequence[Machine]]) -> list[dict[str, Any]]:
+        """Return what the machines have cost since they were made, at today's price."""
+        books = Books(self.spec, self.state.journal, self.provider)
+        groups = {group.name: group for group in self.spec.groups}
+        known = [machine for members in found.values() for machine in members if machine.group in groups]
+        return [bill for machine in known for bill in books.bills(groups[machine.group], [machine])]
 
 
 def _public_key(key_file: Path) -> str:
@@ -103,99 +196,6 @@ def _public_key(key_file: Path) -> str:
     )
 
 
-def _find(cluster: Cluster, id: str) -> tuple[ClusterIdentity, dict[str, list[Machine]]]:
-    """Return which cluster it is and its machines by provider. Raises NotReady."""
-    name = cluster.spec.name
-    by_id: dict[str, dict[str, list[Machine]]] = {}
-    for provider in sorted({group.provider for group in cluster.spec.groups}):
-        for machine in cluster.provider(provider).everything():
-            if machine.labels.get("cluster") == name and machine.state in (
-                NodeState.PENDING,
-                NodeState.RUNNING,
-                NodeState.STOPPED,
-            ):
-                by_id.setdefault(machine.labels["cluster_id"], {}).setdefault(provider, []).append(machine)
-    if id:
-        by_id = {found: machines for found, machines in by_id.items() if found == id}
-    if not by_id:
-        raise NotReady(where=name, what="no machines of this cluster were found", remedy="See ./muster list")
-    if len(by_id) > 1:
-        raise NotReady(
-            where=name,
-            what=f"there are {len(by_id)} clusters of this name: {', '.join(sorted(by_id))}",
-            remedy="Say which with --id",
-        )
-    found_id, machines = next(iter(by_id.items()))
-    unknown = sorted(m.name for group in machines.values() for m in group if not hostkey.of(m))
-    if unknown:
-        raise NotReady(
-            where=", ".join(unknown),
-            what="their host keys are in no label, so nobody can tell these machines from others",
-            remedy="Run start_cluster.yml where the cluster's state is, or delete them at the provider",
-        )
-    return ClusterIdentity(name, found_id), machines
-
-
-def _prepare(
-    cluster: Cluster,
-    key_file: Path,
-    identity: ClusterIdentity,
-    found: Mapping[str, list[Machine]],
-    read: Reader,
-) -> None:
-    """Fill the state folder; the journal comes last, and then the cluster is ours."""
-    state = cluster.state
-    machines = [machine for group in found.values() for machine in group]
-    master = next((m for m in machines if m.group == MASTER and m.state is NodeState.RUNNING), None)
-    told = Remembered()
-    if master is not None:
-        told = read(Target(master.name, master.ssh_address, hostkey.of(master)), key_file)
-    state.make_folder()
-    state.key_file.unlink(missing_ok=True)
-    state.key_file.symlink_to(key_file.resolve())
-    firstboot.ensure_login_key(state.key_file, access.control_comment(identity.name))
-    files.write(state.control_keys, "".join(f"{key}\n" for key in told.keys))
-    state.secrets.mkdir(mode=0o700, exist_ok=True)
-    for name, content in (("spark", told.spark), ("store.json", told.store)):
-        if content:
-            files.write(state.secrets / name, content)
-    if told.image_size:
-        state.remember_image_size(told.image_size)
-    store = cluster.spec.object_store
-    books = cluster.orders(identity, lambda: None).books
-    by_name = {group.name: group for group in cluster.spec.groups}
-    bills = [
-        bill
-        for members in found.values()
-        for machine in members
-        if machine.group in by_name
-        for bill in books.bills(by_name[machine.group], [machine])
-    ]
-    state.journal.rebuild(
-        [
-            {"kind": "cluster", "id": identity.id},
-            {"kind": "wish", "nodes": _wish(machines)},
-            *([{"kind": "store", "name": store.name}] if store.kind == "local" else []),
-            {"kind": "bill", "bills": bills},
-            *({"kind": "pin", "machine": m.provider_id, "key": hostkey.of(m)} for m in machines),
-        ]
-    )
-
-
-def _finish(cluster: Cluster, guard: Callable[[], None]) -> None:
-    """Reach the machines, open the store, write inventory and ssh_config; stopped machines stay stopped."""
-    state, identity = cluster.state, cluster.identity
-    state.begin(identity)
-    orders = cluster.orders(identity, guard)
-    machines = orders.machines()
-    if all(machine.state is NodeState.RUNNING for machine in machines):
-        plan = Plan(keep=tuple(machines))
-        cluster.work(orders, guard).carry_out(plan, images={}, store_image=cluster.prepare_store())
-    else:
-        state.save(Snapshot(tuple(machines), None, complete=False))
-        connect.write_ssh_files(state, identity.id)
-
-
 def _wish(machines: list[Machine]) -> int:
     """Return the size last wished, else how many machines the wish would count."""
     said = [machine.labels.get("wish", "") for machine in machines if machine.group == MASTER]
@@ -204,8 +204,8 @@ def _wish(machines: list[Machine]) -> int:
     return max(1, sum(machine.group in (MASTER, WORKER) for machine in machines))
 
 
-def _read(target: Target, key_file: Path) -> Remembered:
-    """Read what the master remembers. Raises HostKeyMismatch, Unreachable."""
+def read_master(target: Target, key_file: Path) -> Remembered:
+    """Read over SSH what the master remembers. Raises HostKeyMismatch, Unreachable."""
     command = "; ".join(
         f"printf '\\0{name}\\0'; sudo cat {path} 2>/dev/null" for name, path in _PARTS.items()
     )

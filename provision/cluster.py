@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provision import costs, firstboot, ledger, providers
+from provision.adopt import Adoption, Reader, read_master
 from provision.config import require_dataset
 from provision.connect import (
     RealTrust,
@@ -108,20 +109,20 @@ class Cluster:
         if found is None:
             return ()
         order = {group.name: index for index, group in enumerate(self.spec.groups)}
-        machines = self.orders(found, lambda: None).machines()
+        machines = self._orders(found, lambda: None).machines()
         machines.sort(key=lambda m: (order.get(m.group, len(order)), machine_number(m.name)))
         return tuple(node_of(self.spec, machine) for machine in machines)
 
     def plan(self, *, wish: int | None = None, scale_in: bool = False) -> Plan:
         """Return what `ensure` would do. Changes nothing."""
         found = self.state.identity()
-        machines = self.orders(found, lambda: None).machines() if found else []
+        machines = self._orders(found, lambda: None).machines() if found else []
         return make_plan(self.spec, self._wanted(wish), machines, scale_in=scale_in)
 
     def offer(self, *, wish: int | None = None, scale_in: bool = False) -> Offer:
         """Return what `ensure` would do and what that costs. Changes nothing."""
         plan = self.plan(wish=wish, scale_in=scale_in)
-        return make_offer(self.spec, self._wanted(wish), plan, self.provider)
+        return make_offer(self.spec, self._wanted(wish), plan, self._provider)
 
     def check(self) -> None:
         """Raise NotReady, in one line, unless every machine that is wished is there and runs."""
@@ -153,7 +154,7 @@ class Cluster:
             PlanRefused, NotReady, LeaseHeld: nothing was changed.
             MusterError: what was done is journalled; the same call goes on from there.
         """
-        with self.leased() as guard:
+        with self._leased() as guard:
             try:
                 return self._ensure(wish, scale_in, guard)
             finally:
@@ -164,7 +165,7 @@ class Cluster:
         self.state.sweep()
         if not self.state.folder.is_dir():
             return Outcome()
-        with self.leased() as guard:
+        with self._leased() as guard:
             found = self.state.identity()
             if found is None:
                 self.state.remove()
@@ -178,6 +179,23 @@ class Cluster:
         names = sorted({group.provider for group in self.spec.groups})
         return [new for name in names for new in self._provider(name).allow(self.identity, sources)]
 
+    def adopt(self, key_file: Path, *, id: str = "", read: Reader = read_master) -> ClusterIdentity:
+        """Make the state of a cluster that is running anew, with a key in `access`; see `adopt.Adoption`."""
+        adoption = Adoption(self.spec, self.state, self._provider, key_file, id, read)
+        with self._leased() as guard:
+            try:
+                if self.state.load().complete:
+                    raise NotReady(where=self.spec.name, what="its state is here already")
+                if not self.state.exists():
+                    adoption.prepare()
+                orders = self._orders(self.identity, guard)
+                adoption.finish(
+                    orders.machines(), self._work(orders, guard), lambda: self._stores.prepare(self.spec)
+                )
+                return self.identity
+            finally:
+                self.state.remove_if_blank()
+
     def lock(self) -> None:
         """Take the lease for the rest of this command, so that no other one changes the cluster meanwhile."""
         self.identity  # noqa: B018  (raises when there is no cluster)
@@ -190,37 +208,37 @@ class Cluster:
             self.state.reset(keep=LEASE_FILE)
         recorded = self.state.identity()
         identity = recorded or self.state.new_identity()
-        orders = self.orders(identity, guard)
+        orders = self._orders(identity, guard)
         wanted = self._wanted(wish)
         if recorded:
             orders.replay()
         machines = orders.machines() if recorded else []
-        orders.settle(machines)
+        orders.keep_books(machines)
         plan = make_plan(self.spec, wanted, machines, scale_in=scale_in)
-        plan = make_offer(self.spec, wanted, plan, self.provider).plan
+        plan = make_offer(self.spec, wanted, plan, self._provider).plan
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
         if plan.create:
             require_dataset(self.spec)
         if plan.create or plan.start:
             for name in sorted({group.provider for group in self.spec.groups}):
-                self.provider(name).check_ready(self.spec, plan)
+                self._provider(name).check_ready(self.spec, plan)
         with ThreadPoolExecutor() as pool:  # the store's image beside the nodes'
-            preparing = pool.submit(self.prepare_store)
+            preparing = pool.submit(self._stores.prepare, self.spec)
             images = {group.name: self._bake(self.spec, group) for group, _ in plan.create}
             prepared = preparing.result()
         self.state.begin(identity)
         self._record()
         if self.wish != wanted:
             self.state.journal.wish(wanted)
-        self.work(orders, guard).carry_out(plan, images=images, store_image=prepared)
+        self._work(orders, guard).carry_out(plan, images=images, store_image=prepared)
         return Outcome(tuple(orders.created), tuple(orders.started), tuple(orders.deleted))
 
     def _destroy(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Outcome:
         view = self.state.journal.read()
         if not any(intent.verb == "destroy" for intent in view.intents.values()):
             self.state.journal.open("destroy", token=firstboot.new_token())
-        orders = self.orders(identity, guard)
+        orders = self._orders(identity, guard)
         with self._reporter.phase("destroy"):
             close_shared_connections(identity.id)
             orders.delete_all()
@@ -238,20 +256,13 @@ class Cluster:
         recorded = self.state.journal.read().wish
         return self.spec.nodes if self.spec.nodes_given or recorded is None else recorded
 
-    def work(self, orders: Orders, guard: Callable[[], None]) -> Work:
-        """Return what carries out a plan."""
+    def _work(self, orders: Orders, guard: Callable[[], None]) -> Work:
         return Work(self.spec, self.state, self._reporter, self._trust, self._stores, orders, guard)
 
-    def prepare_store(self) -> str:
-        """Return the image key of the object store's machine, making the image when needed."""
-        return self._stores.prepare(self.spec)
+    def _orders(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Orders:
+        return Orders(self.spec, self.state, identity, self._provider, guard)
 
-    def orders(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Orders:
-        """Return the journalled calls of one run."""
-        return Orders(self.spec, self.state, identity, self.provider, guard)
-
-    def provider(self, name: str) -> Provider:
-        """Return a provider, for this cluster's config."""
+    def _provider(self, name: str) -> Provider:
         if name not in self._providers:
             self._providers[name] = self._load(name, self.spec)
         return self._providers[name]
@@ -271,7 +282,7 @@ class Cluster:
             self._reporter.record_in(Timeline(self.state.folder / TIMELINE_FILE))
 
     @contextmanager
-    def leased(self) -> Iterator[Callable[[], None]]:
+    def _leased(self) -> Iterator[Callable[[], None]]:
         """Hold the lease; yields what must be called before every call to a provider."""
         lease = Lease(self.state.folder)
         lease.take(say=self._reporter.say)

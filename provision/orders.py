@@ -47,11 +47,11 @@ class Orders:
     def __post_init__(self) -> None:
         self.books = Books(self.spec, self.state.journal, self.provider)
 
-    def settle(self, machines: Sequence[Machine]) -> None:
+    def keep_books(self, machines: Sequence[Machine]) -> None:
         """Make the accounts follow the machines that were just listed."""
         self.books.settle(machines, lambda machine: self._at[machine.provider_id])
 
-    def label(self, labels: Mapping[str, Mapping[str, str]]) -> None:
+    def label_each(self, labels: Mapping[str, Mapping[str, str]]) -> None:
         """Write labels of machines (by provider id). Raises ProviderError."""
         by_provider: dict[str, dict[str, Mapping[str, str]]] = {}
         for provider_id, more in labels.items():
@@ -135,7 +135,7 @@ class Orders:
     def delete_all(self) -> None:
         """Delete every machine of the cluster and confirm that none is left. Raises ProviderError."""
         machines = self.machines()
-        self.settle(machines)
+        self.keep_books(machines)
         there = self._by_provider(machines)
         for name in self._providers():
             mine = there.get(name, [])

@@ -81,7 +81,7 @@ class Work:
         if store_error is not None:
             errors[STORE_HOST] = store_error
         self._close_intents(machines, errors)
-        self.orders.settle(machines)
+        self.orders.keep_books(machines)
         machines = self._labelled(machines)
         self.state.save(Snapshot(tuple(machines), opened, complete=not errors))
         write_ssh_files(self.state, self.orders.identity.id)
@@ -143,7 +143,7 @@ class Work:
                 labels[machine.provider_id] = wanted
         if labels:
             try:
-                self.orders.label(labels)
+                self.orders.label_each(labels)
             except (NotReady, ProviderError) as error:
                 self.reporter.say(f"labels could not be written, the next start_cluster.yml will: {error}")
         return [

@@ -64,13 +64,9 @@ def adopt(
 
     Host keys are pinned from labels that the machines have at the provider; none is trusted on first use.
     """
-    from provision import adopt as adoption
-    from provision.cluster import Cluster
-    from provision.timeline import ConsoleReporter
-
     spec = _named(of(context), name)
-    cluster = Cluster(spec, root=ROOT, reporter=ConsoleReporter(say))
-    found = adoption.adopt(cluster, key.expanduser(), id=id)
+    cluster = of(context).cluster(spec)
+    found = cluster.adopt(key.expanduser(), id=id)
     if cluster.state.load().complete:
         say(f"{name} ({found.id}) is adopted. Next: ./muster -i {_shown(spec.path)} status")
     else:

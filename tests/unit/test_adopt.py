@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from provision import access, costs, firstboot, hostkey
-from provision.adopt import Remembered, adopt, parse
+from provision.adopt import Remembered, parse
 from provision.cluster import Cluster
 from provision.deadlines import DEADLINES, Deadlines
 from provision.errors import ConfigError, HostKeyMismatch, NotReady, ProviderError
@@ -70,7 +70,7 @@ def test_everything_is_there_again(world: World, tmp_path: Path, key: Path) -> N
     id = lost(world, tmp_path / "one", key)
     orders = len(world.orders)
     found = checkout(world, tmp_path / "two", key)
-    assert adopt(found, key, read=read).id == id
+    assert found.adopt(key, read=read).id == id
     state = found.state
     view = state.journal.read()
     assert (view.wish, view.stores, view.providers) == (3, {"default"}, {"local"})
@@ -87,7 +87,7 @@ def test_everything_is_there_again(world: World, tmp_path: Path, key: Path) -> N
     checkout(world, tmp_path / "two", key, 4).ensure(wish=4)
     assert len(world.orders) == orders + 1
     with pytest.raises(NotReady, match="its state is here already"):
-        adopt(checkout(world, tmp_path / "two", key), key, read=read)
+        checkout(world, tmp_path / "two", key).adopt(key, read=read)
     checkout(world, tmp_path / "two", key).destroy()
     assert not world.machines and key.is_file()
 
@@ -99,7 +99,7 @@ def test_killed_at_any_moment(world: World, tmp_path: Path, key: Path) -> None:
         root = tmp_path / str(moment)
         world.clock.restart(kill_at=moment)
         try:
-            adopt(checkout(world, root, key), key, read=read)
+            checkout(world, root, key).adopt(key, read=read)
         except KilledError:
             world.clock.restart()
         else:
@@ -107,7 +107,7 @@ def test_killed_at_any_moment(world: World, tmp_path: Path, key: Path) -> None:
             break
         again = checkout(world, root, key)
         if not again.state.load().complete:
-            adopt(again, key, read=read)
+            again.adopt(key, read=read)
         again.check()
         assert again.wish == 2
         assert world.machines == before, "adopting ordered, deleted or changed a machine"
@@ -120,7 +120,7 @@ def test_the_size_last_wished_is_the_one_on_the_master(world: World, tmp_path: P
     checkout(world, tmp_path / "one", key).ensure(wish=2, scale_in=True)
     shutil.rmtree(one.state_dir)
     found = checkout(world, tmp_path / "two", key)
-    adopt(found, key, read=read)
+    found.adopt(key, read=read)
     assert found.wish == 2
 
 
@@ -129,7 +129,7 @@ def test_nobody_without_access(world: World, tmp_path: Path, key: Path) -> None:
     stranger = tmp_path / "stranger"
     firstboot.ensure_login_key(stranger, "x")
     with pytest.raises(ConfigError, match="access: the key .*stranger.pub is not in it"):
-        adopt(checkout(world, tmp_path / "two", key), stranger, read=read)
+        checkout(world, tmp_path / "two", key).adopt(stranger, read=read)
     assert not (tmp_path / "two" / ".muster").exists()
 
 
@@ -145,7 +145,7 @@ def test_a_machine_without_a_known_host_key_is_not_believed(world: World, tmp_pa
     labels = {name: value for name, value in machine.labels.items() if name != hostkey.LABEL}
     changed(world, machine.name, labels=labels)
     with pytest.raises(NotReady, match="retina-worker-1: their host keys are in no label"):
-        adopt(checkout(world, tmp_path / "two", key), key, read=read)
+        checkout(world, tmp_path / "two", key).adopt(key, read=read)
     assert not (tmp_path / "two" / ".muster").exists()
 
 
@@ -156,7 +156,7 @@ def test_a_machine_with_another_host_key_is_refused(world: World, tmp_path: Path
         raise HostKeyMismatch(machine="retina-master", what="shows another host key", remedy="Find out")
 
     with pytest.raises(HostKeyMismatch):
-        adopt(checkout(world, tmp_path / "two", key), key, read=other)
+        checkout(world, tmp_path / "two", key).adopt(key, read=other)
     assert not (tmp_path / "two" / ".muster").exists()
 
 
@@ -164,13 +164,13 @@ def test_two_clusters_of_one_name(world: World, tmp_path: Path, key: Path) -> No
     first, second = lost(world, tmp_path / "one", key, 1), lost(world, tmp_path / "two", key, 1)
     found = checkout(world, tmp_path / "three", key)
     with pytest.raises(NotReady, match="2 clusters of this name.*--id"):
-        adopt(found, key, read=read)
-    assert adopt(found, key, id=second, read=read).id == second != first
+        found.adopt(key, read=read)
+    assert found.adopt(key, id=second, read=read).id == second != first
 
 
 def test_no_such_cluster(world: World, tmp_path: Path, key: Path) -> None:
     with pytest.raises(NotReady, match="no machines of this cluster were found"):
-        adopt(checkout(world, tmp_path / "one", key), key, read=read)
+        checkout(world, tmp_path / "one", key).adopt(key, read=read)
 
 
 def test_stopped_machines_are_adopted_as_they_are(world: World, tmp_path: Path, key: Path) -> None:
@@ -178,7 +178,7 @@ def test_stopped_machines_are_adopted_as_they_are(world: World, tmp_path: Path, 
     for machine in list(world.machines.values()):
         changed(world, machine.name, state=NodeState.STOPPED)
     found = checkout(world, tmp_path / "two", key)
-    adopt(found, key, read=read)
+    found.adopt(key, read=read)
     assert not found.state.load().complete
     assert len(checkout(world, tmp_path / "two", key).ensure().started) == 3
 
@@ -189,7 +189,7 @@ def test_another_checkout_s_new_machine_is_pinned_from_its_label(
     one = checkout(world, tmp_path / "one", key)
     one.ensure()
     two = checkout(world, tmp_path / "two", key)
-    adopt(two, key, read=read)
+    two.adopt(key, read=read)
     checkout(world, tmp_path / "two", key).ensure(wish=4)
     assert not checkout(world, tmp_path / "one", key).ensure(wish=4).changed
     assert len(one.state.journal.read().pins) == 4
@@ -205,7 +205,7 @@ def test_a_key_that_cannot_be_used(world: World, tmp_path: Path, key: Path, kind
     if kind != "none":
         path.write_bytes(made.private_bytes(s.Encoding.PEM, s.PrivateFormat.OpenSSH, lock))
     with pytest.raises(NotReady, match="Name another one with --key"):
-        adopt(checkout(world, tmp_path / "two", key), path, read=read)
+        checkout(world, tmp_path / "two", key).adopt(path, read=read)
 
 
 def test_what_the_master_says() -> None:
