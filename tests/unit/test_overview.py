@@ -14,7 +14,7 @@ import pytest
 from provision import cli, ledger, overview
 from provision.deadlines import DEADLINES, Deadlines
 from provision.errors import ProviderError
-from provision.model import ClusterSpec, NodeState
+from provision.model import ClusterSpec, NodeState, Price
 from provision.providers.base import Provider
 from tests.unit.fake_provider import (
     FakeProvider,
@@ -190,3 +190,25 @@ def test_commands_on_a_computer_without_clusters(
     assert path.read_text() == "plugin: cluster\ncluster: pond\nnodes: 2\n"
     assert cli.main(["adopt", "nowhere"]) == 1
     assert "no config file is for a cluster called nowhere" in capsys.readouterr().err
+
+
+def test_plan_shows_what_it_refuses_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr("provision.providers.local.provider.LocalProvider.paid", True)
+    monkeypatch.setattr(
+        "provision.providers.local.provider.LocalProvider.price", lambda *_: Price(0.5, "a fair price")
+    )
+    path = tmp_path / "pond.yml"
+    path.write_text("plugin: cluster\ncluster: pond\nnodes: 3\nbudget: {max_hourly: 1}\n")
+    for words in (["plan"], ["plan", "--json"]):
+        assert cli.main(["-i", str(path), *words]) == 1
+        said = capsys.readouterr()
+        assert said.err == (
+            "muster: pond: the cluster would cost $1.50 an hour, more than budget.max_hourly $1.00. "
+            "Take fewer or smaller machines, or raise it\n"
+        )
+        assert "pond-worker-2" in said.out
+    assert cli.main(["-i", str(path), "plan", "-n", "2"]) == 0
+    assert "$1.00 an hour, $730.00 a month of 730 h" in capsys.readouterr().out
