@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,16 +82,20 @@ def add(
     """Put a person into `access` of the config file and let them in on all machines at once."""
     from provision import access, config_edit
 
-    path = of(context).inventory
-    config_edit.add_person(path, name, access.read_key(" ".join(key)))
-    _apply(of(context), f"{name} may log in")
+    invocation = of(context)
+    spec = invocation.spec()
+    _lock(invocation, spec)
+    config_edit.add_person(invocation.inventory, name, access.read_key(" ".join(key)))
+    spec = invocation.spec()
+    _told(spec, f"{name} may log in", _on_machines(invocation, spec))
 
 
 def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The person's name.")]) -> None:
     """Take a person out of `access`, remove the key from all machines and end what was opened with it."""
     from provision import access, config_edit
 
-    spec = of(context).spec()
+    invocation = of(context)
+    spec = invocation.spec()
     if name not in spec.access:
         raise ConfigError(
             file=spec.path,
@@ -99,16 +104,19 @@ def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The
             remedy=f"There are: {', '.join(spec.access) or 'none'}",
         )
     removed = spec.access[name]
-    if access.own_key(of(context).cluster(spec).state) == access.bare(removed):
+    if access.own_key(invocation.cluster(spec).state) == access.bare(removed):
         raise MusterError(
             where=name,
             what="this checkout itself logs in with that key",
             remedy="Remove it from another checkout that works on the cluster",
         )
-    config_edit.remove_person(of(context).inventory, name)
-    others = [other for other, key in spec.access.items() if other != name]
-    still = [other for other in others if access.bare(spec.access[other]) == access.bare(removed)]
-    _apply(of(context), f"{name} may not log in any more", "" if still else removed)
+    _lock(invocation, spec)
+    rest = {other: key for other, key in spec.access.items() if other != name}
+    doubled = access.bare(removed) in map(access.bare, rest.values())
+    # The machines first: killed in between, the same command is still possible.
+    failed = _on_machines(invocation, replace(spec, access=rest), "" if doubled else removed)
+    config_edit.remove_person(invocation.inventory, name)
+    _told(spec, f"{name} may not log in any more", failed)
 
 
 def list_people(
@@ -129,26 +137,38 @@ def list_people(
     answer(table(("NAME", "KIND", "FINGERPRINT"), rows))
 
 
-def _apply(invocation: Invocation, done: str, removed: str = "") -> None:
-    """Bring the machines in line with the config file, when there are any. Raises CommandFailed."""
+def _lock(invocation: Invocation, spec: ClusterSpec) -> None:
+    """Keep other commands off the cluster, when it was started. Raises LeaseHeld."""
+    cluster = invocation.cluster(spec)
+    if cluster.state.exists():
+        cluster.lock()
+
+
+def _on_machines(invocation: Invocation, spec: ClusterSpec, removed: str = "") -> dict[str, str] | None:
+    """Write the keys on all machines; return what went wrong, by machine; None when there are none."""
     from provision import access
 
-    spec = invocation.spec()
-    cluster = invocation.cluster(spec)
-    if not cluster.state.exists():
-        say(f"{done}, once the cluster is started (it is in {_shown(spec.path)}).")
-        return
-    cluster.lock()
+    state = invocation.cluster(spec).state
+    if not state.exists():
+        return None
     with waiting(f"changing the keys on the machines of {spec.name}"):
-        failed = access.apply(cluster.state, spec.access, removed)
+        return access.apply(state, spec.access, removed)
+
+
+def _told(spec: ClusterSpec, done: str, failed: dict[str, str] | None) -> None:
+    """Say what was done. Raises CommandFailed when a machine did not do it."""
+    file = _shown(spec.path)
     if failed:
         first = next(iter(failed))
         raise CommandFailed(
             where=", ".join(failed),
             what=f"the keys could not be changed ({first}: {failed[first]})",
-            remedy=f"{_shown(spec.path)} is changed; when they answer again, run start_cluster.yml",
+            remedy=f"{file} is changed; when they answer again, run start_cluster.yml",
         )
-    say(f"{done}: {_shown(spec.path)} and all machines of {spec.name} are changed.")
+    if failed is None:
+        say(f"{done}, once the cluster is started (it is in {file}).")
+    else:
+        say(f"{done}: {file} and all machines of {spec.name} are changed.")
 
 
 def _named(invocation: Invocation, name: str) -> ClusterSpec:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provision import access, config_edit
+from provision import access, cli, config_edit
 from provision.errors import ConfigError
+from provision.model import ClusterIdentity
 from provision.state import State
 
 HEAD = "---\n# a cluster\nplugin: cluster\ncluster: pond   # short\nnodes: 3\n"
@@ -130,3 +131,77 @@ def test_the_fingerprint_is_ssh_keygens(tmp_path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
     shown = subprocess.run(["ssh-keygen", "-lf", path], capture_output=True, text=True, check=True).stdout
     assert access.fingerprint(path.with_suffix(".pub").read_text()) in shown
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The config file of a cluster that was started, with Katie and Bob in it."""
+    monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
+    state = State(tmp_path / "state" / "pond")
+    state.begin(ClusterIdentity("pond", "0123abcd"))
+    (state.folder / "id_ed25519.pub").write_text(f"{OWN} muster-pond\n")
+    path = tmp_path / "pond.yml"
+    path.write_text(f"{HEAD}access:\n  katie: {KATIE}\n  bob: {BOB}\n")
+    return path
+
+
+def test_a_killed_removal_is_still_possible(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[list[str], str]] = []
+
+    def killed(state: State, people: dict[str, str], removed: str) -> dict[str, str]:
+        seen.append((sorted(people), removed))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(access, "apply", killed)
+    assert cli.main(["-i", str(started), "access", "remove", "katie"]) == 130
+    assert said(started) == {"katie": KATIE, "bob": BOB}
+    monkeypatch.setattr(access, "apply", lambda *_: {})
+    assert cli.main(["-i", str(started), "access", "remove", "katie"]) == 0
+    assert said(started) == {"bob": BOB}
+    assert seen == [(["bob"], KATIE)]
+
+
+def test_a_machine_that_does_not_answer_is_named(
+    started: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(access, "apply", lambda *_: {"pond-worker-1": "no answer"})
+    assert cli.main(["-i", str(started), "access", "remove", "katie"]) == 1
+    assert (
+        "pond-worker-1: the keys could not be changed (pond-worker-1: no answer)" in capsys.readouterr().err
+    )
+    assert said(started) == {"bob": BOB}, "what runs next keeps her out"
+
+
+def test_a_checkout_does_not_lock_itself_out(started: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    started.write_text(f"{HEAD}access: {{me: {OWN}}}\n")
+    assert cli.main(["-i", str(started), "access", "remove", "me"]) == 1
+    assert "me: this checkout itself logs in with that key" in capsys.readouterr().err
+    assert said(started) == {"me": OWN}
+
+
+def test_the_script_for_the_machines(tmp_path: Path) -> None:
+    """Run as it is, but for sudo and the accounts: whole files; a session that is over already is no error."""
+    home = tmp_path / "home"
+    home.mkdir()
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    programs = {
+        "sudo": 'exec "$@"',
+        "getent": f'echo "$2:x:1:1::{home}/$2:/bin/sh"',
+        "install": 'shift 6; exec /usr/bin/install "$@"',
+        "id": "echo root",
+        "journalctl": f'echo "Nov 1 host sshd-session[4194305]: Accepted publickey for hadoop: {access.fingerprint(KATIE)}"',
+    }
+    for name, body in programs.items():
+        (tools / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tools / name).chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", access.script([f"{BOB} access:bob"], KATIE)],
+        env={"PATH": f"{tools}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for user in ("muster", "hadoop"):
+        assert (home / user / ".ssh" / "authorized_keys").read_text() == f"{BOB} access:bob\n"
