@@ -9,7 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from provision.commands import allow, data, lifecycle, lifetime, machines, pages, selftest, work
+from provision.commands import (
+    allow,
+    data,
+    lifecycle,
+    lifetime,
+    machines,
+    overview,
+    pages,
+    selftest,
+    team,
+    work,
+)
 from provision.commands.common import Invocation, examples, say
 from provision.errors import MusterError, one_line
 
@@ -54,7 +65,7 @@ def start(
     context.obj = Invocation(inventory)
 
 
-for module in (lifecycle, lifetime, machines, allow, work, pages, data, selftest):
+for module in (lifecycle, overview, lifetime, machines, allow, work, pages, data, team, selftest):
     module.register(app)
 
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from provision import firstboot, job_time, jobs, providers
+from provision import costs, firstboot, job_time, jobs, ledger, providers
+from provision.adopt import Adoption, Reader, read_master
 from provision.config import require_dataset
 from provision.connect import (
     RealTrust,
@@ -35,6 +36,7 @@ from provision.model import (
     Outcome,
     Plan,
 )
+from provision.offer import Offer, make_offer
 from provision.orders import Orders
 from provision.plan import machine_number, make_plan
 from provision.project import project_root, states_folder
@@ -129,6 +131,11 @@ class Cluster:
         machines = self._orders(found, lambda: None).machines() if found else []
         return self._planned(self._wanted(wish), machines, scale_in=scale_in)
 
+    def offer(self, *, wish: int | None = None, scale_in: bool = False) -> Offer:
+        """Return what `ensure` would do and what that costs. Changes nothing."""
+        plan = self.plan(wish=wish, scale_in=scale_in)
+        return make_offer(self.spec, self._wanted(wish), plan, self._provider)
+
     def check(self) -> None:
         """Raise NotReady, in one line, unless every machine that is wished is there and runs."""
         if self.state.identity() is None:
@@ -202,7 +209,10 @@ class Cluster:
         if not force and any(node.machine.state is NodeState.RUNNING for node in self.nodes):
             job_time.refuse_while_busy(self.spec.name, jobs.queue_of(self))
         with self._leased() as guard, self._reporter.phase("stop"):
-            return self._endings(self._orders(identity, guard)).stop(self._stores)
+            orders = self._orders(identity, guard)
+            stopped = self._endings(orders).stop(self._stores)
+            orders.keep_books(orders.machines())
+            return stopped
 
     def extend(self, duration: str) -> float:
         """Move the deadline by a duration such as `4h`; return it. Raises MusterError; again goes on."""
@@ -213,6 +223,23 @@ class Cluster:
     def renew_store_keys(self) -> None:
         """Keep fresh keys of an object store elsewhere for the nodes. Raises NotReady when there are none."""
         self._stores.renew(self.spec, self.state)
+
+    def adopt(self, key_file: Path, *, id: str = "", read: Reader = read_master) -> ClusterIdentity:
+        """Make the state of a cluster that is running anew, with a key in `access`; see `adopt.Adoption`."""
+        adoption = Adoption(self.spec, self.state, self._provider, key_file, id, read)
+        with self._leased() as guard:
+            try:
+                if self.state.load().complete:
+                    raise NotReady(where=self.spec.name, what="its state is here already")
+                if not self.state.exists():
+                    adoption.prepare()
+                orders = self._orders(self.identity, guard)
+                adoption.finish(
+                    orders.machines(), self._work(orders, guard), lambda: self._stores.prepare(self.spec)
+                )
+                return self.identity
+            finally:
+                self.state.remove_if_blank()
 
     def lock(self) -> None:
         """Take the lease for the rest of this command, so that no other one changes the cluster meanwhile."""
@@ -230,7 +257,10 @@ class Cluster:
         wanted = self._wanted(wish)
         if recorded:
             orders.replay()
-        plan = self._planned(wanted, orders.machines() if recorded else [], scale_in=scale_in)
+        machines = orders.machines() if recorded else []
+        orders.keep_books(machines)
+        plan = self._planned(wanted, machines, scale_in=scale_in)
+        plan = make_offer(self.spec, wanted, plan, self._provider).plan
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
         endings = self._endings(orders)
@@ -249,8 +279,7 @@ class Cluster:
         if self.wish != wanted:
             self.state.journal.wish(wanted)
         endings.begin(term)
-        work = Work(self.spec, self.state, self._reporter, self._trust, self._stores, orders, guard)
-        work.carry_out(plan, images=images, store_image=prepared)
+        self._work(orders, guard).carry_out(plan, images=images, store_image=prepared)
         endings.arm()
         return Outcome(tuple(orders.created), tuple(orders.started), tuple(orders.deleted))
 
@@ -265,6 +294,9 @@ class Cluster:
             for name in sorted(view.stores):
                 guard()
                 self._stores.close(name, identity)
+        accounts = costs.accounts(self.state.journal.records())
+        if remembered := ledger.entry(identity.name, identity.id, accounts, time.time()):
+            ledger.append(self.state.parent, remembered)
         return Outcome(deleted=tuple(orders.deleted))
 
     def _planned(self, wish: int, machines: Sequence[Machine], *, scale_in: bool) -> Plan:
@@ -278,6 +310,9 @@ class Cluster:
             return wish
         recorded = self.state.journal.read().wish
         return self.spec.nodes if self.spec.nodes_given or recorded is None else recorded
+
+    def _work(self, orders: Orders, guard: Callable[[], None]) -> Work:
+        return Work(self.spec, self.state, self._reporter, self._trust, self._stores, orders, guard)
 
     def _orders(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Orders:
         return Orders(self.spec, self.state, identity, self._provider, guard)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from provision import files, trust
+from provision import files, hostkey, trust
 from provision.errors import HostKeyMismatch, MusterError, StateError, Unreachable
 from provision.firstboot import render
 from provision.journal import View
@@ -77,6 +77,8 @@ class Connector:
         if own is None and machine.host_key:  # a machine that was there before Muster
             self.state.journal.pin(machine.provider_id, machine.host_key)
             own = machine.host_key
+        if own is None and bootstrap is None and (own := hostkey.of(machine)):
+            self.state.journal.pin(machine.provider_id, own)  # another checkout has made this machine
         if own is not None:
             self.trust.check(
                 target_of(machine, own),

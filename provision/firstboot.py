@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from provision import files
+from provision.errors import StateError
 from provision.lifetime import GRACE_S, LEAD_S
 from provision.project import LOGIN_USER as USER
 
@@ -35,7 +36,17 @@ def new_bootstrap_key() -> BootstrapKey:
 
 
 def ensure_login_key(path: Path, comment: str) -> str:
-    """Return the public key beside the private key file `path`; both are made when missing."""
+    """Return the public key beside the private key file `path`; both are made when missing.
+
+    Raises:
+        StateError: the path is a link to another key, which is gone.
+    """
+    if path.is_symlink() and not path.exists():
+        raise StateError(
+            where=str(path),
+            what=f"the key that this cluster was adopted with is gone ({path.readlink()})",
+            remedy="Put it back, or remove this state folder and run ./muster adopt with another key",
+        )
     if not path.is_file():
         key = ed25519.Ed25519PrivateKey.generate()
         files.write(path, _private_text(key))

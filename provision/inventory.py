@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from provision import access
 from provision.config_base import minutes
 from provision.last_calls import to_cancel
 from provision.mixture import site
@@ -54,6 +55,7 @@ def build(spec: ClusterSpec, state: State, *, root: str) -> Inventory:
         root=root,
         image_size=state.image_size(),
         installed=state.installed(),
+        login_keys=access.login_keys(state, spec.access),
     )
 
 
@@ -68,6 +70,7 @@ def compose(
     root: str,
     image_size: int,
     installed: Mapping[str, str] | None = None,
+    login_keys: Sequence[str] = (),
 ) -> Inventory:
     """Return the inventory; see `build`. `installed`: as `State.installed`."""
     known = installed or {}
@@ -139,7 +142,7 @@ def compose(
             "name": spec.dataset.name,
             "labels": spec.dataset.labels,
         },
-        "cluster_access": dict(spec.access),
+        "cluster_login_keys": list(login_keys),
         "cluster_to_cancel": to_cancel(spec, snapshot.machines),
         "cluster_autostop_minutes": minutes(str(spec.options.get("autostop", ""))),
     }

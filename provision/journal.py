@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ class Journal:
     def read(self) -> View:
         """Return what the journal says. Raises StateError."""
         view = View()
-        for record in self._records():
+        for record in self.records():
             _apply(view, record)
         return view
 
@@ -100,9 +100,9 @@ class Journal:
             }
         )
 
-    def done(self, token: str, machines: Mapping[str, str]) -> None:
-        """Record the provider's answer to an intent: machine names -> provider ids."""
-        self._append({"kind": "done", "token": token, "machines": dict(machines)})
+    def done(self, token: str, machines: Mapping[str, str], bills: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Record the provider's answer to an intent: machine names -> provider ids, and what they cost."""
+        self._append({"kind": "done", "token": token, "machines": dict(machines), "bills": list(bills)})
 
     def close(self, token: str) -> None:
         """Record that nothing is left to do for an intent, and forget its request."""
@@ -112,6 +112,20 @@ class Journal:
     def pin(self, provider_id: str, host_key: str) -> None:
         """Record a machine's own host key."""
         self._append({"kind": "pin", "machine": provider_id, "key": host_key})
+
+    def bill(self, bills: Sequence[Mapping[str, Any]]) -> None:
+        """Record what machines cost from some time on (`costs.Bill` as mappings)."""
+        self._append({"kind": "bill", "bills": list(bills)})
+
+    def ended(self, machines: Iterable[str]) -> None:
+        """Record that machines (provider ids) are gone and cost nothing any more."""
+        self._append({"kind": "ended", "machines": sorted(machines)})
+
+    def rebuild(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Write a whole journal in one step, for a cluster whose first one was lost."""
+        now = {"at": round(time.time(), 3)}
+        lines = [_line({"format": FORMAT}), *(_line({**record, **now}) for record in records)]
+        files.write(self.path, b"".join(lines).decode())
 
     def store(self, name: str) -> None:
         """Record that the cluster is about to use the object store `name`."""
@@ -158,7 +172,8 @@ class Journal:
     def _request_path(self, token: str) -> Path:
         return self._requests / f"{token}.json"
 
-    def _records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
+        """Return all records, oldest first. Raises StateError."""
         if not self.exists():
             return []
         lines = self.path.read_bytes().split(b"\n")
@@ -229,6 +244,8 @@ def _apply(view: View, record: Mapping[str, Any]) -> None:
         )
     elif kind == "armed":
         view.term = replace(view.term, pending="")
+    elif kind == "bill":
+        view.providers |= {str(bill["provider"]) for bill in record["bills"]} - {""}
     elif kind == "store":
         view.stores.add(str(record["name"]))
     elif kind == "open":

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from provision import firstboot, lifetime
+from provision.books import Books
 from provision.deadlines import deadlines
 from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.journal import Intent, View
@@ -46,7 +47,24 @@ class Orders:
     created: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    books: Books = field(init=False)
     _at: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.books = Books(self.spec, self.state.journal, self.provider)
+
+    def keep_books(self, machines: Sequence[Machine]) -> None:
+        """Make the accounts follow the machines that were just listed."""
+        self.books.settle(machines, lambda machine: self._at[machine.provider_id])
+
+    def label_each(self, labels: Mapping[str, Mapping[str, str]]) -> None:
+        """Write labels of machines (by provider id). Raises ProviderError."""
+        by_provider: dict[str, dict[str, Mapping[str, str]]] = {}
+        for provider_id, more in labels.items():
+            by_provider.setdefault(self._at[provider_id], {})[provider_id] = more
+        for name, own in by_provider.items():
+            self.guard()
+            self.provider(name).label(self.identity, own)
 
     def machines(self) -> list[Machine]:
         """Return every machine of the cluster that exists, at all providers that it ever used."""
@@ -98,6 +116,7 @@ class Orders:
                 "data_disk_gb": str(group.data_disk_gb),
                 OWNER: owner_mark(self.state.parent),
                 **({lifetime.LABEL: str(int(deadline))} if deadline else {}),
+                **self.books.labels(group),
             },
         )
         self.state.journal.open(
@@ -146,9 +165,14 @@ class Orders:
         for intent in self.state.journal.read().intents.values():
             if intent.verb == "create":
                 self._settle(intent)
-        there = self._by_provider(self.machines())
+        machines = self.machines()
+        self.keep_books(machines)
+        there = self._by_provider(machines)
         for name in self._providers():
-            self._delete_at(name, there.get(name, []))
+            mine = there.get(name, [])
+            self._delete_at(name, mine)
+            if mine:
+                self.state.journal.ended(machine.provider_id for machine in mine)
 
     def bootstrap_keys(self, view: View) -> Mapping[str, str]:
         """Return the bootstrap host keys that may still be needed: create token -> `TYPE BASE64`."""
@@ -171,7 +195,7 @@ class Orders:
         except (NotReady, ProviderError):
             there = [machine for machine in self.machines() if machine.token == intent.token]
             if there:
-                self.state.journal.done(intent.token, {m.name: m.provider_id for m in there})
+                self._done(request, there)
             else:  # refused, and nothing came of it: the plan decides anew
                 self.state.journal.close(intent.token)
         self.created = [name for name in self.created if name not in before]
@@ -192,9 +216,13 @@ class Orders:
     def _carry_out(self, request: CreateRequest) -> list[Machine]:
         self.guard()
         machines = self.provider(request.group.provider).create(request)
-        self.state.journal.done(request.token, {m.name: m.provider_id for m in machines})
+        self._done(request, machines)
         self.created += [machine.name for machine in machines]
         return machines
+
+    def _done(self, request: CreateRequest, machines: Sequence[Machine]) -> None:
+        ids = {machine.name: machine.provider_id for machine in machines}
+        self.state.journal.done(request.token, ids, self.books.bills(request.group, machines))
 
     def _providers(self) -> Sequence[str]:
         return sorted({group.provider for group in self.spec.groups} | self.state.journal.read().providers)

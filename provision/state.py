@@ -79,6 +79,8 @@ class State:
         self.key_file = self.folder / "id_ed25519"
         self.known_hosts = self.folder / "known_hosts"
         self.ssh_config = self.folder / "ssh_config"
+        self.control_keys = self.folder / "control_keys"
+        """Public keys of other checkouts that work on this cluster, read back from its machines."""
         self.secrets = self.folder / "secrets"
         self.reports = self.folder / "reports"
         self.timeline = self.folder / "timeline.jsonl"

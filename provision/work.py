@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from provision import firstboot
+from provision import firstboot, hostkey
 from provision.capacity import Patience, names_of, patience_of
 from provision.connect import Connector, Trust, close_shared_connections, raise_first, write_ssh_files
 from provision.deadlines import deadlines
-from provision.errors import MusterError, TimedOut
+from provision.errors import MusterError, NotReady, ProviderError, TimedOut
+from provision.hostkey import LABEL as HOST_KEY
 from provision.inventory import machine_size
 from provision.model import ClusterSpec, Machine, Node, NodeGroup, Plan
 from provision.orders import Orders
-from provision.plan import describe
+from provision.plan import MASTER, describe
 from provision.state import STORE_HOST, Snapshot, State, Store
 from provision.storelink import StoreLink
 from provision.timeline import Reporter
@@ -82,6 +83,8 @@ class Work:
         if store_error is not None:
             errors[STORE_HOST] = store_error
         self._close_intents(machines, errors)
+        self.orders.keep_books(machines)
+        machines = self._labelled(machines)
         self.state.save(Snapshot(tuple(machines), opened, complete=not errors))
         write_ssh_files(self.state, self.orders.identity.id)
         raise_first(errors.items(), reached=[m.name for m in machines if m.name not in errors])
@@ -133,6 +136,26 @@ class Work:
             waiting = [m for m in machines if m.token == token and m.name in errors]
             if intent.verb == "create" and intent.done and not waiting:
                 self.state.journal.close(token)
+
+    def _labelled(self, machines: Sequence[Machine]) -> list[Machine]:
+        """Let the machines say at their provider what `adopt` needs: own host keys, and the wished size."""
+        view = self.state.journal.read()
+        labels: dict[str, dict[str, str]] = {}
+        for machine in machines:
+            wanted = {"wish": str(view.wish)} if machine.group == MASTER and view.wish else {}
+            if own := hostkey.to_label(view.pins.get(machine.provider_id, "")):
+                wanted[HOST_KEY] = own
+            if any(machine.labels.get(name) != value for name, value in wanted.items()):
+                labels[machine.provider_id] = wanted
+        if labels:
+            try:
+                self.orders.label_each(labels)
+            except (NotReady, ProviderError) as error:
+                self.reporter.say(f"labels could not be written, the next start_cluster.yml will: {error}")
+        return [
+            replace(machine, labels={**machine.labels, **labels.get(machine.provider_id, {})})
+            for machine in machines
+        ]
 
     def _open_store(self, image: str, login_key: str) -> Store | None:
         """Open the object store; when it is a machine of this computer, wait for it and return it."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from provision.errors import CommandFailed, ConfigError, MusterError, StateError
+from provision.text import table as table
 
 if TYPE_CHECKING:
     from provision.cluster import Cluster
@@ -70,6 +71,13 @@ class Invocation:
             else f"There are: {', '.join(shown) or 'none yet; ./muster init'}"
         )
         raise ConfigError(file=self.given, what="there is no such inventory file", remedy=remedy)
+
+    def files(self) -> list[Path]:
+        """The project's config files, and the given one when it is there and lies elsewhere."""
+        found = sorted((ROOT / "inventories").glob("*.yml"))
+        given = [path for base in (Path.cwd(), ROOT) if (path := base / self.given).is_file()]
+        known = {path.resolve() for path in found}
+        return found + [path for path in given[:1] if path.resolve() not in known]
 
     def spec(self, nodes: int | None = None) -> ClusterSpec:
         """The validated config. Raises ConfigError."""
@@ -139,16 +147,6 @@ def waiting(what: str) -> AbstractContextManager[None]:
     from provision.bootstrap import ticking
 
     return ticking(what, after_s=2.0)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return columns aligned for reading, without trailing blanks."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    )
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -31,6 +31,15 @@ def load(name: str, spec: ClusterSpec) -> Provider:
         raise NotReady(
             what=f"there is no provider {name!r} in this version", remedy=f"Known providers: {known}."
         )
+    return _class(name)(spec)
+
+
+def paid(name: str) -> bool:
+    """Return False for a provider whose machines nobody is paid for. Raises KeyError for an unknown one."""
+    return _class(name).paid
+
+
+def _class(name: str) -> type[Provider]:
     module, _, attribute = CLASSES[name].partition(":")
-    provider: Provider = getattr(import_module(module), attribute)(spec)
-    return provider
+    found: type[Provider] = getattr(import_module(module), attribute)
+    return found

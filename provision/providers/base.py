@@ -16,6 +16,8 @@ class Provider(ABC):
     """A source of machines. Every method raises `ProviderError` (or `NotReady`) when the provider refuses."""
 
     name: ClassVar[str]
+    paid: ClassVar[bool] = True
+    """False where nobody is paid for machines; where True, a price of None is one that is not known."""
 
     def __init__(self, spec: ClusterSpec) -> None:
         self.spec = spec
@@ -58,7 +60,11 @@ class Provider(ABC):
 
     @abstractmethod
     def price(self, group: NodeGroup) -> Price | None:
-        """Return what a machine of the group costs; None when nobody is paid for it."""
+        """Return what a machine of the group costs; None when that is not known, or nobody is paid."""
+
+    def price_stopped(self, group: NodeGroup) -> Price | None:
+        """Return what a stopped machine still costs: as much as before, where a provider knows no better."""
+        return self.price(group)
 
     def allow(self, cluster: ClusterIdentity, sources: Sequence[str] = ()) -> Texts:  # noqa: ARG002
         """Let addresses reach SSH of a cluster's machines.

@@ -31,7 +31,7 @@ from provision.model import (
 from provision.providers.base import Provider
 from provision.state import State, Store, Target
 
-OWN = "ssh-ed25519 " + "A" * 68
+OWN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
 
 
 class KilledError(BaseException):
@@ -73,7 +73,8 @@ class World:
     refuse_create: MusterError | None = None
     orders: list[str] = field(default_factory=list)
     armed: dict[str, str] = field(default_factory=dict)
-    hourly: float = 0.0
+    hourly: float | None = None
+    """What a machine costs; None = nobody is paid."""
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def names(self) -> list[str]:
@@ -86,6 +87,7 @@ class FakeProvider(Provider):
     def __init__(self, world: World, spec: ClusterSpec) -> None:
         super().__init__(spec)
         self.world = world
+        self.paid = world.hourly is not None
 
     def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:
         self.world.clock.tick("label")
@@ -100,7 +102,7 @@ class FakeProvider(Provider):
         ]
 
     def price(self, group: NodeGroup) -> Price | None:
-        return Price(self.world.hourly, "made up") if self.world.hourly else None
+        return None if self.world.hourly is None else Price(self.world.hourly, "a fair price")
 
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
         self.world.clock.tick("check_ready")

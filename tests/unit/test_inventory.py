@@ -179,3 +179,12 @@ def test_snapshot_survives_the_disk(tmp_path: Path) -> None:
     snapshot = Snapshot(MACHINES, STORE, complete=True)
     state.save(snapshot)
     assert state.load() == snapshot
+
+
+def test_every_checkout_and_person_logs_in(tmp_path: Path) -> None:
+    state = State(tmp_path / "retina")
+    state.begin(ClusterIdentity("retina", "0123abcd"))
+    (state.folder / "id_ed25519.pub").write_text("ssh-ed25519 AAAAown muster-retina\n")
+    wished = replace(spec(), access={"katie": "ssh-ed25519 AAAAkatie k@home"})
+    found = inventory.build(wished, state, root="/p").variables["cluster_login_keys"]
+    assert found == ["ssh-ed25519 AAAAown muster-retina", "ssh-ed25519 AAAAkatie access:katie"]

@@ -11,11 +11,10 @@ from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision import config, lifetime
+from provision import config, lifetime, offer
 from provision.cluster import Cluster
 from provision.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
 from provision.model import ClusterSpec, NodeState, Outcome
-from provision.plan import describe
 from provision.providers.existing.host import approve, fingerprint
 from provision.store_keys import VAULT
 from provision.timeline import ConsoleReporter
@@ -92,12 +91,12 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
             return {"changed": bool(names)}
         return _told(cluster.destroy())
     if check_mode:
-        plan = cluster.plan(scale_in=arguments["scale_in"])
-        if plan.refuse:
-            raise PlanRefused(where=cluster.spec.name, what="; ".join(plan.refuse))
-        for line in describe(plan):
-            Display().display(f"would {line}")
-        return {"changed": not plan.empty}
+        found = cluster.offer(scale_in=arguments["scale_in"])
+        for line in offer.lines(found):
+            Display().display(line)
+        if found.plan.refuse:
+            raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))
+        return {"changed": not found.plan.empty}
     return _told(cluster.ensure(scale_in=arguments["scale_in"]))
 
 

@@ -28,6 +28,7 @@ class LocalProvider(Provider):
     """Machines on this computer."""
 
     name: ClassVar[str] = "local"
+    paid: ClassVar[bool] = False
 
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
         """Check programs, rights, memory over all clusters, disk and subnet."""

@@ -17,7 +17,7 @@ from provision.errors import MusterError
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = [
     *("init", "up", "status", "ssh", "run", "put", "get", "submit", "jobs", "logs", "cancel", "ui", "verify"),
-    *("destroy", "timeline", "demo", "test", "stop", "extend", "reap"),
+    *("destroy", "timeline", "demo", "test", "stop", "extend", "reap", "plan", "cost", "list", "adopt"),
 ]
 CONFIG = "plugin: cluster\ncluster: pond\nnodes: 3\n"
 
@@ -48,7 +48,18 @@ def muster(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    "command", [*COMMANDS, "images list", "images prune", "data list", "data stores", "data rm"]
+    "command",
+    [
+        *COMMANDS,
+        "images list",
+        "images prune",
+        "data list",
+        "data stores",
+        "data rm",
+        "access add",
+        "access remove",
+        "access list",
+    ],
 )
 def test_every_command_explains_itself_with_examples(command: str) -> None:
     result = CliRunner().invoke(cli.app, [*command.split(), "--help"])

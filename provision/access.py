@@ -1,0 +1,103 @@
+"""Who may log in on a cluster's machines: the people of `access`, and the checkouts that work on it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from provision.errors import ConfigError
+from provision.project import LOGIN_USER
+from provision.state import STORE_HOST, State
+
+USERS = (LOGIN_USER, "hadoop")
+"""Accounts that every key opens: the one that may become root, and the one that jobs belong to."""
+
+_WITHIN_S = 60.0
+
+
+def bare(key: str) -> str:
+    """Return a public key without its comment: `TYPE BASE64`."""
+    return " ".join(key.split()[:2])
+
+
+def own_key(state: State) -> str:
+    """Return the public key that this checkout logs in with; '' before there is one."""
+    path = state.key_file.with_suffix(".pub")
+    return bare(path.read_text(encoding="utf-8")) if path.is_file() else ""
+
+
+def control_comment(cluster: str) -> str:
+    """Return the comment by which a checkout's own key is known on the machines."""
+    return f"muster-{cluster}"
+
+
+def login_keys(state: State, access: Mapping[str, str]) -> list[str]:
+    """Return the lines of `authorized_keys` on every machine: checkouts first, then people."""
+    people = {bare(key): name for name, key in access.items()}
+    own = state.key_file.with_suffix(".pub")
+    checkouts: dict[str, None] = {}  # a set in order
+    for path in (own, state.control_keys):
+        if path.is_file():
+            checkouts |= dict.fromkeys(map(bare, path.read_text(encoding="utf-8").splitlines()))
+    comment = control_comment(state.cluster)
+    lines = [f"{key} {comment}" for key in checkouts if key and key not in people]
+    return lines + [f"{key} access:{name}" for key, name in people.items()]
+
+
+def script(lines: Iterable[str], removed: str = "") -> str:
+    """Return what makes `lines` the keys of a machine; `removed`: end the sessions opened with that key."""
+    text = shlex.quote("".join(f"{line}\n" for line in lines))
+    steps = [
+        "set -e",
+        f"for user in {' '.join(USERS)}; do",
+        '  folder="$(getent passwd "$user" | cut -d: -f6)/.ssh"',
+        '  sudo mkdir -p "$folder"',
+        f"  printf %s {text} |",
+        '    sudo install -m 0600 -o "$user" -g "$(id -gn "$user")" /dev/stdin "$folder/.new"',
+        '  sudo mv "$folder/.new" "$folder/authorized_keys"',
+        "done",
+    ]
+    if removed:
+        steps += [
+            "sudo journalctl -q -b -t sshd -t sshd-session --no-pager -o short |",
+            f"  grep -F 'Accepted publickey' | grep -F {shlex.quote(fingerprint(removed))} |",
+            r"  sed -n 's/.*sshd[a-z-]*\[\([0-9]*\)\].*/\1/p' |",
+            "  while read -r pid; do",
+            '    case "$(cat "/proc/$pid/comm" 2>/dev/null)" in sshd*) sudo kill "$pid" || true;; esac',
+            "  done",
+        ]
+    return "\n".join(steps)
+
+
+def apply(state: State, access: Mapping[str, str], removed: str = "") -> dict[str, str]:
+    """Write the keys on all machines at once; return what went wrong, by machine."""
+    from provision import trust  # paramiko takes its time, and the inventory needs only the lines
+
+    text = script(login_keys(state, access), removed)
+    names = [name for name in state.targets() if name != STORE_HOST]
+    results = trust.run_on_all(state.folder, names, text, user=LOGIN_USER, timeout_s=_WITHIN_S)
+    return {
+        name: result.stderr.strip().splitlines()[-1] if result.stderr.strip() else f"status {result.status}"
+        for name, result in results.items()
+        if result.status
+    }
+
+
+def fingerprint(key: str) -> str:
+    """Return a public key's fingerprint as sshd logs it."""
+    digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
+    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+
+
+def read_key(given: str) -> str:
+    """Return a public key that was given as text or as the name of its file. Raises ConfigError."""
+    path = Path(given).expanduser()
+    if " " in given.strip() or not path.is_file():
+        return given.strip()
+    text = path.read_text(encoding="utf-8", errors="replace").strip()
+    if "PRIVATE KEY" in text:
+        raise ConfigError(file=path, what="this is a private key", remedy=f"Give the public one, {path}.pub")
+    return text

@@ -1,0 +1,258 @@
+"""Making the state folder of a cluster anew, from what its provider and its machines know.
+
+Host keys come from labels that Muster wrote when it pinned them, over the provider's own API; no key is ever
+trusted on first use. The journal is written last and in one step: before that, nothing was adopted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import paramiko
+from cryptography.hazmat.primitives import serialization
+
+from provision import access, connect, files, firstboot, hostkey, trust
+from provision.books import Books
+from provision.errors import ConfigError, NotReady, Unreachable
+from provision.lifetime import LABEL
+from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeState, Plan
+from provision.plan import MASTER, WORKER
+from provision.project import LOGIN_USER
+from provision.providers.base import Provider
+from provision.state import Snapshot, State, Target
+from provision.work import Work
+
+_CONNECT_S = 20.0
+_READ_S = 30.0
+_SECRET = re.compile(r"^spark\.authenticate\.secret ([0-9a-f]{64})$", re.MULTILINE)
+_SIZE = re.compile(r'"?MUSTER_IMAGE_SIZE"?[=:]\s*"?([0-9]+)')
+_PARTS = {
+    "keys": "/home/muster/.ssh/authorized_keys",
+    "spark": "/etc/spark/daemons.conf",
+    "store": "/etc/muster/store.json",
+    "jobs": "/etc/muster/jobs.json",
+}
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What the machines know that the state folder held; '' = they do not (yet)."""
+
+    keys: tuple[str, ...] = ()
+    spark: str = field(default="", repr=False)
+    store: str = field(default="", repr=False)
+    image_size: int = 0
+
+
+Reader = Callable[[Target, Path], Remembered]
+_THERE = (NodeState.PENDING, NodeState.RUNNING, NodeState.STOPPED)
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """Making the state folder of one cluster anew.
+
+    Args:
+        spec: a config file that names the cluster.
+        state: where it lies.
+        provider: returns a provider by name.
+        key_file: a private key whose public one stands in `access`; the state folder links to it.
+        id: which cluster, when several have this name.
+        read: reads files of the master.
+    """
+
+    spec: ClusterSpec
+    state: State
+    provider: Callable[[str], Provider]
+    key_file: Path
+    id: str
+    read: Reader
+
+    def prepare(self) -> None:
+        """Fill the state folder; the journal comes last, and then the cluster is ours.
+
+        Raises:
+            NotReady, ConfigError, HostKeyMismatch, Unreachable, ProviderError: nothing was adopted.
+        """
+        public = _public_key(self.key_file)
+        if public not in {access.bare(key) for key in self.spec.access.values()}:
+            raise ConfigError(
+                file=self.spec.path,
+                key="access",
+                what=f"the key {self.key_file}.pub is not in it",
+                remedy="Give another key with --key, or let somebody who has access run ./muster access add",
+            )
+        identity, found = self._find()
+        machines = [machine for group in found.values() for machine in group]
+        master = next((m for m in machines if m.group == MASTER and m.state is NodeState.RUNNING), None)
+        told = Remembered()
+        if master is not None:
+            target = Target(master.name, master.ssh_address, hostkey.of(master))
+            told = self.read(target, self.key_file)
+        self._fill(told)
+        store = self.spec.object_store
+        self.state.journal.rebuild(
+            [
+                {"kind": "cluster", "id": identity.id},
+                {"kind": "wish", "nodes": _wish(machines)},
+                *_term(machines),
+                *([{"kind": "store", "name": store.name}] if store.kind == "local" else []),
+                {"kind": "bill", "bills": self._bills(found)},
+                *({"kind": "pin", "machine": m.provider_id, "key": hostkey.of(m)} for m in machines),
+            ]
+        )
+
+    def finish(self, machines: Sequence[Machine], work: Work, store_image: Callable[[], str]) -> None:
+        """Reach the machines, open the store, write what the inventory needs; again is harmless.
+
+        Stopped machines stay stopped, and the state says that it is not complete. Raises MusterError.
+        """
+        identity = work.orders.identity
+        self.state.begin(identity)
+        if all(machine.state is NodeState.RUNNING for machine in machines):
+            work.carry_out(Plan(keep=tuple(machines)), images={}, store_image=store_image())
+        else:
+            self.state.save(Snapshot(tuple(machines), None, complete=False))
+            connect.write_ssh_files(self.state, identity.id)
+
+    def _find(self) -> tuple[ClusterIdentity, dict[str, list[Machine]]]:
+        """Return which cluster it is and its machines by provider. Raises NotReady."""
+        name = self.spec.name
+        by_id: dict[str, dict[str, list[Machine]]] = {}
+        for provider in sorted({group.provider for group in self.spec.groups}):
+            for machine in self.provider(provider).everything():
+                known = machine.labels.get("cluster_id", "")
+                if (
+                    machine.labels.get("cluster") == name
+                    and machine.state in _THERE
+                    and self.id in ("", known)
+                ):
+                    by_id.setdefault(known, {}).setdefault(provider, []).append(machine)
+        if not by_id:
+            raise NotReady(
+                where=name, what="no machines of this cluster were found", remedy="See ./muster list"
+            )
+        if len(by_id) > 1:
+            raise NotReady(
+                where=name,
+                what=f"there are {len(by_id)} clusters of this name: {', '.join(sorted(by_id))}",
+                remedy="Say which with --id",
+            )
+        found_id, machines = next(iter(by_id.items()))
+        unknown = sorted(m.name for group in machines.values() for m in group if not hostkey.of(m))
+        if unknown:
+            raise NotReady(
+                where=", ".join(unknown),
+                what="their host keys are in no label, so nobody can tell these machines from others",
+                remedy="Run start_cluster.yml where the cluster's state is, or delete them at the provider",
+            )
+        return ClusterIdentity(name, found_id), machines
+
+    def _fill(self, told: Remembered) -> None:
+        """Write all of the state folder but the journal."""
+        state = self.state
+        state.make_folder()
+        state.key_file.unlink(missing_ok=True)
+        state.key_file.symlink_to(self.key_file.resolve())
+        firstboot.ensure_login_key(state.key_file, access.control_comment(state.cluster))
+        files.write(state.control_keys, "".join(f"{key}\n" for key in told.keys))
+        state.secrets.mkdir(mode=0o700, exist_ok=True)
+        for name, content in (("spark", told.spark), ("store.json", told.store)):
+            if content:
+                files.write(state.secrets / name, content)
+        if told.image_size:
+            state.remember_image_size(told.image_size)
+
+    def _bills(self, found: Mapping[str, Sequence[Machine]]) -> list[dict[str, Any]]:
+        """Return what the machines have cost since they were made, at today's price."""
+        books = Books(self.spec, self.state.journal, self.provider)
+        groups = {group.name: group for group in self.spec.groups}
+        known = [machine for members in found.values() for machine in members if machine.group in groups]
+        return [bill for machine in known for bill in books.bills(groups[machine.group], [machine])]
+
+
+def _public_key(key_file: Path) -> str:
+    """Return `TYPE BASE64` of a private key. Raises NotReady when it cannot be used."""
+    what = ""
+    try:
+        key = serialization.load_ssh_private_key(key_file.read_bytes(), password=None)
+        text = key.public_key().public_bytes(
+            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        )
+        if text.startswith(b"ssh-ed25519 "):
+            return access.bare(text.decode())
+        what = "only Ed25519 keys can be used"
+    except FileNotFoundError:
+        what = "there is no such key"
+    except (OSError, ValueError, TypeError) as error:
+        what = f"this key cannot be used without a passphrase or agent ({error})"
+    raise NotReady(
+        where=str(key_file),
+        what=what,
+        remedy="Name another one with --key; ssh-keygen -t ed25519 -N '' -f FILE makes one",
+    )
+
+
+def _wish(machines: list[Machine]) -> int:
+    """Return the size last wished, else how many machines the wish would count."""
+    said = [machine.labels.get("wish", "") for machine in machines if machine.group == MASTER]
+    if said and said[0].isdigit():
+        return int(said[0])
+    return max(1, sum(machine.group in (MASTER, WORKER) for machine in machines))
+
+
+def _term(machines: list[Machine]) -> list[dict[str, Any]]:
+    """Return the record of the deadline that the machines were told; none when they do not end."""
+    told = [float(machine.labels.get(LABEL) or 0) for machine in machines]
+    if not any(told):
+        return []
+    return [{"kind": "term", "deadline": max(told), "spent": 0.0, "hourly": 0.0, "pending": ""}]
+
+
+def read_master(target: Target, key_file: Path) -> Remembered:
+    """Read over SSH what the master remembers. Raises HostKeyMismatch, Unreachable."""
+    command = "; ".join(
+        f"printf '\\0{name}\\0'; sudo cat {path} 2>/dev/null" for name, path in _PARTS.items()
+    )
+    transport = trust.connect(target, key_file, user=LOGIN_USER, deadline_s=_CONNECT_S)
+    try:
+        _, output, _ = trust.execute(transport, command, timeout_s=_READ_S)
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Unreachable(
+            machines=[target.name], what=f"the SSH connection broke ({error})", remedy="Run adopt again"
+        ) from error
+    finally:
+        transport.close()
+    return parse(output)
+
+
+def parse(output: str) -> Remembered:
+    """Return what the master's files say: NAME and content in turns, each after a NUL."""
+    words = output.split("\0")
+    parts = dict(zip(words[1::2], words[2::2], strict=False))
+    secret = _SECRET.search(parts.get("spark", ""))
+    size = _SIZE.search(parts.get("jobs", ""))
+    return Remembered(
+        keys=tuple(
+            line
+            for line in parts.get("keys", "").splitlines()
+            if line.strip() and not re.search(r" access:\S+$", line)
+        ),
+        spark=secret[1] if secret else "",
+        store=_store(parts.get("store", "")),
+        image_size=int(size[1]) if size else 0,
+    )
+
+
+def _store(text: str) -> str:
+    """Return the store's credentials as the state folder keeps them, '' when there are none."""
+    try:
+        known = json.loads(text)
+        return json.dumps({name: known[name] for name in ("access_key", "secret_key")}) + "\n"
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,183 @@
+"""plan, cost, list: what there is and what it costs."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provision.commands.common import (
+    ROOT,
+    ago,
+    answer,
+    answer_json,
+    examples,
+    of,
+    say,
+    table,
+    waiting,
+)
+from provision.errors import PlanRefused
+from provision.text import money
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command(
+        "plan",
+        short_help="What `up` would create, keep, delete; what that costs.",
+        epilog=examples("plan", "plan -n 10 --json", "plan -n 2 --scale-in"),
+    )(plan)
+    app.command(
+        "cost", short_help="What each cluster has cost so far.", epilog=examples("cost", "cost --json")
+    )(cost)
+    app.command(
+        "list",
+        short_help="Every cluster on every configured provider.",
+        epilog=examples("list", "list --json", "-i ~/elsewhere/ec2.yml list    that file's providers too"),
+    )(list_clusters)
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
+
+
+def plan(
+    context: typer.Context,
+    nodes: Annotated[int | None, typer.Option("--nodes", "-n", help="Wished size; master + workers.")] = None,
+    scale_in: Annotated[
+        bool, typer.Option("--scale-in", help="Nodes may be deleted to get down to the wished size.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what `up` would create, keep, start and delete, and what that costs. Changes nothing.
+
+    Exit status 1 when it would be refused, for example above `budget.max_hourly`.
+    """
+    from provision import offer
+
+    invocation = of(context)
+    cluster = invocation.cluster(invocation.spec(nodes))
+    with waiting("asking providers for machines and prices"):
+        found = cluster.offer(scale_in=scale_in)
+    if as_json:
+        answer_json(offer.as_json(cluster.spec.name, found))
+    else:
+        for line in offer.lines(found):
+            answer(line)
+    if found.plan.refuse:
+        raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))
+
+
+def cost(as_json: AsJson = False) -> None:
+    """Show what each cluster has cost so far, those included that are destroyed.
+
+    By list prices and the machines' time; what you pay is on the provider's bill.
+    """
+    from provision import overview
+
+    found = overview.spent(_states(), time.time())
+    if as_json:
+        answer_json(
+            [
+                {
+                    "cluster": one.cluster,
+                    "id": one.id,
+                    "began": one.began,
+                    "ended": one.ended,
+                    "providers": one.providers,
+                    "machines": one.tally.machines,
+                    "machine_hours": round(one.tally.hours, 4),
+                    "dollars": round(one.tally.dollars, 4),
+                    "hours_of_unknown_price": round(one.tally.unknown_hours, 4),
+                    "hourly": one.hourly,
+                }
+                for one in found
+            ]
+        )
+        return
+    if not found:
+        answer("No cluster has cost anything yet.")
+        return
+    rows = [
+        (
+            one.cluster,
+            one.id,
+            ", ".join(one.providers),
+            _day(one.began),
+            _day(one.ended) or "now",
+            one.tally.machines,
+            f"{one.tally.hours:.1f}",
+            "" if one.ended else money(one.hourly),
+            _cost(one.tally.dollars, one.tally.unknown_hours),
+        )
+        for one in found
+    ]
+    header = ("CLUSTER", "ID", "PROVIDERS", "FROM", "TO", "MACHINES", "HOURS", "$/H NOW", "COST")
+    total = sum(one.tally.dollars for one in found), sum(one.tally.unknown_hours for one in found)
+    answer(table(header, [*rows, ("total", "", "", "", "", "", "", "", _cost(*total))]))
+    if any(total):
+        answer("By list prices and time, before taxes, traffic and rounding; the provider's bill decides.")
+
+
+def list_clusters(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show every cluster on every provider that a config file names, found by its tag."""
+    from provision import overview
+
+    specs, unread = overview.configs(of(context).files())
+    with waiting("asking all providers"):
+        found = overview.look(specs, _states())
+    problems = [*unread, *found.problems]
+    now = time.time()
+    if as_json:
+        answer_json(
+            {
+                "clusters": [
+                    {
+                        "cluster": one.cluster,
+                        "id": one.id,
+                        "provider": one.provider,
+                        "machines": {machine.name: machine.state for machine in one.machines},
+                        "age_s": one.age(now),
+                        "hourly": one.hourly,
+                        "state_here": one.here,
+                    }
+                    for one in found.clusters
+                ],
+                "problems": problems,
+            }
+        )
+        return
+    rows = [
+        (
+            one.cluster,
+            one.id,
+            one.provider,
+            one.states,
+            "" if (age := one.age(now)) is None else ago(age),
+            money(one.hourly) if one.machines else "",
+            "here" if one.here else f"not here: ./muster adopt {one.cluster}",
+        )
+        for one in found.clusters
+    ]
+    answer(table(("CLUSTER", "ID", "PROVIDER", "MACHINES", "AGE", "$/H", "STATE"), rows))
+    for problem in problems:
+        say(problem)
+
+
+def _states() -> Path:
+    from provision.project import states_folder
+
+    return states_folder(ROOT)
+
+
+def _day(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+
+
+def _cost(dollars: float, unknown_hours: float) -> str:
+    if not unknown_hours:
+        return f"${dollars:.2f}" if dollars else "free"
+    return f"at least ${dollars:.2f} ({unknown_hours:.1f} h of unknown price)"

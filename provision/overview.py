@@ -1,0 +1,193 @@
+"""Every cluster on every provider that a config names, also those whose state is gone; what all have cost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from provision import config, costs, ledger, providers
+from provision.costs import Tally
+from provision.errors import MusterError, one_line
+from provision.journal import Journal
+from provision.model import ClusterSpec, Machine, NodeState
+from provision.providers.base import Provider
+
+Load = Callable[[str, ClusterSpec], Provider]
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """A cluster's machines at one provider. `hourly`: what is known of their price; `here`: its state is."""
+
+    cluster: str
+    id: str
+    provider: str
+    machines: tuple[Machine, ...]
+    hourly: float | None
+    here: bool
+
+    @property
+    def states(self) -> str:
+        """How many machines there are in which state."""
+        counted = Counter(machine.state.value for machine in self.machines)
+        return ", ".join(f"{count} {state}" for state, count in sorted(counted.items())) or "none"
+
+    def age(self, now: float) -> float | None:
+        """Seconds since its first machine was made; None when nobody knows."""
+        began = [machine.created for machine in self.machines if machine.created]
+        return now - min(began) if began else None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What was found, and one line for each provider or file that could not be asked or read."""
+
+    clusters: tuple[Found, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a cluster has cost so far. `ended`: None while its state is here; `hourly`: what it costs now."""
+
+    cluster: str
+    id: str
+    began: float | None
+    ended: float | None
+    providers: tuple[str, ...]
+    tally: Tally
+    hourly: float | None
+
+
+def configs(files: Iterable[Path]) -> tuple[list[ClusterSpec], list[str]]:
+    """Return the configs that can be read, and one line for each that cannot."""
+    specs, problems = [], []
+    for path in files:
+        if config.is_config(path):
+            try:
+                specs.append(config.load(path))
+            except MusterError as error:
+                problems.append(str(error))
+    return specs, problems
+
+
+def look(specs: Sequence[ClusterSpec], states: Path, *, load: Load = providers.load) -> Overview:
+    """Ask every provider of the configs, all at once; one that cannot be asked hides no other."""
+    places = {_place(name, spec): (name, spec) for spec in specs for name in _providers(spec)}
+    questions = list(places.values())
+    machines: dict[tuple[str, str], tuple[str, Machine]] = {}
+    problems: list[str] = []
+
+    def ask(question: tuple[str, ClusterSpec]) -> tuple[bool, list[Machine]] | str:
+        name, spec = question
+        try:
+            provider = load(name, spec)
+            return provider.paid, provider.everything()
+        except MusterError as error:
+            return f"{name} ({spec.path.name}) was not asked: {one_line(str(error))}"
+
+    paid: dict[str, bool] = {}
+    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+        for (name, _), answer in zip(questions, pool.map(ask, questions), strict=True):
+            if isinstance(answer, str):
+                problems.append(answer)
+                continue
+            paid[name] = answer[0]
+            machines |= {(name, machine.provider_id): (name, machine) for machine in answer[1]}
+    here = {identity: name for name, identity in _identities(states)}
+    by_cluster: dict[tuple[str, str, str], list[Machine]] = {}
+    for name, machine in machines.values():
+        if machine.state is not NodeState.GONE:
+            key = (machine.labels.get("cluster", ""), machine.labels.get("cluster_id", ""), name)
+            by_cluster.setdefault(key, []).append(machine)
+    found = [
+        Found(cluster, id, name, tuple(members), _hourly(members, paid=paid[name]), id in here)
+        for (cluster, id, name), members in by_cluster.items()
+    ]
+    listed = {(cluster.cluster, cluster.id) for cluster in found}
+    found += [
+        Found(name, id, "", (), 0.0, here=True) for id, name in here.items() if (name, id) not in listed
+    ]
+    found.sort(key=lambda cluster: (cluster.cluster, cluster.id, cluster.provider))
+    return Overview(tuple(found), tuple(problems))
+
+
+def spent(states: Path, now: float) -> list[Cost]:
+    """Return what every cluster has cost whose state is here, and every paid one that is gone.
+
+    Raises:
+        StateError: a journal or the ledger is damaged.
+    """
+    gone = [
+        Cost(entry.cluster, entry.id, entry.began, entry.ended, entry.providers, entry.tally, 0.0)
+        for entry in ledger.read(states)
+    ]
+    living = {id for _, id in _identities(states)}
+    found = [cost for cost in gone if cost.id not in living]
+    for name, id in _identities(states):
+        accounts = _told(costs.accounts(Journal(states / name).records()))
+        alive = [account.last for account in accounts.values() if account.ended is None]
+        known = [bill.hourly for bill in alive if bill.hourly is not None]
+        found.append(
+            Cost(
+                cluster=name,
+                id=id,
+                began=min((account.bills[0].since for account in accounts.values()), default=None),
+                ended=None,
+                providers=tuple(sorted({account.last.provider for account in accounts.values()})),
+                tally=sum((account.tally(now) for account in accounts.values()), Tally()),
+                hourly=sum(known) if len(known) == len(alive) else None,
+            )
+        )
+    return sorted(found, key=lambda cost: (cost.began or now, cost.cluster))
+
+
+def _told(accounts: dict[str, costs.Account]) -> dict[str, costs.Account]:
+    """Return the accounts, where old records without a price belong to a provider that nobody is paid at."""
+    for account in accounts.values():
+        if account.last.provider in providers.CLASSES and not providers.paid(account.last.provider):
+            account.bills = [
+                replace(bill, hourly=0.0) if bill.hourly is None else bill for bill in account.bills
+            ]
+    return accounts
+
+
+def _providers(spec: ClusterSpec) -> list[str]:
+    return sorted({group.provider for group in spec.groups} | {spec.provider})
+
+
+def _place(name: str, spec: ClusterSpec) -> str:
+    """Return what tells two accounts or regions of one provider from each other."""
+    options = [group.options for group in spec.groups if group.provider == name]
+    return json.dumps([name, spec.options.get(name), options], sort_keys=True, default=str)
+
+
+def _identities(states: Path) -> list[tuple[str, str]]:
+    """Return name and id of every cluster whose state is here. Raises StateError."""
+    folders = sorted(states.iterdir()) if states.is_dir() else []
+    found = []
+    for folder in folders:
+        if folder.is_dir() and not folder.name.startswith(".") and (id := Journal(folder).read().cluster_id):
+            found.append((folder.name, id))
+    return found
+
+
+def _hourly(machines: Iterable[Machine], *, paid: bool) -> float | None:
+    """Return what machines cost by their own labels; None when one does not say."""
+    if not paid:
+        return 0.0
+    total = 0.0
+    for machine in machines:
+        said = machine.labels.get("price", "")
+        if machine.state is NodeState.STOPPED:
+            said = machine.labels.get("price_stopped", said)
+        try:
+            total += float(said)
+        except ValueError:
+            return None
+    return total

@@ -1,0 +1,52 @@
+"""The dated table of list prices."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+import yaml
+
+from provision import prices
+from provision.text import money
+
+
+def test_a_price_says_where_it_is_from_and_how_old_it_is() -> None:
+    found = prices.listed("ec2", "g4dn.xlarge", today=date(2025, 9, 1))
+    assert found is not None
+    assert (found.hourly, found.source) == (0.526, "list price of 2025-06, 3 months old")
+    fresh = prices.listed("ec2", "m5.xlarge", today=date(2025, 6, 11))
+    assert fresh is not None
+    assert fresh.source == "list price of 2025-06, 10 days old"
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind"), [("ec2", "z9.huge"), ("softlayer", "B1_2X4X25"), ("local", "x")]
+)
+def test_what_the_table_does_not_have_is_not_known(provider: str, kind: str) -> None:
+    assert prices.listed(provider, kind) is None
+
+
+def test_the_table_is_plausible() -> None:
+    for provider, known in yaml.safe_load(prices.TABLE.read_text()).items():
+        assert isinstance(known["date"], date) and known["date"] <= date.today(), provider
+        assert known["source"]
+        assert all(0 < hourly < 100 for hourly in known["hourly"].values())
+    hourly = yaml.safe_load(prices.TABLE.read_text())["ec2"]["hourly"]
+    for family in ("m5", "m6i", "m7i", "c5", "c6i", "c7i", "r5", "r6i", "r7i"):
+        assert hourly[f"{family}.2xlarge"] == pytest.approx(4 * hourly[f"{family}.large"]), family
+
+
+@pytest.mark.parametrize(
+    ("dollars", "shown"),
+    [
+        (None, "not known"),
+        (0, "free"),
+        (0.0416, "$0.0416"),
+        (0.5, "$0.50"),
+        (0.526, "$0.526"),
+        (140.16, "$140.16"),
+    ],
+)
+def test_money(dollars: float | None, shown: str) -> None:
+    assert money(dollars) == shown
