@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from provision import prices
+from provision import config, prices
 from provision.errors import MusterError, NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.model import Machine, NodeState
 from provision.plan import make_plan
@@ -359,6 +360,11 @@ def test_what_is_not_offered_is_refused_before_anything_is_ordered(account: Acco
 def test_what_is_offered_is_not_refused(account: Account) -> None:
     spec = account.spec()
     account.provider().check_ready(spec, make_plan(spec, 3, []))
+
+
+def test_the_inventory_that_is_shipped_can_be_ordered(account: Account) -> None:
+    spec = config.load(Path(__file__).resolve().parents[4] / "inventories" / "softlayer.yml")
+    SoftLayerProvider(spec).check_ready(spec, make_plan(spec, 3, []))
 
 
 def test_somebody_elses_cluster_of_the_same_name(account: Account) -> None:
