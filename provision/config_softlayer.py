@@ -36,6 +36,7 @@ class SoftLayerModel(Model):
     ssh_address: Literal["auto", "public", "private"] = "auto"
     ssh_keys: Alternatives = []
     tags: list[str] = []
+    self_cancel: bool = False
     startCpus: Annotated[int, Field(ge=1, le=512)] | None = None  # noqa: N815
     maxMemory: Annotated[int, Field(ge=1024)] | None = None  # noqa: N815
     hourlyBillingFlag: bool | None = None  # noqa: N815

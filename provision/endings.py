@@ -98,7 +98,8 @@ class Endings:
         view = journal.read()
         open_stops = [intent.token for intent in view.intents.values() if intent.verb == "stop"]
         token = open_stops[0] if open_stops else firstboot.new_token()
-        running = [machine for machine in self._ours() if machine.state is not NodeState.STOPPED]
+        there = self.orders.machines()
+        running = [m for m in there if m.state not in (NodeState.STOPPED, NodeState.DELETING)]
         if not running and not open_stops:
             return []
         if not open_stops:

@@ -14,7 +14,6 @@ from provision.lifetime import cancels
 from provision.model import ClusterSpec, Machine
 from provision.plan import MASTER
 
-SOFTLAYER = "https://api.softlayer.com/xmlrpc/v3.1/"
 GONE = "SoftLayer_Exception_ObjectNotFound"
 
 
@@ -25,21 +24,20 @@ def to_cancel(spec: ClusterSpec, machines: Iterable[Machine]) -> list[str]:
     return [machine.provider_id for machine in sorted(ours, key=lambda machine: machine.group == MASTER)]
 
 
-def softlayer(
-    guests: Sequence[str], username: str, api_key: str, endpoint: str = SOFTLAYER
-) -> list[dict[str, Any]]:
+def softlayer(guests: Sequence[str], username: str, api_key: str, endpoint: str = "") -> list[dict[str, Any]]:
     """Return the requests that cancel guests, in this order.
 
     Args:
         guests: their ids.
         username: of a key that may do nothing but cancel servers.
         api_key: the key.
-        endpoint: of the XML-RPC API.
+        endpoint: of the XML-RPC API; default: the one in the settings of SoftLayer's client on this computer.
     """
+    base = (endpoint or _endpoint()).rstrip("/")
     return [
         {
             "what": f"cancel guest {guest}",
-            "url": f"{endpoint.rstrip('/')}/SoftLayer_Virtual_Guest",
+            "url": f"{base}/SoftLayer_Virtual_Guest",
             "body": xmlrpc.client.dumps(
                 (
                     {
@@ -56,3 +54,9 @@ def softlayer(
         }
         for guest in guests
     ]
+
+
+def _endpoint() -> str:
+    import SoftLayer.config  # a second, and only who opted in needs it
+
+    return str(SoftLayer.config.get_client_settings()["endpoint_url"])

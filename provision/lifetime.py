@@ -29,7 +29,7 @@ _CANCELLED = (
 )
 _STOPPED = {
     "local": "stopped machines of this computer cost nothing",
-    "existing": "hosts of your own are not stopped",
+    "existing": "hosts of your own stay on; only the cluster's services on them are stopped",
     "ec2": "stopped instances on ec2 cost nothing, their disks BILL ON until destroy",
     "softlayer": "stopped machines on softlayer BILL ON as if they ran, until destroy",
 }

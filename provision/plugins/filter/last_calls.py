@@ -20,4 +20,4 @@ def cancel_calls(
     guests: Sequence[str], username: str, api_key: str, endpoint: str = ""
 ) -> list[dict[str, Any]]:
     """Requests that cancel SoftLayer guests; see `last_calls.softlayer`."""
-    return last_calls.softlayer(guests, username, api_key, endpoint or last_calls.SOFTLAYER)
+    return last_calls.softlayer(guests, username, api_key, endpoint)

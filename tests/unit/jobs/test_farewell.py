@@ -86,20 +86,26 @@ def test_the_program_is_told_and_its_checkpoint_stays(root: Path, status: int, s
 
 
 def test_the_queue_is_closed_before_jobs_are_told_and_copying_has_its_time(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     said: list[str] = []
     unit = f"muster-job@{RUN}.service"
-    monkeypatch.setattr(farewell.subprocess, "run", lambda command, **_: said.append(" ".join(command[1:])))
+    monkeypatch.setattr(
+        farewell.subprocess,
+        "run",
+        lambda command, **_: said.append(" ".join(command).removeprefix("systemctl ")),
+    )
     monkeypatch.setattr(queue, "active", lambda: {unit})
     monkeypatch.setattr(queue, "as_user", lambda *words: said.append(" ".join(words)))
     monkeypatch.setattr(farewell, "CHECKPOINT_S", 0.3)
+    monkeypatch.setattr(farewell, "ROLE", tmp_path)  # there is one
     deadline = time.time() + 100
     farewell.farewell(deadline)
     assert said == [
         "stop muster-jobs.path muster-jobs.service",
         f"kill --kill-whom=main --signal=SIGUSR1 {unit}",
         f"stop {unit}",
+        "/opt/muster/bin/muster-role-credentials",
         f"keep {deadline}",
     ]
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import subprocess
 import time
+from pathlib import Path
 
 from muster_job import queue
 
 CHECKPOINT_S = 120.0
 """How long a job may go on after it was told to end; half of the time left, if that is less."""
+ROLE = Path("/etc/muster/store-role.json")
+"""Credentials of the machine's own role, where that may use the object store."""
 
 
 def farewell(deadline: float) -> None:
@@ -29,6 +32,8 @@ def farewell(deadline: float) -> None:
     for unit in left:
         print(f"{unit} goes on; it is ended", flush=True)
         _systemctl("stop", unit)
+    if ROLE.exists():  # the machine's own role: what was fetched hours ago may be over
+        subprocess.run(["/opt/muster/bin/muster-role-credentials"], stdin=subprocess.DEVNULL, check=False)
     queue.as_user("keep", str(deadline))
 
 

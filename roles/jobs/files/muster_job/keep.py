@@ -63,7 +63,7 @@ def keep(settings: Mapping[str, Any], deadline: float) -> tuple[int, list[str]]:
     except (OSError, ValueError) as error:
         wrong.append(f"HDFS does not list what it has ({error})")
     try:
-        client = getattr(muster_s3, "client", muster_s3.Client)(muster_s3.Settings.load())
+        client = muster_s3.client(muster_s3.Settings.load())
         there = {
             name: size for prefix in ("results/", "spark-events/") for name, size in client.names(prefix)
         }

@@ -1,0 +1,56 @@
+"""Nothing bills after the end: with the opt-in the account's own books say so, without it the user is told."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from provision import last_calls, lifetime
+from provision.wait import until
+from tests.emulators.softlayer.server import API_KEY, USERNAME
+from tests.unit.providers.softlayer.account import Account
+
+PROGRAM = Path(__file__).parents[4] / "roles" / "lifetime" / "files" / "muster-last-calls"
+
+
+@pytest.fixture
+def node_program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    loader = importlib.machinery.SourceFileLoader("muster_last_calls", str(PROGRAM))
+    spec = importlib.util.spec_from_loader("muster_last_calls", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    monkeypatch.setattr(module, "PAUSE_S", 0.01)
+    return module
+
+
+def test_the_master_cancels_all_of_its_cluster_and_nothing_else(
+    account: Account, node_program: ModuleType, tmp_path: Path
+) -> None:
+    mine = account.cluster(3, ttl="8h", softlayer={"self_cancel": True})
+    mine.ensure()
+    account.provider().create(account.request(token="e" * 16))  # somebody else's
+    guests = last_calls.to_cancel(mine.spec, [node.machine for node in mine.nodes])
+    assert [account.books.guests[int(guest)].template["hostname"] for guest in guests] == [
+        "retina-worker-1",
+        "retina-worker-2",
+        "retina-master",
+    ]
+    calls = tmp_path / "calls.json"
+    calls.write_text(json.dumps(last_calls.softlayer(guests, USERNAME, API_KEY)))
+    assert node_program.main(calls) == 0
+    assert until(lambda: not mine.nodes, deadline_s=5, interval_s=0.02), "a guest bills on"
+    assert len(account.provider().everything()) == 1
+
+
+def test_without_it_the_warning_is_printed(account: Account) -> None:
+    cluster = account.cluster(1, ttl="8h")
+    cluster.ensure()
+    assert last_calls.to_cancel(cluster.spec, [node.machine for node in cluster.nodes]) == []
+    words = "\n".join(lifetime.ending_words(cluster.spec, cluster.deadline))
+    assert "machines on softlayer power off but BILL ON until `./muster reap` cancels them" in words
