@@ -54,7 +54,6 @@ def build(spec: ClusterSpec, state: State, *, root: str) -> Inventory:
         ssh_config=str(state.ssh_config),
         root=root,
         image_size=state.image_size(),
-        installed=state.installed(),
         login_keys=access.login_keys(state, spec.access),
     )
 
@@ -69,11 +68,9 @@ def compose(
     ssh_config: str,
     root: str,
     image_size: int,
-    installed: Mapping[str, str] | None = None,
     login_keys: Sequence[str] = (),
 ) -> Inventory:
-    """Return the inventory; see `build`. `installed`: as `State.installed`."""
-    known = installed or {}
+    """Return the inventory; see `build`."""
     inventory = Inventory()
     by_name = {group.name: group for group in spec.groups}
     groups: dict[str, list[str]] = {name: [] for name in by_name}
@@ -91,9 +88,8 @@ def compose(
         inventory.hosts[machine.name] |= {
             "node_recipe": recipe.as_variable(),
             "node_recipe_key": recipe.key,
-            "node_install": {machine.life: recipe.key},
         }
-        if recipe.key not in (machine.image, known.get(machine.life)):
+        if machine.image != recipe.key:
             groups["uninstalled"].append(machine.name)
         nodes.append(
             {
@@ -108,7 +104,7 @@ def compose(
     if snapshot.store is not None:
         groups["object_store"].append(STORE_HOST)
         recipe = store_recipe()
-        if recipe.key not in (snapshot.store.image, known.get(snapshot.store.life)):
+        if snapshot.store.image != recipe.key:
             groups["uninstalled"].append(STORE_HOST)
         inventory.hosts[STORE_HOST] = {
             "ansible_host": snapshot.store.address,
@@ -125,7 +121,6 @@ def compose(
             "node_image": snapshot.store.image,
             "node_recipe": recipe.as_variable(),
             "node_recipe_key": recipe.key,
-            "node_install": {snapshot.store.life: recipe.key},
         }
     inventory.groups = groups
     inventory.variables = {

@@ -156,11 +156,6 @@ class Machine:
     host_key: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def life(self) -> str:
-        """What no other machine, one made later under the same name included, is called."""
-        return f"{self.provider_id} {self.token}"
-
 
 @dataclass(frozen=True)
 class Price:

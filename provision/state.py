@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,11 +40,6 @@ class Store:
     address: str
     host_key: str
     image: str = ""
-
-    @property
-    def life(self) -> str:
-        """What no other machine of this or another store has been or will be called."""
-        return f"{STORE_HOST} {self.name} {self.image}"
 
     @property
     def target(self) -> Target:
@@ -86,7 +80,6 @@ class State:
         self.timeline = self.folder / "timeline.jsonl"
         self._snapshot = self.folder / "machines.json"
         self._image_size = self.folder / "image_size"
-        self._installed = self.folder / "installed.json"
 
     def exists(self) -> bool:
         """Return True when the cluster was begun and not destroyed."""
@@ -158,18 +151,6 @@ class State:
     def remember_image_size(self, size: int) -> None:
         """Record the image size asked for."""
         files.write_if_changed(self._image_size, f"{size}\n")
-
-    def installed(self) -> dict[str, str]:
-        """Return what was installed on machines after they booted: `life` of a machine -> recipe key."""
-        try:
-            return dict(json.loads(self._installed.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError):
-            return {}  # then it is looked at once more, which changes nothing
-
-    def remember_installed(self, keys: Mapping[str, str]) -> None:
-        """Record the recipe keys of machines that hold now what it says."""
-        known = json.dumps(self.installed() | dict(keys), indent=1, sort_keys=True)
-        files.write_if_changed(self._installed, known + "\n")
 
     def targets(self) -> dict[str, Target]:
         """Return the machines whose own host key is pinned, by name; the store's is `object-store`."""

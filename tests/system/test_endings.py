@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from lab import ROOT, eventually
-from test_lifetime import arm, state_of
+from test_time_to_live import arm, state_of
 
 pytestmark = pytest.mark.long
 

@@ -53,22 +53,6 @@ def test_groups() -> None:
     }
 
 
-def test_what_was_installed_once_is_not_installed_again(tmp_path: Path) -> None:
-    """Not even after a look at the disk; but a machine made anew under the same name is."""
-    state = State(tmp_path / "retina")
-    state.make_folder()
-    old = Store("default", "10.77.9.10", OWN, image="old")
-    hosts = composed(Snapshot(MACHINES, old)).hosts
-    state.remember_installed(hosts["retina-gpu-1"]["node_install"])
-    state.remember_installed(hosts["retina-master"]["node_install"] | hosts["object-store"]["node_install"])
-    left = composed(Snapshot(MACHINES, old), installed=state.installed()).groups["uninstalled"]
-    assert left == ["retina-worker-2", "retina-worker-10"]
-    anew = (*MACHINES[:2], replace(MACHINES[2], token="another"))
-    left = composed(Snapshot(anew, replace(old, image="older")), installed=state.installed())
-    assert left.groups["uninstalled"][0] == "retina-master"
-    assert left.groups["uninstalled"][-1] == "object-store"
-
-
 def test_host_variables() -> None:
     labels = {"cores": "4", "memory_gb": "6", "data_disk_gb": "0"}
     big = replace(MACHINES[2], labels=labels, image="abc")

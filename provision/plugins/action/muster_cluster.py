@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,13 @@ from provision.providers.existing.host import approve, fingerprint
 from provision.store_keys import VAULT
 from provision.timeline import ConsoleReporter
 
-STATES = ("present", "absent", "stopped", "checked", "installed")
+STATES = ("present", "absent", "stopped", "checked")
 
 
 class ActionModule(ActionBase):
     """Arguments: state, scale_in (present), force (stopped), lock (checked: keep other commands out).
 
-    With `checked`, `image_size` is recorded as the size asked for. With `installed`, `installs` (a list of
-    machine -> recipe key) are recorded as what these machines hold now.
+    With `checked`, `image_size` is recorded as the size asked for.
     """
 
     _requires_connection = False
@@ -42,7 +40,6 @@ class ActionModule(ActionBase):
                 "lock": {"type": "bool", "default": False},
                 "force": {"type": "bool", "default": False},
                 "image_size": {"type": "int"},
-                "installs": {"type": "list", "elements": "dict", "default": []},
             }
         )
         try:
@@ -68,10 +65,6 @@ class ActionModule(ActionBase):
 
 
 def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
-    if arguments["state"] == "installed":
-        if not check_mode:
-            cluster.state.remember_installed(dict(ChainMap(*arguments["installs"])))
-        return {"changed": False}
     if arguments["state"] == "checked":
         cluster.check()
         if arguments["lock"]:
