@@ -211,7 +211,9 @@ class FakeStores:
 
     def open(
         self, spec: ClusterSpec, identity: ClusterIdentity, state: State, *, image: str, login_key: str
-    ) -> Store:
+    ) -> Store | None:
+        if spec.object_store.kind != "local":
+            return None
         if spec.object_store.name not in state.journal.read().stores:
             state.journal.store(spec.object_store.name)
         self.world.clock.tick("store: before")
