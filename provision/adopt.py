@@ -22,7 +22,7 @@ from provision.errors import ConfigError, NotReady, Unreachable
 from provision.lifetime import LABEL
 from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeState, Plan
 from provision.plan import MASTER, WORKER
-from provision.project import LOGIN_USER
+from provision.project import LOGIN_USER, OWNER, owner_mark
 from provision.providers.base import Provider
 from provision.state import Snapshot, State, Target
 from provision.work import Work
@@ -114,6 +114,8 @@ class Adoption:
         """
         identity = work.orders.identity
         self.state.begin(identity)
+        # From now on ours: `reap` of the clone that made them must not take them for its lost ones.
+        work.orders.label(machines, {OWNER: owner_mark(self.state.parent)})
         if all(machine.state is NodeState.RUNNING for machine in machines):
             work.carry_out(Plan(keep=tuple(machines)), images={}, store_image=store_image())
         else:

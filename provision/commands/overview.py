@@ -56,7 +56,7 @@ def plan(
 
     Exit status 1 when it would be refused, for example above `budget.max_hourly`.
     """
-    from provision import offer
+    from provision import lifetime, offer
 
     invocation = of(context)
     cluster = invocation.cluster(invocation.spec(nodes))
@@ -65,7 +65,7 @@ def plan(
     if as_json:
         answer_json(offer.as_json(cluster.spec.name, found))
     else:
-        for line in offer.lines(found):
+        for line in [*offer.lines(found), *lifetime.ending_words(cluster.spec, cluster.deadline)]:
             answer(line)
     if found.plan.refuse:
         raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))
