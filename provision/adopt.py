@@ -22,7 +22,7 @@ from provision.errors import ConfigError, NotReady, Unreachable
 from provision.lifetime import LABEL
 from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeState, Plan
 from provision.plan import MASTER, WORKER
-from provision.project import LOGIN_USER
+from provision.project import LOGIN_USER, OWNER, owner_mark
 from provision.providers.base import Provider
 from provision.state import Snapshot, State, Target
 from provision.work import Work
@@ -114,6 +114,10 @@ class Adoption:
         """
         identity = work.orders.identity
         self.state.begin(identity)
+        mark = owner_mark(self.state.parent)  # or else `reap` of the checkout that lost it would end it
+        others = [machine for machine in machines if machine.labels.get(OWNER) != mark]
+        if others:
+            work.orders.label(others, {OWNER: mark})
         if all(machine.state is NodeState.RUNNING for machine in machines):
             work.carry_out(Plan(keep=tuple(machines)), images={}, store_image=store_image())
         else:
