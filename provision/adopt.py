@@ -114,8 +114,10 @@ class Adoption:
         """
         identity = work.orders.identity
         self.state.begin(identity)
-        # From now on ours: `reap` of the clone that made them must not take them for its lost ones.
-        work.orders.label(machines, {OWNER: owner_mark(self.state.parent)})
+        mark = owner_mark(self.state.parent)  # or else `reap` of the checkout that lost it would end it
+        others = [machine for machine in machines if machine.labels.get(OWNER) != mark]
+        if others:
+            work.orders.label(others, {OWNER: mark})
         if all(machine.state is NodeState.RUNNING for machine in machines):
             work.carry_out(Plan(keep=tuple(machines)), images={}, store_image=store_image())
         else:

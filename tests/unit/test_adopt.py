@@ -16,7 +16,7 @@ from provision.cluster import Cluster
 from provision.deadlines import DEADLINES, Deadlines
 from provision.errors import ConfigError, HostKeyMismatch, NotReady, ProviderError
 from provision.model import Machine, NodeState
-from provision.project import owner_mark
+from provision.project import OWNER, owner_mark
 from tests.unit.fake_provider import OWN, FakeProvider, KilledError, World, cluster, make_disk_mortal
 
 TOLD = Remembered(
@@ -106,16 +106,9 @@ def test_the_deadline_of_the_machines_is_known_again(world: World, tmp_path: Pat
     assert found.deadline == deadline > 0
 
 
-def besides_owner(machines: dict[str, Machine]) -> dict[str, Machine]:
-    return {
-        id: replace(one, labels={name: value for name, value in one.labels.items() if name != "owner"})
-        for id, one in machines.items()
-    }
-
-
 def test_killed_at_any_moment(world: World, tmp_path: Path, key: Path) -> None:
     lost(world, tmp_path / "one", key, 2)
-    before = dict(world.machines)
+    before = {key: replace(machine, labels={}) for key, machine in world.machines.items()}
     for moment in range(1, 300):
         root = tmp_path / str(moment)
         world.clock.restart(kill_at=moment)
@@ -131,9 +124,10 @@ def test_killed_at_any_moment(world: World, tmp_path: Path, key: Path) -> None:
             again.adopt(key, read=read)
         again.check()
         assert again.wish == 2
-        assert besides_owner(world.machines) == besides_owner(before), (
-            "adopting ordered, deleted or changed a machine"
-        )
+        now = {key: replace(machine, labels={}) for key, machine in world.machines.items()}
+        assert now == before, "adopting ordered, deleted or changed a machine"
+        mark = owner_mark(again.state.parent)
+        assert {machine.labels[OWNER] for machine in world.machines.values()} == {mark}, "reap would end it"
         assert not checkout(world, root, key).ensure().changed
 
 

@@ -40,6 +40,7 @@ class ExistingProvider(Provider):
     """Hosts of the user's."""
 
     name: ClassVar[str] = NAME
+    paid: ClassVar[bool] = False
 
     def __init__(self, spec: ClusterSpec) -> None:
         super().__init__(spec)
