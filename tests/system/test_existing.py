@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import select
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,8 +30,8 @@ sudo find / -xdev \\( -name '*muster*' -o -name 'hdfs*' -o -name 'spark-*' \\) -
   -not -path '/sys/*' -not -path '/var/lib/cloud/*' -not -path '/usr/lib/*' -not -path '/var/log/*' \\
   -not -path '/var/cache/muster*' -not -path '/usr/share/*' -not -path '/etc/dpkg/*' -not -path '/etc/apt/*' \\
   -not -path '/etc/ssh/*'
-ls -d /data /opt/* 2> /dev/null; getent passwd muster hdfs spark hadoop; getent group hadoop
-sudo nft list tables | grep muster; grep -c Muster /etc/hosts
+ls -d /data/* /opt/* 2> /dev/null; getent passwd muster hdfs spark hadoop; getent group hadoop
+sudo nft list tables | grep muster; grep -c Muster /etc/hosts || true
 """
 
 
@@ -113,7 +114,7 @@ def hosts(tmp_path: Path) -> Iterator[Callable[..., Hosts]]:
 def keys(hosts: Hosts, **more) -> dict:
     """What the config file says of a cluster on these hosts, the first one as the master."""
     first, *rest = hosts.entries()
-    size = {"cores": 1, "memory_gb": 2, "data_disk_gb": 0}
+    size = {"cores": 2, "memory_gb": 3, "data_disk_gb": 0}
     groups = {"master": {**size, "hosts": [first]}, "worker": {**size, "hosts": rest}}
     return {
         "provider": "existing",
@@ -168,11 +169,12 @@ def answering(lab, answer: bytes, playbook: str) -> str:
         os.execvpe("ansible-playbook", lab.command(playbook), lab.environment())  # noqa: S606
     shown = b""
     with contextlib.suppress(OSError):  # the terminal goes when the playbook has ended
-        while block := os.read(terminal, 4096):
-            shown += block
-            if answer and b"Then say yes" in shown:
+        while True:
+            ready = select.select([terminal], [], [], 1)[0]
+            if ready:
+                shown += os.read(terminal, 4096)
+            elif shown.rstrip().endswith(b"Then say yes:"):  # what came before the prompt was thrown away
                 os.write(terminal, answer)
-                answer = b""
     _, status = os.waitpid(child, 0)
     os.close(terminal)
     assert status == 0, shown.decode(errors="replace")[-3000:]

@@ -98,7 +98,7 @@ def test_a_gpu_group_elsewhere_stages_from_the_store(store, theirs, labs, tmp_pa
         lab.muster("verify").refused("is missing or has another size")
         lab.destroy().ok()
     assert (
-        theirs.ssh(0, "getent passwd muster hadoop; ls -d /data /opt/muster 2> /dev/null || true").strip()
+        theirs.ssh(0, "getent passwd muster hadoop; ls -d /data/* /opt/muster 2> /dev/null || true").strip()
         == ""
     )
     assert keys["store_secret_key"] not in (lab.folder / "log").read_text()
