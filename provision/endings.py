@@ -12,6 +12,7 @@ from provision.errors import NotReady, ProviderError, Unreachable
 from provision.lifetime import Term
 from provision.model import ClusterSpec, Machine, NodeState, Plan, Price
 from provision.orders import Orders
+from provision.providers import SHARED
 from provision.state import State
 from provision.storelink import StoreLink
 from provision.wait import until
@@ -139,5 +140,5 @@ class Endings:
             machine
             for machine in self.orders.machines()
             if machine.state is not NodeState.DELETING
-            and node_of(self.spec, machine).group.provider != "existing"
+            and node_of(self.spec, machine).group.provider not in SHARED
         ]

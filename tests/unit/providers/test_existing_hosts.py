@@ -249,7 +249,12 @@ def destinations(value: Any) -> list[str]:
 
 def test_all_that_roles_put_on_a_host_is_taken_back() -> None:
     units = [f"/etc/systemd/system/{pattern}" for pattern in (*agent.UNITS, "*.wants/muster-*")]
-    folders = ["/etc/muster", "/home/hadoop", *(f"/data/{name}" for name in agent.OURS_IN_DATA)]
+    folders = [
+        "/etc/muster",
+        "/home/hadoop",
+        "/home/muster",
+        *(f"/data/{name}" for name in agent.OURS_IN_DATA),
+    ]
     known = [*agent.PATHS, *units, *folders]
     files = [
         path for role in ROLES.iterdir() if role.name != "object_store" for path in role.glob("tasks/*.yml")
