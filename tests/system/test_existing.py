@@ -23,7 +23,7 @@ from provision.providers.local import images
 
 SNAPSHOT = """
 cat /etc/hosts /etc/passwd /etc/group; sudo ls /etc/sudoers.d /etc/ssh/sshd_config.d /etc/systemd/system
-sudo cat /etc/ssh/ssh_host_*_key.pub; sudo nft list ruleset; sudo cat ~/.ssh/authorized_keys; ls / /opt /home
+sudo cat /etc/ssh/ssh_host_*_key.pub; sudo nft list table inet mine; sudo cat ~/.ssh/authorized_keys; ls / /opt /home
 """
 OURS = """
 sudo find / -xdev \\( -name '*muster*' -o -name 'hdfs*' -o -name 'spark-*' \\) -not -path '/proc/*' \\

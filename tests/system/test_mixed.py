@@ -49,7 +49,7 @@ def theirs(tmp_path: Path) -> Iterator[Hosts]:
 
 
 @pytest.fixture
-def store(request, ready, theirs, tmp_path) -> Iterator[tuple[dict, dict]]:
+def elsewhere(request, ready, theirs, tmp_path) -> Iterator[tuple[dict, dict]]:
     """What the config file says of the store, and its keys as a vault has them."""
     known = json.loads((ready.state_dir / "secrets" / "store.json").read_text())
     keys = {"store_access_key": known["access_key"], "store_secret_key": known["secret_key"]}
@@ -63,10 +63,10 @@ def store(request, ready, theirs, tmp_path) -> Iterator[tuple[dict, dict]]:
         yield {"kind": request.param, "endpoint": f"http://{place}{path}"}, keys
 
 
-@pytest.mark.parametrize("store", ["s3", "swift", "folder"], indirect=True)
-def test_a_gpu_group_elsewhere_stages_from_the_store(store, theirs, labs, tmp_path, leftovers):
+@pytest.mark.parametrize("elsewhere", ["s3", "swift", "folder"], indirect=True)
+def test_a_gpu_group_elsewhere_stages_from_the_store(elsewhere, theirs, labs, tmp_path, leftovers):
     """S3: the set is there. Swift and folder: the cluster makes it first, over that store's own way."""
-    block, keys = store
+    block, keys = elsewhere
     secrets = tmp_path / "secrets.yml"
     secrets.write_text(json.dumps(keys))
     name = "digits" if block["kind"] == "s3" else "scans"
