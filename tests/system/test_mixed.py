@@ -43,33 +43,38 @@ def listens(address: str, port: int) -> bool:
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Iterator[Hosts]:
-    made = Hosts(tmp_path / "hosts", 1)
+    made = Hosts(tmp_path / "hosts", 1, memory_gb=1.5)
     yield made
     made.close()
 
 
 @pytest.fixture
-def elsewhere(request, ready, theirs, tmp_path) -> Iterator[tuple[dict, dict]]:
-    """What the config file says of the store, and its keys as a vault has them."""
-    known = json.loads((ready.state_dir / "secrets" / "store.json").read_text())
-    keys = {"store_access_key": known["access_key"], "store_secret_key": known["secret_key"]}
+def elsewhere(request, small, theirs, tmp_path) -> Iterator[tuple[dict, dict]]:
+    """What the config file says of the store, and its keys as a vault has them.
+
+    The store of another cluster, which is up for nothing else, stands for one that somebody else runs.
+    """
     if request.param == "folder":
         (tmp_path / "store").mkdir()
-        yield {"kind": "folder", "path": str(tmp_path / "store")}, keys
+        yield {"kind": "folder", "path": str(tmp_path / "store")}, {"store_secret_key": "not used"}
         return
+    small.playbook("start_cluster.yml").ok()
+    small.playbook("playbooks/services.yml", "--limit", STORE).ok()
+    known = json.loads((small.state_dir / "secrets" / "store.json").read_text())
+    keys = {"store_access_key": known["access_key"], "store_secret_key": known["secret_key"]}
     gateway = theirs.addresses[0].rpartition(".")[0] + ".1"
-    with published(ready, gateway) as place:
+    with published(small, gateway) as place:
         path = "/auth/v1.0" if request.param == "swift" else ""
         yield {"kind": request.param, "endpoint": f"http://{place}{path}"}, keys
 
 
 @pytest.mark.parametrize("elsewhere", ["s3", "swift", "folder"], indirect=True)
 def test_a_gpu_group_elsewhere_stages_from_the_store(elsewhere, theirs, labs, tmp_path, leftovers):
-    """S3: the set is there. Swift and folder: the cluster makes it first, over that store's own way."""
+    """The cluster makes the set first, in the store and over the store's own protocol; then both sites get it."""
     block, keys = elsewhere
     secrets = tmp_path / "secrets.yml"
     secrets.write_text(json.dumps(keys))
-    name = "digits" if block["kind"] == "s3" else "scans"
+    name = f"scans-{block['kind']}"
     gpu_group = {"count": 1, "provider": "existing", "cores": 2, "memory_gb": 2, "hosts": theirs.entries()}
     lab = labs(
         nodes=1,
