@@ -43,6 +43,8 @@ def opened(_shared, tmp_path_factory) -> Iterator[tuple[dict[str, str], str]]:
         text=True,
         env=_shared.environment(),
         start_new_session=True,
+        # As on a terminal: whoever starts the tests in the background has them, and all below, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout
     try:
@@ -53,9 +55,9 @@ def opened(_shared, tmp_path_factory) -> Iterator[tuple[dict[str, str], str]]:
             text += line
         yield json.loads(text), run
     finally:
+        _shared.muster("cancel", run).ok()
         os.killpg(process.pid, signal.SIGINT)
         process.wait(20)
-        _shared.muster("cancel", run).ok()
 
 
 def fetch(address: str) -> tuple[str, str]:
