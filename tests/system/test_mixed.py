@@ -69,7 +69,7 @@ def elsewhere(request, small, theirs, tmp_path) -> Iterator[tuple[dict, dict]]:
 
 
 @pytest.mark.parametrize("elsewhere", ["s3", "swift", "folder"], indirect=True)
-def test_a_gpu_group_elsewhere_stages_from_the_store(elsewhere, theirs, labs, tmp_path, leftovers):
+def test_a_gpu_group_elsewhere_stages_from_the_store(elsewhere, theirs, labs, tmp_path):
     """The cluster makes the set first, in the store and over the store's own protocol; then both sites get it."""
     block, keys = elsewhere
     secrets = tmp_path / "secrets.yml"
@@ -85,27 +85,26 @@ def test_a_gpu_group_elsewhere_stages_from_the_store(elsewhere, theirs, labs, tm
     gpu = f"{lab.name}-gpu-1"
     if block["kind"] == "s3":
         refused(lab, block, secrets)
-    with leftovers(lab):
-        lab.up(16, "-e", f"@{secrets}")
-        assert lab.playbook("main.yml", "-e", "IMAGE_SIZE=16", "-e", f"@{secrets}").ok().changed == 0
-        report = json.loads((lab.state_dir / "reports" / "verify.json").read_text())
-        found = {check["name"]: check["found"] for check in report["checks"]}
-        assert report["ready"]
-        assert "1 of 1 nodes" in found["Data copies"]
-        assert "train_16 1,438 rows" in found["Data copies"]
-        assert "2 of 2 nodes" in found["Deep learning"]
-        assert "part-00000" in lab.ssh(gpu, f"ls /data/datasets/{name}/train_16").ok().answer
-        master = lab.machines()[lab.master]["address"]
-        rules = lab.ssh(gpu, "sudo nft list table inet muster; cat /etc/hosts", user="muster").ok().answer
-        assert master not in rules
-        assert f"{name}/train_16" in lab.muster("data", "list").ok().answer
-        lab.ssh(gpu, f"rm /data/datasets/{name}/train_16/part-00000.csv.gz").ok()
-        lab.muster("verify").refused("is missing or has another size")
-        lab.destroy().ok()
-    assert (
-        theirs.ssh(0, "getent passwd muster hadoop; ls -d /data/* /opt/muster 2> /dev/null || true").strip()
-        == ""
-    )
+    lab.up(16, "-e", f"@{secrets}")
+    assert lab.playbook("main.yml", "-e", "IMAGE_SIZE=16", "-e", f"@{secrets}").ok().changed == 0
+    report = json.loads((lab.state_dir / "reports" / "verify.json").read_text())
+    found = {check["name"]: check["found"] for check in report["checks"]}
+    assert report["ready"]
+    assert "1 of 1 nodes" in found["Data copies"]
+    assert "train_16 1,438 rows" in found["Data copies"]
+    assert "2 of 2 nodes" in found["Deep learning"]
+    assert "part-00000" in lab.ssh(gpu, f"ls /data/datasets/{name}/train_16").ok().answer
+    master = lab.machines()[lab.master]["address"]
+    rules = lab.ssh(gpu, "sudo nft list table inet muster; cat /etc/hosts", user="muster").ok().answer
+    assert master not in rules
+    assert f"{name}/train_16" in lab.muster("data", "list").ok().answer
+    lab.ssh(gpu, f"rm /data/datasets/{name}/train_16/part-00000.csv.gz").ok()
+    lab.muster("verify").refused("is missing or has another size")
+    lab.destroy().ok()
+    assert not lab.machines()
+    assert not lab.state_dir.exists()
+    left = theirs.ssh(0, "getent passwd muster hadoop; ls -d /data/* /opt/muster 2> /dev/null || true")
+    assert left.strip() == ""
     assert keys["store_secret_key"] not in (lab.folder / "log").read_text()
 
 
