@@ -35,6 +35,7 @@ def cloud(ec2_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name, value in ec2_emulator.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("botocore.session.create_loader", one_loader)
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # another test's remembers another environment
     monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
     (tmp_path / "ansible.cfg").touch()
     yield Cloud(ec2_emulator, tmp_path)
