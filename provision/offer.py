@@ -101,16 +101,21 @@ def lines(offer: Offer) -> list[str]:
         )
         for line in offer.lines
     ]
-    least = "at least " if offer.unknown else ""
-    total = ("", "") if not offer.lines else (money(offer.hourly), money(_monthly(offer.hourly)))
+    known = None if offer.unknown and not offer.hourly else offer.hourly
+    least = "at least " if offer.unknown and known else ""
+    total = ("", "") if not offer.lines else (f"{least}{money(known)}", f"{least}{money(_monthly(known))}")
     header = ("GROUP", "PROVIDER", "CREATE", "KEEP", "START", "DELETE", "$/H EACH", "$/H", "$/MONTH")
     said = [f"would {line}" for line in describe(offer.plan)] or ["nothing to create, start or delete"]
     said += table(header, [*rows, ("total", "", "", "", "", "", "", *total)]).splitlines()
     paid = [line for line in offer.lines if line.count and line.rate.hourly != 0]
     if paid or offer.max_hourly is not None:
         said.append(
-            f"{least}{money(offer.hourly)} an hour, {money(_monthly(offer.hourly))} a month of "
-            f"{HOURS_A_MONTH} h, before taxes and traffic"
+            (
+                "what it costs is not known"
+                if known is None
+                else f"{least}{money(known)} an hour, {money(_monthly(known))} a month of "
+                f"{HOURS_A_MONTH} h, before taxes and traffic"
+            )
             + (f"; budget.max_hourly is {money(offer.max_hourly)}" if offer.max_hourly is not None else "")
         )
     said += [f"{line.group}: {line.rate.source}" for line in paid]

@@ -27,7 +27,7 @@ def listed(provider: str, kind: str, *, today: date | None = None) -> Price | No
     hourly = known.get("hourly", {}).get(kind)
     if hourly is None:
         return None
-    source = f"list price of {known['date']:%Y-%m}, {_age(known['date'], today)}"
+    source = f"list price of {known['date']:%Y-%m} in {known['place']}, {_age(known['date'], today)}"
     return Price(hourly=float(hourly), source=source)
 
 

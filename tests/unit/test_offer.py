@@ -75,6 +75,15 @@ def test_an_unknown_price_is_no_reason_to_order_with_a_budget(
     limited(paid, tmp_path, 2, None).ensure()
 
 
+def test_a_price_that_is_not_known_at_all_is_not_called_free(
+    paid: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeProvider, "price", lambda *_: None)
+    said = offer.lines(limited(paid, tmp_path, 2, None).offer())
+    assert "what it costs is not known" in said
+    assert "free" not in "\n".join(said)
+
+
 def test_what_nobody_pays_for_is_free(tmp_path: Path) -> None:
     found = limited(World(), tmp_path, 2, 0.01).offer()
     assert found.hourly == 0 and not found.plan.refuse

@@ -14,10 +14,10 @@ from provision.text import money
 def test_a_price_says_where_it_is_from_and_how_old_it_is() -> None:
     found = prices.listed("ec2", "g4dn.xlarge", today=date(2025, 9, 1))
     assert found is not None
-    assert (found.hourly, found.source) == (0.526, "list price of 2025-06, 3 months old")
+    assert (found.hourly, found.source) == (0.526, "list price of 2025-06 in us-east-1, 3 months old")
     fresh = prices.listed("ec2", "m5.xlarge", today=date(2025, 6, 11))
     assert fresh is not None
-    assert fresh.source == "list price of 2025-06, 10 days old"
+    assert fresh.source == "list price of 2025-06 in us-east-1, 10 days old"
 
 
 @pytest.mark.parametrize(
