@@ -146,8 +146,11 @@ def halt(node: Node) -> None:
         identity = root.stat()
         Path(f"/run/systemd/nspawn/locks/inode-{identity.st_dev}:{identity.st_ino}").unlink(missing_ok=True)
     interface = Path(f"/sys/class/net/vb-{node.machine}")
+    # It goes with the network namespace, which a closed connection may hold for seconds yet.
+    if not until(lambda: not interface.exists(), 0.3):
+        run(["ip", "link", "del", interface.name], check=False)
     if not until(lambda: not interface.exists(), 5):
-        run(["ip", "link", "del", interface.name])
+        raise HelperError(f"interface {interface.name} of {node.name} cannot be removed; see `ip link`")
     for kind in ("propagate", "unix-export"):
         leftover = Path("/run/systemd/nspawn", kind, node.machine)
         if leftover.is_dir() and not leftover.is_mount():
