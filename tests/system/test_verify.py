@@ -43,7 +43,7 @@ def silent_master(ready):
     config = str(ready.state_dir / "ssh_config")
     block = (
         "nft insert rule inet muster input tcp dport 22 ct state new reject with tcp reset && echo closed;"
-        " read -r line; nft -f /etc/nftables.conf && echo open"
+        " read -r line; nft -f /etc/muster/firewall.nft && echo open"
     )
     session = subprocess.Popen(
         [
