@@ -198,7 +198,7 @@ def test_price_of_the_api_and_of_the_table(account: Account, monkeypatch: pytest
     price = provider.price(account.spec().group("worker"))
     assert price is not None and price.hourly == pytest.approx(0.04 + 0.02 + 0.01)
     assert "SoftLayer's own price" in price.source
-    table = {"softlayer": {"date": date(2026, 1, 1), "hourly": {"B1_2X4X25": 0.09}}}
+    table = {"softlayer": {"date": date(2026, 1, 1), "place": "dal10", "hourly": {"B1_2X4X25": 0.09}}}
     monkeypatch.setattr(prices, "_table", lambda: table)
     account.emulator.fault("verifyOrder", "SoftLayer_Exception_Public: no prices today", times=9)
     listed = account.provider().price(
