@@ -133,8 +133,10 @@ class Cluster:
 
     def offer(self, *, wish: int | None = None, scale_in: bool = False) -> Offer:
         """Return what `ensure` would do and what that costs. Changes nothing."""
-        plan = self.plan(wish=wish, scale_in=scale_in)
-        return make_offer(self.spec, self._wanted(wish), plan, self._provider)
+        found = self.state.identity()
+        orders = self._orders(found, lambda: None) if found else None
+        plan = self._planned(self._wanted(wish), orders.machines() if orders else [], scale_in=scale_in)
+        return self._offered(self._wanted(wish), plan, orders)
 
     def check(self) -> None:
         """Raise NotReady, in one line, unless every machine that is wished is there and runs."""
@@ -260,7 +262,7 @@ class Cluster:
         machines = orders.machines() if recorded else []
         orders.keep_books(machines)
         plan = self._planned(wanted, machines, scale_in=scale_in)
-        plan = make_offer(self.spec, wanted, plan, self._provider).plan
+        plan = self._offered(wanted, plan, orders).plan
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
         endings = self._endings(orders)
@@ -304,6 +306,11 @@ class Cluster:
         plan = make_plan(self.spec, wish, machines, scale_in=scale_in)
         unfit = refusals(replace(self.spec, nodes=wish)) if plan.create else ()
         return replace(plan, refuse=(*plan.refuse, *unfit))
+
+    def _offered(self, wish: int, plan: Plan, orders: Orders | None) -> Offer:
+        """Put prices to a plan; one beyond the budget, or with machines unlike the config, is refused."""
+        unlike = orders.unlike(plan.keep) if orders else ()
+        return make_offer(self.spec, wish, replace(plan, refuse=(*plan.refuse, *unlike)), self._provider)
 
     def _wanted(self, wish: int | None) -> int:
         if wish is not None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from provision import firstboot, lifetime
+from provision import firstboot, fit, lifetime
 from provision.books import Books
 from provision.deadlines import deadlines
 from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
@@ -74,6 +74,15 @@ class Orders:
             self._at |= {machine.provider_id: name for machine in machines}
             found += machines
         return [machine for machine in found if machine.state is not NodeState.GONE]
+
+    def unlike(self, machines: Iterable[Machine]) -> tuple[str, ...]:
+        """Return why machines that were listed do not fit the config any more; () when they do."""
+        return fit.refusals(
+            self.spec,
+            machines,
+            lambda machine: self._at[machine.provider_id],
+            lambda group, machine: self.provider(group.provider).unlike(group, machine),
+        )
 
     def replay(self) -> None:
         """Carry on what an earlier run began. Raises ProviderError."""

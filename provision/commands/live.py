@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provision.model import Node
 
 MARK = "--8<--"
-# FSNamesystemState answers as things are; its namesake FSNamesystem is a metric that lags by up to ten seconds.
+# FSNamesystemState is what holds now; its namesake FSNamesystem is a metric that lags by up to ten seconds.
 SCRIPT = f"""
 host=$(hostname)
 curl -sf -m 2 "http://$host:9870/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState" || true

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from provision import fit
 from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, Plan, Price
 
 Machines = list[Machine]  # inside the class, `list` is the verb
@@ -65,6 +66,12 @@ class Provider(ABC):
     def price_stopped(self, group: NodeGroup) -> Price | None:
         """Return what a stopped machine still costs: as much as before, where a provider knows no better."""
         return self.price(group)
+
+    def unlike(self, group: NodeGroup, machine: Machine) -> Texts:
+        """Return in what an existing machine is not as its group says now, e.g. `2 cores, not 4`."""
+        return fit.sizes(
+            machine, cores=group.cores, memory_gb=group.memory_gb, data_disk_gb=group.data_disk_gb
+        )
 
     def allow(self, cluster: ClusterIdentity, sources: Sequence[str] = ()) -> Texts:  # noqa: ARG002
         """Let addresses reach SSH of a cluster's machines.

@@ -58,6 +58,7 @@ class Ledger:
         self.folder = folder
         self._orders = folder / "requests"  # the journal drops files there whose intent is closed
         self._images = folder / "ec2-images.json"
+        self._regions = folder / "ec2-regions"
 
     def order(self, token: str) -> Order | None:
         """Return what was noted of a create call."""
@@ -79,6 +80,18 @@ class Ledger:
         """Return the orders, by token, of which machines may still turn up."""
         found = {path.stem: self.order(path.stem) for path in self._orders.glob("*.ec2")}
         return {token: order for token, order in found.items() if order is not None and not order.settled}
+
+    def regions(self) -> set[str]:
+        """Return the regions in which the cluster may have machines, whatever the config says now."""
+        try:
+            return set(self._regions.read_text(encoding="utf-8").split())
+        except FileNotFoundError:
+            return set()
+
+    def remember(self, region: str) -> None:
+        """Note that the cluster is about to have something in a region."""
+        if region not in (known := self.regions()):
+            files.write(self._regions, "".join(f"{name}\n" for name in sorted({*known, region})))
 
     def public_key(self) -> str:
         """Return the cluster's public login key."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from provision import lifetime, prices
+from provision import fit, lifetime, prices
 from provision.capacity import names_of
 from provision.deadlines import deadlines
 from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
@@ -113,6 +113,14 @@ class Ec2Provider(base.Provider):
         self._ledger.settle(request.token, order)
         raise self._exhausted(where, refused)
 
+    def unlike(self, group: NodeGroup, machine: Machine) -> base.Texts:
+        """Compare region, type and data disk; cores and memory are the type's own."""
+        region, kind = machine.provider_id.partition("/")[0], machine.labels["instance_type"]
+        kinds, wanted = group.options["instance_type"], self._region(group)
+        found = [f"in {region}, not {wanted}"] if region != wanted else []
+        found += [f"{kind}, not {' or '.join(kinds)}"] if kind not in kinds else []
+        return found + fit.sizes(machine, data_disk_gb=group.data_disk_gb)
+
     def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         """Boot stopped machines; their public addresses may be others than before."""
         self._machines.start(_ids(machines), {tags.CLUSTER_ID: cluster.id}, self._gone_s)
@@ -146,18 +154,25 @@ class Ec2Provider(base.Provider):
         return [machine for region in self._regions() for machine in self._machines.of_anybody(region)]
 
     def price(self, group: NodeGroup) -> Price | None:
-        """Return what a machine of the group costs: on the spot market, by AWS's list, or by the table."""
-        return self._market.price(self._region(group), group)
+        """Return what a machine with its disks costs: on the spot market, by AWS's list, or by the table."""
+        machine, disks = self._market.price(self._region(group), group), self.price_stopped(group)
+        if machine is None or disks is None:
+            return machine
+        source = f"{machine.source}, with {self._disks_gb(group)} GB of disk"
+        return Price(machine.hourly + disks.hourly, source)
 
     def price_stopped(self, group: NodeGroup) -> Price | None:
         """Return what a stopped machine still costs: its disks."""
         disk = prices.listed(self.name, "gp3")
-        size = int(group.options.get("root_disk_gb", requests.ROOT_DISK_GB)) + group.data_disk_gb
-        return Price(disk.hourly * size, disk.source) if disk else None
+        return Price(disk.hourly * self._disks_gb(group), disk.source) if disk else None
 
     def allow(self, cluster: ClusterIdentity, sources: Sequence[str] = ()) -> base.Texts:
         """Let addresses (by default this computer's) log in; return those that could not before."""
         return [new for region in self._regions() for new in self._networks.allow(region, cluster, sources)]
+
+    @staticmethod
+    def _disks_gb(group: NodeGroup) -> int:
+        return int(group.options.get("root_disk_gb", requests.ROOT_DISK_GB)) + group.data_disk_gb
 
     def _new_order(self, request: CreateRequest) -> Order:
         group, region = request.group, self._region(request.group)
@@ -165,6 +180,7 @@ class Ec2Provider(base.Provider):
             region, request.cluster, self._networks.place(region, group).vpc, self._ledger.public_key()
         )
         lives = not lifetime.ends_by_itself(self.spec)
+        self._ledger.remember(region)
         return Order(
             region=region,
             count=len(request.names),
@@ -253,9 +269,9 @@ class Ec2Provider(base.Provider):
         return str(group.options.get("region", "")) or self._home_region()
 
     def _regions(self) -> Iterable[str]:
-        """Return the regions of this config's groups."""
-        own = [group for group in self.spec.groups if group.provider == self.name]
-        return sorted({self._region(group) for group in own} or {self._home_region()})
+        """Return the regions of this config's groups, and those in which the cluster has ordered before."""
+        own = {self._region(group) for group in self.spec.groups if group.provider == self.name}
+        return sorted((own or {self._home_region()}) | self._ledger.regions())
 
     def _home_region(self) -> str:
         self._home = self._home or self._clients.region()

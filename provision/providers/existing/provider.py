@@ -24,7 +24,7 @@ from provision.model import (
     Price,
 )
 from provision.project import project_root, states_folder
-from provision.providers.base import Machines, Provider
+from provision.providers.base import Machines, Provider, Texts
 from provision.providers.existing.host import NAME, Host, Silent, of_config, pinned
 
 RELEASE = "debian 13"
@@ -92,6 +92,11 @@ class ExistingProvider(Provider):
             return _machine(host, look["record"] | {"image": look["image"]}, NodeState.RUNNING)
 
         return _all(orders, prepare)
+
+    def unlike(self, group: NodeGroup, machine: Machine) -> Texts:
+        """Hosts are as their owner has them."""
+        del group, machine
+        return []
 
     def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         """Nobody but their owner switches hosts on."""

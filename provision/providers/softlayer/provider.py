@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from provision import prices
+from provision import fit, prices
 from provision.deadlines import deadlines
 from provision.errors import NoCapacity, NotReady, ProviderError
 from provision.model import (
@@ -20,7 +20,7 @@ from provision.model import (
     Plan,
     Price,
 )
-from provision.providers.base import Machines, Provider
+from provision.providers.base import Machines, Provider, Texts
 from provision.providers.softlayer import guests, identity, offers, orders
 from provision.providers.softlayer.client import Api, Raw
 from provision.providers.softlayer.failures import NAME, ApiError, Kind
@@ -98,6 +98,12 @@ class SoftLayerProvider(Provider):
             replace(machine, group=request.group.name, labels={**request.labels, **machine.labels})
             for machine in machines
         ]
+
+    def unlike(self, group: NodeGroup, machine: Machine) -> Texts:
+        """Compare sizes in the API's terms; a flavor decides on cores and memory itself."""
+        wanted = wish(group)
+        own = {} if wanted.flavor else {"cores": wanted.cores, "memory_gb": wanted.memory_mb / 1024}
+        return fit.sizes(machine, **own, data_disk_gb=wanted.data_disk_gb)
 
     def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         """Power guests on."""

@@ -9,7 +9,7 @@ import pytest
 from botocore.client import BaseClient
 
 from provision.cluster import Cluster
-from provision.errors import MusterError, NoCapacity
+from provision.errors import MusterError, NoCapacity, PlanRefused
 from tests.unit.providers.ec2_cloud import Cloud
 
 CHANGING = (
@@ -180,6 +180,18 @@ def test_two_clusters_of_one_name_do_not_meet(cloud: Cloud, monkeypatch: pytest.
     settled(cloud, 2)
     monkeypatch.setenv("MUSTER_STATE", str(cloud.folder / "state"))
     cloud.cluster(2).destroy()
+    assert cloud.emulator.left_over() == []
+
+
+def test_a_changed_type_or_region_loses_no_machine(cloud: Cloud) -> None:
+    cloud.cluster(2).ensure()
+    larger: dict[str, Any] = {"worker": {"instance_type": ["t3.large", "t3.xlarge"], "data_disk_gb": 10}}
+    with pytest.raises(PlanRefused, match=r"worker-1: .* \(t3.small, not t3.large or t3.xlarge\)"):
+        cloud.cluster(3, groups=larger).ensure(wish=3)
+    with pytest.raises(PlanRefused, match=r"master: .* \(in eu-west-1, not eu-central-1\)"):
+        cloud.cluster(3, ec2={"region": "eu-central-1"}).ensure(wish=3)
+    settled(cloud, 2)
+    cloud.cluster(2, ec2={"region": "eu-central-1"}).destroy()
     assert cloud.emulator.left_over() == []
 
 

@@ -134,7 +134,7 @@ def test_the_address_for_ssh(cloud: Cloud, choice: str, public: bool) -> None:
 def test_prices(cloud: Cloud) -> None:
     cloud.emulator.set(spot_prices={"t3.small": 0.0071})
     groups = {
-        "worker": {"instance_type": "t3.small", "spot": True},
+        "worker": {"instance_type": "t3.small", "spot": True, "data_disk_gb": 10},
         "odd": {"count": 0, "instance_type": "u-24tb1.metal"},
     }
     provider = cloud.provider(groups=groups)
@@ -142,8 +142,14 @@ def test_prices(cloud: Cloud) -> None:
         provider.price(provider.spec.group("worker")),
         provider.price(provider.spec.group("master")),
     )
-    assert isinstance(spot, Price) and spot.hourly == 0.0071 and "spot market" in spot.source
-    assert isinstance(listed, Price) and listed.hourly == 0.0416 and "old" in listed.source
+    disks = 30 * 0.08 / 730
+    assert isinstance(spot, Price) and spot.hourly == pytest.approx(0.0071 + disks, rel=1e-3)
+    assert "spot market" in spot.source and "with 30 GB of disk" in spot.source
+    assert (
+        isinstance(listed, Price)
+        and listed.hourly == pytest.approx(0.0416 + disks, rel=1e-3)
+        and "old" in listed.source
+    )
     assert provider.price(provider.spec.group("odd")) is None
 
 

@@ -1,0 +1,46 @@
+"""Whether machines that exist are still what the config asks for. Pure; a machine is never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from provision.model import ClusterSpec, Machine, NodeGroup
+
+UNITS = {"cores": "cores", "memory_gb": "GiB of memory", "data_disk_gb": "GB of data disk"}
+
+
+def sizes(machine: Machine, **wanted: float) -> list[str]:
+    """Return in which of the wanted sizes (keys of UNITS) a machine differs, e.g. `2 cores, not 4`."""
+    labels = machine.labels
+    return [
+        f"{labels[key]} {UNITS[key]}, not {value:g}"
+        for key, value in wanted.items()
+        if key in labels and float(labels[key]) != float(value)
+    ]
+
+
+def refusals(
+    spec: ClusterSpec,
+    machines: Iterable[Machine],
+    at: Callable[[Machine], str],
+    unlike: Callable[[NodeGroup, Machine], list[str]],
+) -> tuple[str, ...]:
+    """Return why machines that would be kept do not fit the config any more, one line per group and reason.
+
+    Args:
+        spec: the config.
+        machines: those that would be kept; each of a group of the config.
+        at: the provider that a machine is at.
+        unlike: what that provider sees of it that is not as its group says.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for machine in machines:
+        group, home = spec.group(machine.group), at(machine)
+        moved = [f"at {home}, not {group.provider}"] if home != group.provider else unlike(group, machine)
+        if moved:
+            found.setdefault((group.name, "; ".join(moved)), []).append(machine.name)
+    return tuple(
+        f"{', '.join(names)}: made before groups.{group} was changed ({what}). Machines are "
+        "never altered: put the config back, or run destroy_cluster.yml and then start_cluster.yml"
+        for (group, what), names in found.items()
+    )
