@@ -1,6 +1,6 @@
 """Fetch, verify and unpack the archives of artifacts.lock.
 
-Runs in two places: as a library on the control machine (fills the download cache once), and as a program that
+Runs in two places: as a library on the control machine (see `artifact_cache`), and as a program that
 needs the standard library alone on nodes (`python3 artifacts.py install …`), where it takes files from the
 read-only cache that the machine was given, or fetches them itself. Registries are passed in.
 """
@@ -11,10 +11,8 @@ import argparse
 import compileall
 import hashlib
 import html.parser
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import time
@@ -26,13 +24,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from provision.timeline import Reporter
-
-CACHE = Path("/var/lib/muster/artifacts")
-LOCK = Path(__file__).resolve().parent.parent / "group_vars" / "all" / "artifacts.lock"
 HELD = "artifacts.held"  # file of an installed component: which artifacts it was made of
 PARALLEL = 8
 ATTEMPTS = 5
@@ -284,35 +276,6 @@ def install(lock: Path, component: str, to: Path, caches: list[Path], registries
     shutil.rmtree(to, ignore_errors=True)
     new.rename(to)
     return True
-
-
-def cache_folder() -> Path:
-    """The download cache of this computer (MUSTER_ARTIFACTS moves it)."""
-    return Path(os.environ.get("MUSTER_ARTIFACTS") or CACHE)
-
-
-def default_registries() -> dict[str, str]:
-    """Base addresses: MUSTER_MAVEN_URL or Maven's default; pip's configured index or PyPI's default."""
-    from jgo.constants import MAVEN_CENTRAL_URL
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT
-
-    index = os.environ.get("PIP_INDEX_URL", "")
-    if not index:
-        command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)
-        index = asked.stdout.strip()
-    maven = os.environ.get("MUSTER_MAVEN_URL") or MAVEN_CENTRAL_URL
-    return {"maven": maven, "pypi": index or PYPI_SIMPLE_ENDPOINT}
-
-
-def fetch_all(reporter: Reporter) -> None:
-    """Fill this computer's cache with everything in the lock. Raises CommandFailed, naming the file."""
-    from provision.errors import CommandFailed
-
-    try:
-        fetch_each(read_lock(LOCK.read_text()), cache_folder(), default_registries(), reporter.say)
-    except ArtifactError as error:
-        raise CommandFailed(what=error.what, remedy=error.remedy) from error
 
 
 def main(arguments: list[str] | None = None) -> int:

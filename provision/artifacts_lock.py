@@ -15,7 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from provision.artifacts import LOCK, Artifact, default_registries, digest, locate
+from provision.artifact_cache import LOCK, default_registries
+from provision.artifacts import Artifact, digest, locate
 from provision.errors import CommandFailed
 
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"

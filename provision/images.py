@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from provision import artifacts, files
+from provision import artifact_cache, files
 from provision.errors import CommandFailed
 from provision.providers.local import images as local_images
 from provision.recipe import ROOT, Recipe
@@ -88,7 +88,7 @@ def _sweep(reporter: Reporter) -> None:
 def _fetch_artifacts(recipe: Recipe, reporter: Reporter) -> None:
     if "hdfs" in recipe.roles:
         with reporter.phase("artifacts", "Hadoop and Spark"):
-            artifacts.fetch_all(reporter)
+            artifact_cache.fetch_all(reporter)
 
 
 def _builder_file(path: Path, name: str) -> Path:
@@ -159,7 +159,7 @@ def _baking(name: str, waiter: Reporter | None = None) -> Iterator[None]:
         name: the builder's.
         waiter: told when another command has it and is waited for; None raises BlockingIOError instead.
     """
-    locks = artifacts.cache_folder()
+    locks = artifact_cache.cache_folder()
     locks.mkdir(parents=True, exist_ok=True)
     with (locks / f".{name}.lock").open("w") as lock:
         try:

@@ -88,7 +88,9 @@ def describe(plan: Plan) -> list[str]:
 
 
 def _size_words(group: NodeGroup) -> str:
-    return f"{group.cores} cores, {group.memory_gb:g} GiB, {group.provider}"
+    kinds = group.options.get("instance_type") or [group.options.get("flavor")]
+    size = " or ".join(kinds) if any(kinds) else f"{group.cores} cores, {group.memory_gb:g} GiB"
+    return f"{size}, {group.provider}"
 
 
 def _free_names(cluster: str, group: str, wanted: int, have: Sequence[Machine]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from provision import artifacts
+from provision.artifact_cache import LOCK
 from provision.artifacts import Artifact, ArtifactError, fetch, fetch_each, install, read_lock
 from provision.artifacts_lock import maven_path
 
@@ -162,9 +163,9 @@ def test_a_damaged_lock_names_the_line(line: str) -> None:
 
 
 def test_the_shipped_lock_fits_the_versions() -> None:
-    found = read_lock(artifacts.LOCK.read_text())
+    found = read_lock(LOCK.read_text())
     assert len({one.sha256 for one in found}) == len(found) > 100
-    versions = artifacts.LOCK.with_name("versions.yml").read_text()
+    versions = LOCK.with_name("versions.yml").read_text()
     assert any(
         f"hadoop: {one.path.split('/')[-2]}" in versions for one in found if "hadoop-hdfs-client" in one.path
     )

@@ -1,4 +1,4 @@
-"""Filters over provision.sizing and provision.artifacts for the roles' variables."""
+"""Filters over provision.sizing and provision.artifact_cache for the roles' variables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from provision import artifacts, sizing
+from provision import artifact_cache, sizing
 
 
 def muster_node_sizing(roles: Iterable[str], cores: int, memory_gb: float) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def muster_cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def muster_registry(kind: str) -> str:
     """Base address of a package registry (`'maven'`, `'pypi'`), as the control machine is configured."""
-    return artifacts.default_registries()[kind]
+    return artifact_cache.default_registries()[kind]
 
 
 class FilterModule:
