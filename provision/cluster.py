@@ -1,4 +1,4 @@
-"""A cluster as a whole: make it as wished, destroy it, say what would be done.
+"""A cluster as a whole: make it as wished, stop it, destroy it.
 
 plan -> journal -> provider -> wait -> inventory. What a provider lists is the truth; the journal says what
 was begun.
@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from provision import costs, firstboot, job_time, jobs, ledger, providers
 from provision.adopt import Adoption, Reader, read_master
+from provision.cluster_view import ClusterView
 from provision.config import require_dataset
 from provision.connect import (
     RealTrust,
@@ -25,40 +25,30 @@ from provision.endings import Endings
 from provision.errors import NotReady, PlanRefused
 from provision.lease import FILE as LEASE_FILE
 from provision.lease import Lease
-from provision.mixture import refusals
 from provision.model import (
     ClusterIdentity,
     ClusterSpec,
-    Machine,
-    Node,
     NodeGroup,
     NodeState,
     Outcome,
-    Plan,
 )
-from provision.offer import Offer, make_offer
 from provision.orders import Orders
-from provision.plan import machine_number, make_plan
-from provision.project import project_root, states_folder
 from provision.providers.base import Provider
-from provision.state import State
 from provision.storelink import StoreLink, Stores
 from provision.timeline import FILE as TIMELINE_FILE
 from provision.timeline import ConsoleReporter, Reporter, Timeline
-from provision.work import Work, node_of
+from provision.work import Work
 
 Bake = Callable[[ClusterSpec, NodeGroup], str]
 
 
-class Cluster:
-    """One cluster of one config file.
+class Cluster(ClusterView):
+    """One cluster of one config file, to make and to end.
 
     Args:
-        spec: the validated config.
-        root: the project's folder; found from the config file's place when not given.
+        spec, root, provider: see `ClusterView`.
         reporter: told phases and progress.
         bake: returns the image key of a group's machines, making the image when needed.
-        provider: returns a provider by name, for a config.
         trust: how machines are reached.
         stores: how the object store is opened and closed.
         vault: secret variables that are needed here: the keys of a store elsewhere.
@@ -76,90 +66,11 @@ class Cluster:
         stores: StoreLink | None = None,
         vault: Mapping[str, str] | None = None,
     ) -> None:
-        self.spec = spec
-        self.root = root or project_root(spec.path.parent)
-        self.state = State(states_folder(self.root) / spec.name)
+        super().__init__(spec, root=root, provider=provider)
         self._reporter: Reporter = reporter or ConsoleReporter()
         self._bake = bake or self._image
         self._trust: Trust = trust or RealTrust()
         self._stores: StoreLink = stores or Stores(self._reporter, vault or {})
-        self._load = provider
-        self._providers: dict[str, Provider] = {}
-
-    @staticmethod
-    def state_folder(name: str, root: Path | None = None) -> Path:
-        """Return where the state of the cluster `name` lies, or would lie."""
-        return states_folder(root or project_root()) / name
-
-    @property
-    def state_dir(self) -> Path:
-        """The cluster's state folder; it may not exist."""
-        return self.state.folder
-
-    @property
-    def identity(self) -> ClusterIdentity:
-        """The cluster's name and id. Raises NotReady when it was not started."""
-        found = self.state.identity()
-        if found is None:
-            raise self._not_started()
-        return found
-
-    @property
-    def wish(self) -> int | None:
-        """The size last wished (master + workers), or None."""
-        return self.state.journal.read().wish
-
-    @property
-    def deadline(self) -> float:
-        """When the machines end by themselves, in seconds since the epoch; 0 = they do not."""
-        return self.state.journal.read().term.deadline
-
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """The machines that exist now, as their providers list them; () when the cluster was not started."""
-        found = self.state.identity()
-        if found is None:
-            return ()
-        order = {group.name: index for index, group in enumerate(self.spec.groups)}
-        machines = self._orders(found, lambda: None).machines()
-        machines.sort(key=lambda m: (order.get(m.group, len(order)), machine_number(m.name)))
-        return tuple(node_of(self.spec, machine) for machine in machines)
-
-    def plan(self, *, wish: int | None = None, scale_in: bool = False) -> Plan:
-        """Return what `ensure` would do. Changes nothing."""
-        found = self.state.identity()
-        machines = self._orders(found, lambda: None).machines() if found else []
-        return self._planned(self._wanted(wish), machines, scale_in=scale_in)
-
-    def offer(self, *, wish: int | None = None, scale_in: bool = False) -> Offer:
-        """Return what `ensure` would do and what that costs. Changes nothing."""
-        found = self.state.identity()
-        orders = self._orders(found, lambda: None) if found else None
-        plan = self._planned(self._wanted(wish), orders.machines() if orders else [], scale_in=scale_in)
-        return self._offered(self._wanted(wish), plan, orders)
-
-    def check(self) -> None:
-        """Raise NotReady, in one line, unless every machine that is wished is there and runs."""
-        if self.state.identity() is None:
-            raise self._not_started()
-        wanted = self._wanted(None)
-        plan = self.plan()
-        if plan.keep and all(machine.state is NodeState.STOPPED for machine in plan.keep):
-            raise NotReady(
-                where=self.spec.name, what="the cluster is stopped", remedy="Run start_cluster.yml"
-            )
-        short = [name for _, names in plan.create for name in names] + [
-            machine.name for machine in plan.start
-        ]
-        if short or not self.state.load().complete:
-            what = (
-                f"of {wanted} nodes wished, {', '.join(short)} not running"
-                if short
-                else "not all reachable yet"
-            )
-            raise NotReady(where=self.spec.name, what=what, remedy="Run start_cluster.yml")
-        if plan.refuse:
-            raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
 
     def ensure(self, *, wish: int | None = None, scale_in: bool = False) -> Outcome:
         """Make the machines as wished; again, it changes nothing.
@@ -301,36 +212,11 @@ class Cluster:
             ledger.append(self.state.parent, remembered)
         return Outcome(deleted=tuple(orders.deleted))
 
-    def _planned(self, wish: int, machines: Sequence[Machine], *, scale_in: bool) -> Plan:
-        """Return the plan; what does not fit together is refused before any of it is made."""
-        plan = make_plan(self.spec, wish, machines, scale_in=scale_in)
-        unfit = refusals(replace(self.spec, nodes=wish)) if plan.create else ()
-        return replace(plan, refuse=(*plan.refuse, *unfit))
-
-    def _offered(self, wish: int, plan: Plan, orders: Orders | None) -> Offer:
-        """Put prices to a plan; one beyond the budget, or with machines unlike the config, is refused."""
-        unlike = orders.unlike(plan.keep) if orders else ()
-        return make_offer(self.spec, wish, replace(plan, refuse=(*plan.refuse, *unlike)), self._provider)
-
-    def _wanted(self, wish: int | None) -> int:
-        if wish is not None:
-            return wish
-        recorded = self.state.journal.read().wish
-        return self.spec.nodes if self.spec.nodes_given or recorded is None else recorded
-
     def _work(self, orders: Orders, guard: Callable[[], None]) -> Work:
         return Work(self.spec, self.state, self._reporter, self._trust, self._stores, orders, guard)
 
-    def _orders(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Orders:
-        return Orders(self.spec, self.state, identity, self._provider, guard)
-
     def _endings(self, orders: Orders) -> Endings:
         return Endings(self.spec, self.state, orders, self._trust, time.time())
-
-    def _provider(self, name: str) -> Provider:
-        if name not in self._providers:
-            self._providers[name] = self._load(name, self.spec)
-        return self._providers[name]
 
     def _image(self, spec: ClusterSpec, group: NodeGroup) -> str:
         from provision import (
@@ -356,10 +242,3 @@ class Cluster:
                 yield lease.check
         finally:
             lease.leave()
-
-    def _not_started(self) -> NotReady:
-        return NotReady(
-            where=self.spec.name,
-            what="this cluster has not been started",
-            remedy="Run start_cluster.yml first",
-        )
