@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from provision import costs, firstboot, job_time, jobs, ledger, providers
+from provision import costs, firstboot, job_time, ledger, providers
 from provision.adopt import Adoption, Reader, read_master
 from provision.cluster_view import ClusterView
 from provision.config import require_dataset
@@ -23,6 +23,7 @@ from provision.connect import (
 )
 from provision.endings import Endings
 from provision.errors import NotReady, PlanRefused
+from provision.job_queue import queue_of
 from provision.lease import FILE as LEASE_FILE
 from provision.lease import Lease
 from provision.model import (
@@ -120,7 +121,7 @@ class Cluster(ClusterView):
         """
         identity = self.identity
         if not force and any(node.machine.state is NodeState.RUNNING for node in self.nodes):
-            job_time.refuse_while_busy(self.spec.name, jobs.queue_of(self))
+            job_time.refuse_while_busy(self.spec.name, queue_of(self))
         with self._leased() as guard, self._reporter.phase("stop"):
             orders = self._orders(identity, guard)
             stopped = self._endings(orders).stop(self._stores)

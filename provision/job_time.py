@@ -12,10 +12,10 @@ ACTIVE = ("queued", "running")
 
 
 class Asked(Protocol):
-    """The queue of jobs (`jobs.Queue`)."""
+    """The queue of jobs (`job_queue.Queue`)."""
 
     def ask(self, *words: str) -> Any:  # noqa: ANN401  (whatever JSON the master answers)
-        """See `jobs.Queue.ask`."""
+        """See `job_queue.Queue.ask`."""
         ...
 
 

@@ -1,99 +1,23 @@
 """Jobs on the cluster, seen from the control machine: submit, list, logs, cancel, results.
 
-Everything goes over SSH with the cluster's own ssh_config (pinned host keys) to `muster-job` on the master,
-as the user `hadoop`. A job belongs to the master from the moment it is submitted: it goes on when this
-computer is closed.
+A job belongs to the master from the moment it is submitted: it goes on when this computer is closed.
 """
 
 from __future__ import annotations
 
-import getpass
-import json
-import shutil
-import subprocess
 import sys
-import tarfile
-import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from provision import job_time
-from provision.errors import CommandFailed, MusterError, NotReady, Unreachable, one_line
-from provision.job_request import JobRequest, make_request
-from provision.plan import MASTER
-from provision.wait import until
+from provision.errors import CommandFailed
+from provision.job_queue import Queue, Sink, fetch, queue_of, send, stream
+from provision.job_request import make_request
 
 if TYPE_CHECKING:
     from provision.cluster import Cluster
-
-PROGRAM = "/opt/muster/bin/muster-job"
-USER = "hadoop"
-RECONNECT_S = 60.0
-"""How long a lost connection is tried again before following gives up (the job goes on)."""
-SSH_FAILED, NO_PROGRAM = 255, 127
-Sink = Callable[[bytes], object]
-
-
-@dataclass(frozen=True)
-class Queue:
-    """Where jobs go: the cluster's name, its project folder, its master, the ssh_config to reach it."""
-
-    cluster: str
-    root: Path
-    master: str
-    ssh_config: Path
-
-    def command(self, *words: str) -> list[str]:
-        """Return the local command line that runs `muster-job WORDS` on the master."""
-        return [
-            "ssh",
-            "-F",
-            str(self.ssh_config),
-            "-o",
-            "BatchMode=yes",
-            "-T",
-            "-l",
-            USER,
-            self.master,
-            PROGRAM,
-            *words,
-        ]
-
-    def ask(self, *words: str) -> Any:  # noqa: ANN401  (whatever JSON the master answers)
-        """Run `muster-job WORDS` and return its JSON answer. Raises MusterError."""
-        done = subprocess.run(
-            self.command(*words), stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
-        if done.returncode:
-            raise self.error(done.returncode, done.stderr)
-        return json.loads(done.stdout)
-
-    def error(self, status: int, stderr: bytes) -> MusterError:
-        """Return what a failed call means."""
-        words = one_line(stderr.decode("utf-8", "replace"))
-        if status == SSH_FAILED:
-            return Unreachable(
-                machines=[self.master], what=f"cannot be reached over SSH: {words or 'connection lost'}",
-                remedy="See ./muster status",
-            )  # fmt: skip
-        if status == NO_PROGRAM or "No such file or directory" in words:
-            return NotReady(where=self.master, what="has no queue of jobs yet", remedy="Run main.yml first")
-        return CommandFailed(where=self.cluster, what=words.removeprefix("muster-job: "), status=status)
-
-
-def queue_of(cluster: Cluster) -> Queue:
-    """Return the queue of a cluster. Raises NotReady when it was not started."""
-    masters = [machine.name for machine in cluster.state.load().machines if machine.group == MASTER]
-    if not masters or not cluster.state.ssh_config.exists():
-        raise NotReady(
-            where=cluster.spec.name, what="is not started", remedy="Run start_cluster.yml, then main.yml"
-        )
-    return Queue(cluster.spec.name, cluster.root, masters[0], cluster.state.ssh_config)
 
 
 def submit(
@@ -136,27 +60,6 @@ def submit(
     return request.run
 
 
-def send(queue: Queue, request: JobRequest) -> dict[str, Any]:
-    """Ship a request, return its record; the same run id is not run twice. Raises MusterError."""
-    with tempfile.TemporaryFile() as errors:
-        ssh = subprocess.Popen(
-            queue.command("submit"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-        )
-        assert ssh.stdin is not None  # noqa: S101  (for the type checker)
-        assert ssh.stdout is not None  # noqa: S101
-        with suppress(BrokenPipeError):  # it refused before it had read everything; its words say why
-            ssh.stdin.write(request.header(getpass.getuser()))
-            request.write_archive(ssh.stdin)
-        with suppress(BrokenPipeError):
-            ssh.stdin.close()
-        answer = ssh.stdout.read()
-        if status := ssh.wait():
-            errors.seek(0)
-            raise queue.error(status, errors.read())
-    record: dict[str, Any] = json.loads(answer)
-    return record
-
-
 def finish(queue: Queue, run: str, *, sink: Sink | None, say: Callable[[str], object]) -> dict[str, Any]:
     """Follow a run to its end, fetch its results, return its record. Raises CommandFailed when it failed."""
     stream(queue, run, sink=sink or _to_stdout, say=say, wait=True)
@@ -196,89 +99,10 @@ def cancel(cluster: Cluster, run: str) -> dict[str, Any]:
     return record
 
 
-def stream(queue: Queue, run: str, *, sink: Sink, say: Callable[[str], object], wait: bool) -> int:
-    """Hand a run's log to `sink`, until its end when `wait`; a lost connection is taken up where it broke.
-
-    Returns:
-        0 = succeeded (or not waited for), 1 = failed, 3 = cancelled.
-
-    Raises:
-        MusterError: there is no such run, or the master stayed out of reach for RECONNECT_S seconds.
-    """
-    position = 0
-    while True:
-        words = ["follow", run, "--offset", str(position), *([] if wait else ["--no-wait"])]
-        ssh = subprocess.Popen(
-            queue.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        assert isinstance(ssh.stdout, BufferedReader)  # noqa: S101  (for the type checker)
-        assert ssh.stderr is not None  # noqa: S101
-        heard: list[bytes] = []
-        listener = threading.Thread(target=_listen, args=(ssh.stderr, heard, say), daemon=True)
-        listener.start()
-        while block := ssh.stdout.read1(65536):
-            position += len(block)
-            sink(block)
-        status = ssh.wait()
-        listener.join(timeout=1.0)
-        if status in (0, 1, 3):
-            return status
-        error = queue.error(status, b"".join(heard))
-        if status != SSH_FAILED:
-            raise error
-        say(f"{queue.master}: connection lost; the job goes on; connecting again")
-        if not until(lambda: _answers(queue), deadline_s=RECONNECT_S, interval_s=1.0):
-            error.remedy = f"The job goes on; ./muster logs {run} -f follows it again"
-            raise error
-
-
-def fetch(queue: Queue, run: str) -> Path:
-    """Copy what a run left to `results/<run>/`; what was there of it is replaced. Raises MusterError."""
-    target = queue.root / "results" / run
-    target.parent.mkdir(exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch,
-        tempfile.TemporaryFile() as errors,
-    ):
-        ssh = subprocess.Popen(
-            queue.command("bundle", run), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
-        )
-        assert ssh.stdout is not None  # noqa: S101
-        with suppress(tarfile.ReadError), tarfile.open(fileobj=ssh.stdout, mode="r|") as archive:
-            archive.extractall(scratch, filter="data")
-        if status := ssh.wait():
-            errors.seek(0)
-            raise queue.error(status, errors.read())
-        came = Path(scratch)
-        fresh = came / "results" if (came / "results").is_dir() else came / "nothing"
-        fresh.mkdir(exist_ok=True)
-        for name in ("run.json", "log"):
-            (came / name).replace(fresh / name)
-        if target.exists():
-            shutil.rmtree(target)
-        fresh.replace(target)
-    return target
-
-
 def _where(record: Mapping[str, Any], target: Path) -> str:
     """Return where a run's results went, in one line."""
     shown = ", ".join(record["results"])
     return f"Results of {record['run']}: {_relative(target)}" + (f" ({shown})" if shown else "")
-
-
-def _listen(source: IO[bytes], heard: list[bytes], say: Callable[[str], object]) -> None:
-    """Pass on what a run waits for; keep everything for an error message."""
-    for line in source:
-        heard.append(line)
-        if line.startswith(b"queued"):
-            say(line.decode("utf-8", "replace").strip())
-
-
-def _answers(queue: Queue) -> bool:
-    with suppress(MusterError):
-        queue.ask("list", "--json")
-        return True
-    return False
 
 
 def _newest(queue: Queue) -> str:
