@@ -19,6 +19,8 @@ from provision.commands.common import ROOT, examples, say
 from provision.errors import CommandFailed
 
 BIN = Path(sys.executable).parent
+SUITES = (("tests/unit", "-n", "auto", "--dist", "loadfile"), ("tests/system",))
+"""What pytest is given, run after run: pure code is tested on all processors, machines have them alone."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +105,15 @@ def test(
         list[str] | None, typer.Argument(help="Arguments for pytest, after --; lint is left out.")
     ] = None,
 ) -> None:
-    """Run lint, unit and system tests; what is shown last is pytest's own summary."""
+    """Run lint, unit and system tests; what is shown last is pytest's own summary of the system tests."""
     failed = [] if more else lint()
     marks: Sequence[str] = () if long or more else ("-m", "not long")
-    say(f"pytest {' '.join([*marks, *(more or [])])}".rstrip())
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *marks, *(more or [])], cwd=ROOT, env=environment(), check=False
-    )
-    if done.returncode:
-        failed.append("pytest")
+    for suite in [more] if more else SUITES:
+        words = [*marks, *suite]
+        say(f"pytest {' '.join(words)}")
+        command = [sys.executable, "-m", "pytest", *words]
+        if subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode:
+            failed.append("pytest" if more else f"pytest {suite[0]}")
     if failed:
         raise CommandFailed(what=f"failed: {', '.join(failed)}", remedy="The output is above")
     say("Lint and tests passed." if not more else "Tests passed.")
