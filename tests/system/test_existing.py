@@ -192,3 +192,15 @@ def test_a_cluster_of_hosts_does_all_that_others_do(labs, hosts):
     lab.destroy().ok()
     for number in range(2):
         assert theirs.ssh(number, OURS).split() == ["0"]
+
+
+@pytest.mark.long
+def test_a_plain_debian_host_gets_everything_installed(labs, hosts):
+    theirs = hosts(1, baked=False)
+    lab = labs(**keys(theirs))
+    lab.playbook("start_cluster.yml", timeout=1200).ok()
+    lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
+    lab.muster("verify").ok()
+    assert lab.playbook("start_cluster.yml").ok().changed == 0
+    lab.destroy().ok()
+    assert theirs.ssh(0, OURS).split() == ["0"]

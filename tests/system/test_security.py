@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from lab import eventually
 from leftovers import ROOT as LOCAL
+from undo import changed
 
 STORE = "object-store"
 BUSY = """\
@@ -250,42 +251,13 @@ def test_a_program_without_the_secret_gets_nothing_from_spark(ready):
 @pytest.fixture
 def another_host_key(ready):
     """A worker that shows another host key than the pinned one; its own one comes back afterwards."""
-    name = ready.worker(1)
-    config = str(ready.state_dir / "ssh_config")
-    close = ["ssh", "-F", config, "-O", "exit"]
     swap = (
         "cd /etc/ssh && mkdir -m 700 kept && mv ssh_host_ed25519_key* kept/"
         " && ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key && systemctl restart ssh"
-        " && echo swapped && read -r line;"
-        " mv kept/* . ; rmdir kept; systemctl restart ssh; echo restored"
     )
-    session = subprocess.Popen(
-        [
-            "ssh",
-            "-F",
-            config,
-            "-o",
-            "ControlPath=none",
-            f"muster@{name}",
-            f"sudo bash -c {shlex.quote(swap)}",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ready.environment(),
-    )
-    assert session.stdin and session.stdout
-    try:
-        assert session.stdout.readline().strip() == "swapped"
-        for user in ("muster", "hadoop"):
-            ready.run([*close, f"{user}@{name}"])
-        yield name
-    finally:
-        session.stdin.write("\n")
-        session.stdin.flush()
-        restored = session.stdout.read()
-        session.wait(30)
-        assert "restored" in restored
+    back = "mv kept/* . && rmdir kept && systemctl restart ssh"
+    with changed(ready, ready.worker(1), swap, back):
+        yield ready.worker(1)
 
 
 def test_a_machine_with_another_host_key_is_refused(ready, another_host_key):

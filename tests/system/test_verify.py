@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-import subprocess
-
 import pytest
 from lab import eventually
+from undo import changed
 
 
 @pytest.mark.parametrize(
@@ -40,35 +38,9 @@ def test_a_stopped_daemon_is_exit_1_and_named(ready, unit, service, check):
 @pytest.fixture
 def silent_master(ready):
     """The master takes no new SSH connection, as if it were gone; it does again afterwards."""
-    config = str(ready.state_dir / "ssh_config")
-    block = (
-        "nft insert rule inet muster input tcp dport 22 ct state new reject with tcp reset && echo closed;"
-        " read -r line; nft -f /etc/muster/firewall.nft && echo open"
-    )
-    session = subprocess.Popen(
-        [
-            "ssh",
-            "-F",
-            config,
-            "-o",
-            "ControlPath=none",
-            f"muster@{ready.master}",
-            f"sudo sh -c {shlex.quote(block)}",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ready.environment(),
-    )
-    assert session.stdin and session.stdout
-    try:
-        assert session.stdout.readline().strip() == "closed"
-        for user in ("muster", "hadoop"):
-            ready.run(["ssh", "-F", config, "-O", "exit", f"{user}@{ready.master}"])
+    block = "nft insert rule inet muster input tcp dport 22 ct state new reject with tcp reset"
+    with changed(ready, ready.master, block, "nft -f /etc/muster/firewall.nft"):
         yield ready.master
-    finally:
-        answer, _ = session.communicate("\n", timeout=30)
-        assert "open" in answer
 
 
 def test_a_master_that_cannot_be_reached_is_exit_2(ready, silent_master):

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.unit.programs import load
 
 PROGRAM = Path(__file__).parents[2] / "roles" / "lifetime" / "files" / "muster-idle"
 
 
 @pytest.fixture(scope="module")
 def idle() -> ModuleType:
-    loader = importlib.machinery.SourceFileLoader("muster_idle", str(PROGRAM))
-    spec = importlib.util.spec_from_loader("muster_idle", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return load(PROGRAM)
 
 
 def proc(root: Path, *table: tuple[int, int, str, str]) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
 import threading
 import xmlrpc.client
@@ -17,18 +15,14 @@ import pytest
 
 from provision import last_calls
 from tests.unit.fake_provider import group, machine, spec
+from tests.unit.programs import load
 
 PROGRAM = Path(__file__).parents[2] / "roles" / "lifetime" / "files" / "muster-last-calls"
 
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    loader = importlib.machinery.SourceFileLoader("muster_last_calls", str(PROGRAM))
-    found = importlib.util.spec_from_loader("muster_last_calls", loader)
-    assert found is not None
-    module = importlib.util.module_from_spec(found)
-    loader.exec_module(module)
-    return module
+    return load(PROGRAM)
 
 
 class Anywhere(SimpleXMLRPCRequestHandler):

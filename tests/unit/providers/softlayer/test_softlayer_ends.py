@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +11,7 @@ import pytest
 from provision import last_calls, lifetime
 from provision.wait import until
 from tests.emulators.softlayer.server import API_KEY, USERNAME
+from tests.unit.programs import load
 from tests.unit.providers.softlayer.account import Account
 
 PROGRAM = Path(__file__).parents[4] / "roles" / "lifetime" / "files" / "muster-last-calls"
@@ -20,11 +19,7 @@ PROGRAM = Path(__file__).parents[4] / "roles" / "lifetime" / "files" / "muster-l
 
 @pytest.fixture
 def node_program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    loader = importlib.machinery.SourceFileLoader("muster_last_calls", str(PROGRAM))
-    spec = importlib.util.spec_from_loader("muster_last_calls", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
+    module = load(PROGRAM)
     monkeypatch.setattr(module, "PAUSE_S", 0.01)
     return module
 
