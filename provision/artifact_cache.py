@@ -19,8 +19,8 @@ LOCK = Path(__file__).resolve().parent.parent / "group_vars" / "all" / "artifact
 
 
 def cache_folder() -> Path:
-    """The download cache of this computer (MUSTER_ARTIFACTS moves it)."""
-    return Path(os.environ.get("MUSTER_ARTIFACTS") or CACHE)
+    """This user's download cache, which machines of this computer see (MUSTER_ARTIFACTS moves it)."""
+    return Path(os.environ.get("MUSTER_ARTIFACTS") or CACHE / str(os.getuid()))
 
 
 def default_registries() -> dict[str, str]:

@@ -126,7 +126,6 @@ def bring_up(
         seed: first-boot data; None for machines that have been booted before.
         inherit: settings of the caller for new machines.
     """
-    (ROOT / "artifacts").mkdir(exist_ok=True)
     network.up(net)
     network.room_for_nodes(total)
 
@@ -137,6 +136,7 @@ def bring_up(
             raise HelperError(f"machine {node.name} was never completed; delete it and create it again")
         if seed is not None and not node.prepared.exists():
             discard(node)
+        registry.artifacts(node.owner).mkdir(parents=True, exist_ok=True)
         root = disks.mount_root(node)
         if seed is not None and not node.prepared.exists():
             rootfs.prepare(node, net, root, seed, inherit)

@@ -190,6 +190,11 @@ def caller() -> int:
     return int(os.environ.get("SUDO_UID", "0")) if os.geteuid() == 0 else os.geteuid()
 
 
+def artifacts(owner: int) -> Path:
+    """Where a user's downloads lie, which the user's machines can read."""
+    return ROOT / "artifacts" / str(owner)
+
+
 def authorize(owner: int, what: str) -> None:
     """Let only root and the owner go on.
 

@@ -10,7 +10,7 @@ import contextlib
 import subprocess
 from pathlib import Path
 
-from . import cgroups
+from . import cgroups, registry
 from .errors import HelperError
 from .registry import ROOT, Node
 from .system import ENVIRONMENT, run, until
@@ -44,7 +44,7 @@ def command(node: Node, device: str) -> list[str]:
         f"--directory={node.directory}/root", f"--machine={node.machine}", f"--hostname={node.name}",
         f"--network-bridge=mu{node.cluster_id}", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
         "--console=read-only", "--drop-capability=CAP_MKNOD",
-        f"--bind-ro={ROOT}/artifacts:/var/cache/muster/artifacts",
+        f"--bind-ro={registry.artifacts(node.owner)}:/var/cache/muster/artifacts",
     ]  # fmt: skip
     if device:
         line.append(f"--bind={device}:/dev/xvdc")
