@@ -43,6 +43,8 @@ def choose(
     """
     clusters: dict[tuple[str, str, str], list[Machine]] = {}
     for provider, machine in found:
+        if machine.labels.get("mine") == "no":  # another user of this computer has to reap it
+            continue
         name, identity = machine.labels.get("cluster", ""), machine.labels.get("cluster_id", "")
         if machine.state is not NodeState.GONE and name and identity:
             clusters.setdefault((name, identity, provider), []).append(machine)

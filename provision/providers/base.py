@@ -57,7 +57,10 @@ class Provider(ABC):
 
     @abstractmethod
     def everything(self) -> Machines:
-        """Return the machines of all clusters here, each with the labels `cluster` and `cluster_id`."""
+        """Return the machines of all clusters here, each with the labels `cluster` and `cluster_id`.
+
+        The label `mine` is `no` where somebody else alone can delete it.
+        """
 
     @abstractmethod
     def price(self, group: NodeGroup) -> Price | None:

@@ -158,6 +158,30 @@ def test_a_machine_is_what_was_asked_for(provider: LocalProvider, cluster: Clust
         provider.create(request(cluster, token="t2"))
 
 
+def test_another_user_of_the_computer(
+    provider: LocalProvider, cluster: ClusterIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes second, through sudo, has downloads that are theirs and that their machines see."""
+    uid = 65001
+    monkeypatch.setenv("SUDO_UID", str(uid))
+    downloads = ROOT / "artifacts" / str(uid)
+    try:
+        (machine,) = provider.create(request(cluster, 1))
+        assert downloads.stat().st_uid == uid
+        (downloads / "file").write_text("theirs")
+        wait_for_ssh([machine])
+        assert inside(machine, "cat", "/var/cache/muster/artifacts/file") == "theirs"
+        monkeypatch.setenv("SUDO_UID", str(uid + 1))
+        with pytest.raises(ProviderError, match=f"belongs to user {uid} of this computer"):
+            provider.delete(cluster, [machine])
+        assert {m.labels["mine"] for m in provider.everything() if m.name == machine.name} == {"no"}
+        monkeypatch.setenv("SUDO_UID", str(uid))
+        provider.delete(cluster, [machine])
+    finally:
+        shutil.rmtree(downloads, ignore_errors=True)
+        (downloads.parent / str(uid + 1)).rmdir()
+
+
 def test_reboot_power_off_and_start(provider: LocalProvider, cluster: ClusterIdentity) -> None:
     (machine,) = provider.create(request(cluster, 1))
     wait_for_ssh([machine])

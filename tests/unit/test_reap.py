@@ -54,6 +54,11 @@ def test_half_extended_or_half_ours_stays() -> None:
     assert not chosen(found("a", "1", owner=MINE, state=NodeState.GONE))
 
 
+def test_what_another_user_alone_can_delete_is_left_to_them() -> None:
+    provider, machine = found("a", "1", deadline=str(int(NOW - 1)))
+    assert not chosen((provider, replace(machine, labels={**machine.labels, "mine": "no"})))
+
+
 def test_two_clusters_of_one_name_are_two() -> None:
     over = str(int(NOW - 1))
     assert chosen(found("a", "1", deadline=over), found("a", "2", number=2)) == {"1": reap.EXPIRED}

@@ -203,7 +203,8 @@ def listing_all(request: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: ARG00
         if not node.store and node.cluster_id in state.networks:
             known = describe(node)
             owner = {"cluster": state.networks[node.cluster_id].name, "cluster_id": node.cluster_id}
-            found.append({**known, "labels": {**known["labels"], **owner}})
+            mine = registry.caller() in (0, node.owner)
+            found.append({**known, "labels": {**known["labels"], **owner, "mine": "yes" if mine else "no"}})
     return found
 
 
