@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from provision.labels import DatasetError, Source, scan
-from provision.store import HasStore, ObjectStore, StoredObject, open_store
+from provision.store import ObjectStore, StoredObject
+from provision.store_open import HasStore, open_store
 
 __all__ = ["DatasetError", "Uploaded", "list_sets", "remove", "source_to_store", "upload"]
 

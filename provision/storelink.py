@@ -50,9 +50,9 @@ class Stores:
     def prepare(self, spec: ClusterSpec) -> str:
         """See `StoreLink.prepare`. A store elsewhere is asked, before anything is made that it is for."""
         if spec.object_store.elsewhere and spec.object_store.credentials == "keys":
-            from provision import store
+            from provision import store_open
 
-            store.check(spec.object_store, store_keys.obtain(spec, self._given))
+            store_open.check(spec.object_store, store_keys.obtain(spec, self._given))
         if spec.object_store.kind == "folder" and not Path(spec.object_store.path).is_dir():
             raise NotReady(
                 where=f"object store {spec.object_store.path}",

@@ -17,9 +17,10 @@ from servers import NoBucket, Server, StoreHandler, SwiftHandler
 from provision import store_swift
 from provision.errors import NotReady
 from provision.model import ObjectStoreSpec
-from provision.store import StoreError, check, connect
+from provision.store import StoreError
 from provision.store_folder import FolderServer, FolderStore
 from provision.store_keys import StoreKeys, obtain, record, recorded
+from provision.store_open import check, connect
 from provision.store_swift import SwiftStore
 from tests.unit.fake_provider import spec
 
