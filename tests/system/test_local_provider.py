@@ -386,6 +386,40 @@ def test_a_store_outlives_its_clusters(provider: LocalProvider, cluster: Cluster
     assert not (ROOT / "stores" / name).exists()
 
 
+def test_every_user_has_stores_of_their_own(
+    provider: LocalProvider, cluster: ClusterIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that somebody else calls by the same name is another one, and stays out of the way."""
+    name, uid = f"ptest-{secrets.token_hex(3)}", 65001
+    theirs = ClusterIdentity("theirs", secrets.token_hex(4))
+    key = "ssh-ed25519 " + "A" * 68
+
+    def opened(identity: ClusterIdentity) -> stores.OpenStore:
+        return stores.store_open(name, identity, key, image="", user_data=USER_DATA, group=GROUP)
+
+    try:
+        mine = opened(cluster)
+        monkeypatch.setenv("SUDO_UID", str(uid))
+        other = opened(theirs)
+        assert other.address != mine.address and other.secret_key != mine.secret_key
+        assert [store.clusters for store in stores.store_list() if store.name == name] == [
+            (cluster.id,),
+            (theirs.id,),
+        ]
+        assert stores.store_close(name, theirs)
+        monkeypatch.delenv("SUDO_UID")
+        assert next(s.state for s in stores.store_list() if s.name == name) == "running"
+    finally:
+        monkeypatch.setenv("SUDO_UID", str(uid))
+        stores.store_close(name, theirs)
+        stores.store_remove(name)
+        monkeypatch.delenv("SUDO_UID")
+        stores.store_close(name, cluster)
+        stores.store_remove(name)
+        shutil.rmtree(ROOT / "artifacts" / str(uid), ignore_errors=True)
+    assert name not in (ROOT / "registry.json").read_text()
+
+
 def scan(address: str) -> str:
     return subprocess.run(
         ["ssh-keyscan", "-T", "1", "-t", "ed25519", address], capture_output=True, text=True, check=False

@@ -46,7 +46,7 @@ def _store_mb(request: dict[str, Any], state: registry.Registry) -> int:
     wish = validate.mapping(request.get("store"), "store")
     if not wish:
         return 0
-    store = state.stores.get(validate.name(wish.get("name"), "store"))
+    store = state.stores.get(registry.store_key(validate.name(wish.get("name"), "store")))
     if store and store.clusters and state.of(store.network_id):
         return 0
     return int(validate.number(wish.get("memory_gb"), "memory_gb", 0.25, 4096) * 1024)

@@ -190,6 +190,12 @@ def caller() -> int:
     return int(os.environ.get("SUDO_UID", "0")) if os.geteuid() == 0 else os.geteuid()
 
 
+def store_key(name: str) -> str:
+    """Under which key the registry has the caller's object store of this name: everybody has a `default`."""
+    uid, first = caller(), load().stores.get(name)
+    return name if uid == 0 or (first and first.owner == uid) else f"{name}.{uid}"
+
+
 def artifacts(owner: int) -> Path:
     """Where a user's downloads lie, which the user's machines can read."""
     return ROOT / "artifacts" / str(owner)

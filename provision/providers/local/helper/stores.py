@@ -26,7 +26,7 @@ AuthorizedKeysFile /etc/muster/authorized_keys/%u .ssh/authorized_keys
 
 def opened(request: dict[str, Any]) -> dict[str, Any]:
     """Attach a cluster to a store; makes the store and boots its machine when needed."""
-    name = validate.name(request.get("store"), "store")
+    name = registry.store_key(validate.name(request.get("store"), "store"))
     cluster_id = validate.hex_id(request.get("cluster_id"))
     key = validate.public_key(request.get("public_key"))
     user_data = validate.text(request.get("user_data"), "user_data", 512 * 1024)
@@ -124,8 +124,8 @@ def authorize_keys(store: Store, node: Node) -> None:
 
 def closed(request: dict[str, Any]) -> dict[str, Any]:
     """Detach a cluster; the machine stops with the last one, its data and its root stay."""
-    name = validate.name(request.get("store"), "store")
     cluster_id = validate.hex_id(request.get("cluster_id"))
+    name = _of_cluster(validate.name(request.get("store"), "store"), cluster_id)
     with registry.store_lock(name):
         with registry.changing() as state:
             store = state.stores.get(name)
@@ -144,6 +144,14 @@ def closed(request: dict[str, Any]) -> dict[str, Any]:
         return {"stopped": True}
 
 
+def _of_cluster(name: str, cluster_id: str) -> str:
+    """Return the key of the store of this name that a cluster uses; root also ends clusters of others."""
+    for key, store in registry.load().stores.items():
+        if cluster_id in store.clusters and key.partition(".")[0] == name:
+            return key
+    return registry.store_key(name)
+
+
 def listing(_: dict[str, Any]) -> list[dict[str, Any]]:
     """All stores of this computer."""
     state = registry.load()
@@ -153,7 +161,7 @@ def listing(_: dict[str, Any]) -> list[dict[str, Any]]:
         data = store.directory / "data"
         found.append(
             {
-                "name": store.name,
+                "name": store.name.removesuffix(f".{registry.caller()}"),
                 "clusters": sorted(store.clusters),
                 "created": store.created,
                 "owner": store.owner,
@@ -171,7 +179,7 @@ def remove(request: dict[str, Any]) -> None:
     Raises:
         HelperError: a cluster uses it, or there is none of that name.
     """
-    name = validate.name(request.get("store"), "store")
+    name = registry.store_key(validate.name(request.get("store"), "store"))
     with registry.store_lock(name):
         state = registry.load()
         store = state.stores.get(name)
