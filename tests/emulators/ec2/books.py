@@ -19,6 +19,7 @@ class Settings:
     stopping_s: float = 0.0
     shutting_down_s: float = 0.0
     invisible_s: float = 0.0  # a new machine is in no list for so long
+    unseen_looks: int = 0  # and so many lists that it belongs in are without it, one more for each of a call
     address: str = "198.51.100.7"  # the caller's, as /checkip tells it
     spot_price: float = 0.03  # of every type that is not in spot_prices
     spot_prices: dict[str, float] = field(default_factory=dict)
@@ -53,6 +54,8 @@ class Books:
     calls: Counter[str] = field(default_factory=Counter)
     orders: list[dict[str, Any]] = field(default_factory=list)  # what RunInstances has really made
     visible_from: dict[str, float] = field(default_factory=dict)  # instance -> time
+    looks: dict[str, int] = field(default_factory=dict)  # instance -> lists that will be without it
+    violations: list[str] = field(default_factory=list)  # what must never happen
     later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -102,7 +105,7 @@ class Books:
 
     def visible(self, instance_id: str) -> bool:
         """Return whether a machine is in lists by now."""
-        return self.visible_from.get(instance_id, 0) <= time.monotonic()
+        return self.visible_from.get(instance_id, 0) <= time.monotonic() and not self.looks.get(instance_id)
 
 
 def _matches(key: str, place: tuple[str, str, str]) -> bool:

@@ -89,6 +89,10 @@ class Emulator:
         """Let the next calls of an action go wrong; see `books.Fault`."""
         self._ask("fault", {"action": action, "kind": kind, **more})
 
+    def faults(self, left: Sequence[Mapping[str, Any]]) -> None:
+        """Let these, and nothing else, go wrong from now on."""
+        self._ask("faults", {"faults": left})
+
     def set(self, **settings: Any) -> None:
         """Change settings; see `books.Settings`."""
         self._ask("settings", settings)
@@ -96,6 +100,10 @@ class Emulator:
     def room(self, limits: Mapping[str, int]) -> None:
         """Limit how many machines can be had: `TYPE/ZONE/MARKET` (each may be *) -> machines."""
         self._ask("room", dict(limits))
+
+    def forget(self) -> None:
+        """Drop the machines that are gone from every list, as EC2 does after an hour."""
+        self._ask("forget", {})
 
     def interrupt(self, *ids: str) -> None:
         """Take spot machines away."""
@@ -116,6 +124,7 @@ class Emulator:
         books = self.books()
         return [
             *(f"instance {one['id']}" for one in books["instances"] if one["state"] != "terminated"),
+            *(f"spot request {order['token']}" for order in books["orders"] if order["lasts"]),  # a one-time one ends with its machines
             *(f"volume {one['id']}" for one in books["volumes"]),
             *(f"group {one['name']}" for one in books["groups"]),
             *(f"key {name}" for name in books["keys"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +15,7 @@ from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.security_groups import SecurityGroupBackend
 
+from provision.providers.ec2 import tags
 from tests.emulators.ec2.books import Books
 from tests.emulators.ec2.nodes import Nodes, Wish
 
@@ -98,9 +99,12 @@ class Patches:
         finally:
             self.ids.clear()
             self.volume_ids.clear()
-        for instance in reservation.instances:
-            self.books.visible_from[instance.id] = time.monotonic() + self.books.settings.invisible_s
+        settings = self.books.settings
+        for number, instance in enumerate(reservation.instances):
+            self.books.visible_from[instance.id] = time.monotonic() + settings.invisible_s
+            self.books.looks[instance.id] = settings.unseen_looks and settings.unseen_looks + number
             _enter(instance, "pending")
+        self._find_doubles()
         self.books.after(self.books.settings.pending_s, lambda: self._running(reservation.instances))
         return reservation
 
@@ -219,6 +223,23 @@ class Patches:
             if instance.state == "pending":
                 self._start(instance)
 
+    def forget(self) -> None:
+        """Let EC2 forget the machines that are gone, as it does after an hour."""
+        for backend in self.backends:
+            for key, reservation in list(backend.reservations.items()):
+                reservation.instances = [one for one in reservation.instances if one.state != "terminated"]
+                if not reservation.instances:
+                    del backend.reservations[key]
+
+    def _find_doubles(self) -> None:
+        """Note which machine of a cluster there is more than once."""
+        alive = [one for one in self.instances() if one.state not in ("shutting-down", "terminated")]
+        named = [(tags.from_aws(_shown(one)), one.ami_launch_index) for one in alive]
+        found = Counter((own.get(tags.CLUSTER_ID), tags.name_of(own, index)) for own, index in named)
+        self.books.violations += [
+            f"{name} was ordered twice" for (_, name), count in found.items() if name and count > 1
+        ]
+
     def _visible(self, backend: Backend, ids: list[str]) -> list[Any]:
         hidden = [own for own in ids if not self.books.visible(own)]
         if hidden:
@@ -227,7 +248,10 @@ class Patches:
 
     def _only_visible(self, found: list[Any]) -> list[Any]:
         for reservation in found:
-            reservation.instances = [own for own in reservation.instances if self.books.visible(own.id)]
+            there = reservation.instances
+            reservation.instances = [own for own in there if self.books.visible(own.id)]
+            for own in there:
+                self.books.looks[own.id] = max(0, self.books.looks.get(own.id, 0) - 1)
         return [reservation for reservation in found if reservation.instances]
 
 
@@ -238,6 +262,10 @@ def _bound(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(own, *arguments, **named)
 
     return method
+
+
+def _shown(instance: Any) -> list[dict[str, str]]:
+    return [{"Key": tag["key"], "Value": tag["value"]} for tag in instance.get_tags()]
 
 
 def _enter(instance: Any, name: str) -> Any:

@@ -28,6 +28,7 @@ def everything(books: Books, patches: Patches) -> dict[str, Any]:
         "keys": [name for backend in backends for name in backend.key_pairs],
         "calls": dict(books.calls),
         "orders": books.orders,
+        "violations": books.violations,
         "room": books.room,
         "settings": asdict(books.settings),
     }

@@ -48,20 +48,19 @@ class Wire:
 
     def _aws(self, environ: Environ, body: bytes) -> Reply:
         told = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-        action = told.get("Action", "")
+        priced = environ.get("HTTP_X_AMZ_TARGET", "")
+        action = told.get("Action", "") or priced.rpartition(".")[2]
         self.books.calls[action] += 1
         self.books.tick()
         self.patches.look()
         if f"Credential={self.books.settings.access_key}/" not in environ.get("HTTP_AUTHORIZATION", ""):
             return _error("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
-        if "PriceList" in environ.get(
-            "HTTP_X_AMZ_TARGET", ""
-        ):  # moto has none, and not everybody may ask AWS's
-            return "400 Bad Request", [("x-amzn-errortype", "AccessDeniedException")], b"{}"
         fault = self.books.fault(action)
         if fault and (refusal := _before(fault, environ)):
             return refusal
-        if action == "RunInstances":
+        if "PriceList" in priced:  # moto has none, and not everybody may ask AWS's
+            reply = ("400 Bad Request", [("x-amzn-errortype", "AccessDeniedException")], b"{}")
+        elif action == "RunInstances":
             reply = self._run(environ, told, body)
         elif action == "DescribeSpotPriceHistory":
             reply = self._spot_prices(told)
@@ -101,8 +100,9 @@ class Wire:
         reply = self._moto(environ, body)
         if reply[0].startswith("200"):
             self.books.take(kind, zone, market, count)
+            lasts = told.get("InstanceMarketOptions.SpotOptions.SpotInstanceType") == "persistent"
             self.books.orders.append(
-                {"token": token, "count": count, "type": kind, "zone": zone, "market": market}
+                {"token": token, "count": count, "type": kind, "zone": zone, "market": market, "lasts": lasts}
             )
             if token:
                 self.books.replies[token] = (digest, reply[2])
@@ -143,6 +143,8 @@ class Wire:
                 setattr(books.settings, key, value)
         elif what == "fault":
             books.faults.append(Fault(**told))
+        elif what == "faults":
+            books.faults[:] = [Fault(**fault) for fault in told["faults"]]
         elif what == "room":
             books.room.update(told)
         elif what == "reset":
@@ -150,6 +152,8 @@ class Wire:
                 backend.reset()
             books.reset()
             self.patches.backends.clear()
+        elif what == "forget":
+            self.patches.forget()
         elif what == "interrupt":
             found = [one for one in self.patches.instances() if one.id in told["ids"]]
             self.patches.end(found, "Server.SpotInstanceTermination")

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from botocore.client import ClientCreator
 from botocore.loaders import Loader
 
 from tests.emulators.ec2.harness import Emulator
 from tests.unit.providers.ec2_cloud import Cloud
+
+
+MAKE_CLASS = ClientCreator._create_client_class
+CLASSES: dict[str, Any] = {}
 
 
 @cache
@@ -26,6 +34,22 @@ def ec2_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]
         yield emulator
 
 
+def one_class(creator: Any, service: str, model: Any) -> Any:
+    """Make boto3's class of a service once, too."""
+    if service not in CLASSES:
+        CLASSES[service] = MAKE_CLASS(creator, service, model)
+    return CLASSES[service]
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look as often as an emulator deserves, whose minutes are milliseconds; no deadline changes."""
+    short = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
+    monkeypatch.setattr("provision.wait.time", short)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+
 @pytest.fixture
 def cloud(ec2_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """An empty account."""
@@ -35,6 +59,7 @@ def cloud(ec2_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name, value in ec2_emulator.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("botocore.session.create_loader", one_loader)
+    monkeypatch.setattr(ClientCreator, "_create_client_class", one_class)
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # another test's remembers another environment
     monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
     (tmp_path / "ansible.cfg").touch()

@@ -16,6 +16,7 @@ from provision.plan import machine_name, make_plan
 from provision.providers.ec2.provider import Ec2Provider
 from provision.state import Target
 from tests.emulators.ec2.harness import Emulator
+from tests.unit.fake_provider import SilentReporter
 
 IDENTITY = ClusterIdentity("retina", "0123abcd")
 OWN = "ssh-ed25519 " + "A" * 68
@@ -61,10 +62,20 @@ class Cloud:
         return Cluster(
             self.spec(nodes, **keys),
             root=self.folder,
+            reporter=SilentReporter(),
             bake=lambda *_: "",
             trust=NoTrust(),
             stores=None,
         )
+
+    def settled(self, wish: int) -> None:
+        """Assert that there are as many machines as wished, each once, and that none was ever there twice."""
+        books = self.emulator.books()
+        alive = [one for one in books["instances"] if one["state"] in ("pending", "running")]
+        assert len(alive) == wish, alive
+        assert books["violations"] == []
+        tokens = [order["token"] for order in books["orders"]]
+        assert len(tokens) == len(set(tokens))
 
 
 class NoTrust:
