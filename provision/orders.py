@@ -175,13 +175,17 @@ class Orders:
             if intent.verb == "create":
                 self._settle(intent)
         machines = self.machines()
-        self.keep_books(machines)
-        there = self._by_provider(machines)
-        for name in self._providers():
-            mine = there.get(name, [])
-            self._delete_at(name, mine)
-            if mine:
-                self.state.journal.ended(machine.provider_id for machine in mine)
+        while True:
+            self.keep_books(machines)
+            there = self._by_provider(machines)
+            for name in self._providers():
+                mine = there.get(name, [])
+                self._delete_at(name, mine)
+                if mine:
+                    self.state.journal.ended(machine.provider_id for machine in mine)
+            machines = self.machines()
+            if not machines:  # else: made by a call without an answer, and listed only now
+                return
 
     def bootstrap_keys(self, view: View) -> Mapping[str, str]:
         """Return the bootstrap host keys that may still be needed: create token -> `TYPE BASE64`."""

@@ -86,7 +86,7 @@ class Ec2Provider(base.Provider):
             self._ledger.settle(request.token, order)
             return there
         refused: list[tuple[Alternative, requests.Refused]] = []
-        where = names_of(request.names)
+        where, begun = names_of(request.names), order.begun
         client = self._clients.ec2(order.region)
         for index in range(order.index, len(order.alternatives)):
             order = self._ledger.begin(request.token, order, index)
@@ -98,8 +98,12 @@ class Ec2Provider(base.Provider):
             except (OutcomeUnknown, NoCapacity):
                 raise
             except (NotReady, ProviderError):
+                # Refused before AWS looked at the token: what an earlier run has made may show late.
+                there = self._of_order(request.token, order, deadline_s=_settling(begun)) if begun else []
                 self._ledger.settle(request.token, order)
-                raise
+                if not there:
+                    raise
+                return there
             machines = self._of_order(request.token, order, deadline_s=_VISIBLE_S) if made else []
             if made and not machines:
                 raise OutcomeUnknown(
@@ -134,11 +138,12 @@ class Ec2Provider(base.Provider):
         within = {tags.CLUSTER_ID: cluster.id}
         self._machines.terminate(_ids(machines), within, self._gone_s)
         for region in self._regions():
-            left = _alive(self._machines.of(region, within))
-            if not left and (late := self._latecomers(region)):
+            if _alive(self._machines.of(region, within)):
+                continue
+            if self._await_latecomers(region):
+                late = _alive(self._machines.of(region, within))
                 self._machines.terminate(_ids(late), within, self._gone_s)
-            if not left:
-                self._networks.remove(region, cluster)
+            self._networks.remove(region, cluster)
 
     def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:  # noqa: ARG002
         """Write labels of machines as tags."""
@@ -238,14 +243,14 @@ class Ec2Provider(base.Provider):
         found = until(listed, deadline_s=deadline_s, interval_s=0.3, growth=1.5, longest_s=5) or []
         return _alive(found)
 
-    def _latecomers(self, region: str) -> base.Machines:
-        """Wait for machines of create calls without an answer, which may be listed only later."""
-        found: base.Machines = []
-        for token, order in self._ledger.unsettled().items():
-            if order.region == region:
-                left = max(0.0, order.begun + SETTLING_S - time.time())
-                found += self._of_order(token, order, deadline_s=left)
-        return found
+    def _await_latecomers(self, region: str) -> bool:
+        """Wait until machines of create calls without an answer are listed, or must be; False: there is none."""
+        open_orders = [
+            (token, order) for token, order in self._ledger.unsettled().items() if order.region == region
+        ]
+        for token, order in open_orders:
+            self._of_order(token, order, deadline_s=_settling(order.begun))
+        return bool(open_orders)
 
     def _exhausted(
         self, where: str, refused: Sequence[tuple[Alternative, requests.Refused]]
@@ -280,6 +285,11 @@ class Ec2Provider(base.Provider):
     @property
     def _gone_s(self) -> float:
         return deadlines(self.spec, self.name).gone
+
+
+def _settling(begun: float) -> float:
+    """Return for how many seconds machines of an order may still turn up."""
+    return max(0.0, begun + SETTLING_S - time.time())
 
 
 def _alive(machines: Iterable[Machine]) -> base.Machines:

@@ -165,3 +165,58 @@ def test_broken_at_every_call(
             mortal.arm()
             step.act()
             look(cloud, step)
+
+
+@pytest.mark.parametrize(
+    "kind", [*FAULTS[:3], *(pytest.param(kind, marks=pytest.mark.long) for kind in FAULTS[3:])]
+)
+def test_destroyed_after_a_broken_create(cloud: Cloud, mortal: Mortal, kind: str) -> None:
+    """Also what was made by a call without an answer, and is not listed at once, goes."""
+    cloud.emulator.set(unseen_looks=2)
+    begin, end = create(cloud), destroy(cloud)
+    when = moments(cloud, mortal, begin, kind, others=False)
+    end.act()
+    for moment in when:
+        broken(mortal, begin, moment, kind)
+        assert mortal.hit, moment
+        mortal.arm()
+        end.act()
+        look(cloud, end)
+
+
+@pytest.mark.parametrize("then", [create, destroy])
+@pytest.mark.parametrize(
+    "kind", ["killed after", pytest.param("lost", marks=pytest.mark.long), pytest.param("500 after", marks=pytest.mark.long)]
+)  # fmt: skip
+def test_machines_of_an_order_without_an_answer_show_late(
+    cloud: Cloud, mortal: Mortal, kind: str, then: Callable[[Cloud], Step]
+) -> None:
+    """However many lists are without them: repeated, the order makes no others; destroyed, none is left."""
+    begin, end = create(cloud), destroy(cloud)
+    for looks in LATE:
+        for moment in (("RunInstances", 0), ("RunInstances", 1)):
+            cloud.emulator.set(unseen_looks=looks)
+            broken(mortal, begin, moment, kind)
+            assert mortal.hit
+            mortal.arm()
+            then(cloud).act()
+            look(cloud, then(cloud))
+            end.act()
+            look(cloud, end)
+
+
+def test_a_refused_repetition_is_no_proof_that_nothing_was_made(cloud: Cloud, mortal: Mortal) -> None:
+    """AWS may refuse before it looks at the token, while the first call's machines are not listed yet."""
+    begin = create(cloud)
+    for looks in LATE:
+        cloud.emulator.set(unseen_looks=looks)
+        broken(mortal, begin, ("RunInstances", 1), "killed after")
+        mortal.arm()
+        cloud.emulator.fault("RunInstances", "error", code="UnauthorizedOperation")
+        with suppress(MusterError):
+            begin.act()
+        cloud.emulator.faults([])
+        begin.act()
+        look(cloud, begin)
+        destroy(cloud).act()
+        look(cloud, destroy(cloud))
