@@ -260,7 +260,9 @@ class Orders:
                 what=f"not all are gone {gone_s:g} s after deleting",
                 remedy="Run the same command again",
             )
-        self.deleted += [machine.name for machine in machines]
+        names = [machine.name for machine in machines]
+        self.deleted += names
+        self.created = [name for name in self.created if name not in names]  # by the repeated order before
 
     def _by_provider(self, machines: Iterable[Machine]) -> dict[str, list[Machine]]:
         found: dict[str, list[Machine]] = {}

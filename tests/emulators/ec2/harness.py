@@ -124,7 +124,9 @@ class Emulator:
         books = self.books()
         return [
             *(f"instance {one['id']}" for one in books["instances"] if one["state"] != "terminated"),
-            *(f"spot request {order['token']}" for order in books["orders"] if order["lasts"]),  # a one-time one ends with its machines
+            *(
+                f"spot request {order['token']}" for order in books["orders"] if order["lasts"]
+            ),  # a one-time one ends with its machines
             *(f"volume {one['id']}" for one in books["volumes"]),
             *(f"group {one['name']}" for one in books["groups"]),
             *(f"key {name}" for name in books["keys"]),

@@ -17,7 +17,6 @@ from botocore.loaders import Loader
 from tests.emulators.ec2.harness import Emulator
 from tests.unit.providers.ec2_cloud import Cloud
 
-
 MAKE_CLASS = ClientCreator._create_client_class
 CLASSES: dict[str, Any] = {}
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import random
-import shutil
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 from botocore.client import BaseClient
 
 from provision.errors import MusterError
+from provision.providers.ec2.client import Clients
 from tests.unit.providers.ec2_cloud import Cloud
 
 CHANGING = frozenset(
@@ -26,10 +28,11 @@ ANSWERS = {
     "lost": "drop-after", "dropped": "drop-before", "500": "500-before", "500 after": "500-after", "throttled": "throttle",
 }  # fmt: skip
 FAULTS = ["killed before", "killed after", *ANSWERS, "no capacity"]
-LATE = range(1, 9)
+USUAL = ["killed after", "lost", "throttled", "no capacity"]
+LATE = (1, 2, 4, 7)
 """How many lists are without a machine that was just made."""
 Moment = tuple[str, int]
-"""An action, and which of its calls in one command."""
+"""An action, and which of its calls in one command (the first one is 0)."""
 
 
 class KilledError(BaseException):
@@ -58,8 +61,8 @@ class Mortal:
 
         monkeypatch.setattr(BaseClient, "_make_api_call", call)
 
-    def arm(self, moment: Moment | None = None, kind: str = "", *, times: int = 1) -> None:
-        """Begin a command: this goes wrong in it, and nothing does that was to go wrong before."""
+    def arm(self, moment: Moment | int | None = None, kind: str = "", *, times: int = 1) -> None:
+        """Begin a command: something goes wrong with this call of it, and with no other."""
         if self.hit:
             self._cloud.emulator.faults([])
             self._cloud.emulator.room({"*/*/*": 1_000_000})
@@ -70,7 +73,7 @@ class Mortal:
     def _note(self, action: str) -> bool:
         moment = (action, Counter(name for name, _ in self.calls)[action])
         self.calls.append(moment)
-        if moment != self._moment:
+        if self._moment not in (moment, len(self.calls)):
             return False
         self.hit = True
         if self._kind == "killed before":
@@ -90,7 +93,16 @@ class Mortal:
 def mortal(cloud: Cloud, hurry: None, monkeypatch: pytest.MonkeyPatch) -> Mortal:
     """One attempt a call, as if all others had failed, too."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setattr("provision.providers.ec2.provider.SETTLING_S", 0.5)
+    monkeypatch.setattr("provision.providers.ec2.provider.SETTLING_S", 2)
+    shared: dict[str, dict[str, Any]] = {}
+    real = Clients.__init__
+
+    def init(own: Clients, profile: str = "") -> None:
+        """Share boto3's session, which is dear and remembers nothing, among all "processes"."""
+        real(own, profile)
+        own.__dict__ = shared.setdefault(os.environ["AWS_MAX_ATTEMPTS"], own.__dict__)
+
+    monkeypatch.setattr(Clients, "__init__", init)
     return Mortal(cloud, monkeypatch)
 
 
@@ -118,7 +130,7 @@ def destroy(cloud: Cloud) -> Step:
     return Step(lambda: cloud.cluster(3).destroy(), 0)
 
 
-def broken(mortal: Mortal, step: Step, moment: Moment, kind: str, *, times: int = 1) -> None:
+def broken(mortal: Mortal, step: Step, moment: Moment | int, kind: str, *, times: int = 1) -> None:
     """Run a command in which something goes wrong."""
     mortal.arm(moment, kind, times=times)
     with suppress(MusterError, KilledError):
@@ -134,29 +146,38 @@ def look(cloud: Cloud, step: Step) -> None:
     cloud.emulator.forget()
 
 
+def usual(moment: Moment) -> bool:
+    """Return whether a call is broken in the usual tests, too; all others are with `--long`."""
+    return moment[0] == "RunInstances" or (moment[0] in CHANGING and moment[1] == 0)
+
+
 def moments(cloud: Cloud, mortal: Mortal, step: Step, kind: str, *, others: bool) -> list[Moment]:
-    """Run a command in which all goes well; return its calls, those that change something or the others."""
+    """Run a command in which all goes well; return the calls of it that are to be broken."""
     mortal.arm()
     step.act()
     look(cloud, step)
-    found = [moment for moment in mortal.calls if (moment[0] in CHANGING) != others]
-    return [moment for moment in found if kind != "no capacity" or moment[0] == "RunInstances"]
+    when = [moment for moment in mortal.calls if usual(moment) != others]
+    return [moment for moment in when if kind != "no capacity" or moment[0] == "RunInstances"]
 
 
-@pytest.mark.parametrize(
-    "others", [False, pytest.param(True, marks=pytest.mark.long)], ids=["changing", "others"]
-)
-@pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.parametrize("there_and_back", [(create, destroy), (grow, shrink)], ids=["create", "scale"])
-def test_broken_at_every_call(
-    cloud: Cloud, mortal: Mortal, there_and_back: Any, kind: str, others: bool
+def both(test: Callable[..., None]) -> Callable[..., None]:
+    """Parametrize a test by what goes wrong, and by whether that is at the usual calls or at the others."""
+    long = pytest.mark.long
+    cases = [
+        pytest.param(kind, others, marks=long if others or kind not in USUAL else (), id=f"{kind}{' elsewhere' * others}")
+        for kind in FAULTS
+        for others in (False, True)
+        if (kind, others) != ("no capacity", True)
+    ]  # fmt: skip
+    return pytest.mark.parametrize(("kind", "others"), cases)(test)
+
+
+def broken_everywhere(
+    cloud: Cloud, mortal: Mortal, steps: Sequence[Step], kind: str, *, others: bool
 ) -> None:
-    """Each command is broken once at each of its calls, then run again, which must be enough."""
-    if there_and_back[0] is grow:
-        create(cloud).act()
-    steps = [step(cloud) for step in there_and_back]
+    """Break each command once at each of its calls, in turn; run again, which must be enough."""
     when = [moments(cloud, mortal, step, kind, others=others) for step in steps]
-    assert when[0] or (kind, others) == ("no capacity", True)
+    assert when[0]
     for number in range(max(map(len, when))):
         for step, own in zip(steps, when, strict=True):
             for moment in own[number : number + 1]:
@@ -167,14 +188,23 @@ def test_broken_at_every_call(
             look(cloud, step)
 
 
-@pytest.mark.parametrize(
-    "kind", [*FAULTS[:3], *(pytest.param(kind, marks=pytest.mark.long) for kind in FAULTS[3:])]
-)
-def test_destroyed_after_a_broken_create(cloud: Cloud, mortal: Mortal, kind: str) -> None:
+@both
+def test_create_and_destroy(cloud: Cloud, mortal: Mortal, kind: str, others: bool) -> None:
+    broken_everywhere(cloud, mortal, [create(cloud), destroy(cloud)], kind, others=others)
+
+
+@both
+def test_grow_and_shrink(cloud: Cloud, mortal: Mortal, kind: str, others: bool) -> None:
+    create(cloud).act()
+    broken_everywhere(cloud, mortal, [grow(cloud), shrink(cloud)], kind, others=others)
+
+
+@both
+def test_destroyed_after_a_broken_create(cloud: Cloud, mortal: Mortal, kind: str, others: bool) -> None:
     """Also what was made by a call without an answer, and is not listed at once, goes."""
     cloud.emulator.set(unseen_looks=2)
     begin, end = create(cloud), destroy(cloud)
-    when = moments(cloud, mortal, begin, kind, others=False)
+    when = moments(cloud, mortal, begin, kind, others=others)
     end.act()
     for moment in when:
         broken(mortal, begin, moment, kind)
@@ -208,7 +238,7 @@ def test_machines_of_an_order_without_an_answer_show_late(
 def test_a_refused_repetition_is_no_proof_that_nothing_was_made(cloud: Cloud, mortal: Mortal) -> None:
     """AWS may refuse before it looks at the token, while the first call's machines are not listed yet."""
     begin = create(cloud)
-    for looks in LATE:
+    for looks in LATE[::2]:
         cloud.emulator.set(unseen_looks=looks)
         broken(mortal, begin, ("RunInstances", 1), "killed after")
         mortal.arm()
@@ -220,3 +250,50 @@ def test_a_refused_repetition_is_no_proof_that_nothing_was_made(cloud: Cloud, mo
         look(cloud, begin)
         destroy(cloud).act()
         look(cloud, destroy(cloud))
+
+
+def random_run(cloud: Cloud, mortal: Mortal, patch: pytest.MonkeyPatch, seed: int) -> int:
+    """Start, scale and destroy in a random order while random calls fail; return how many faults there were."""
+    dice = random.Random(seed)  # noqa: S311  not for secrets
+    late = {"unseen_looks": dice.choice([0, 0, 1, 2, 5]), "pending_s": dice.choice([0, 0, 0.03])}
+    cloud.emulator.set(**late, shutting_down_s=dice.choice([0, 0, 0.03]))
+    worker = {"instance_type": ["t3.small", "t3.medium"], "data_disk_gb": 10, "spot": dice.random() < 0.3}
+    patch.setenv("AWS_MAX_ATTEMPTS", str(dice.choice([1, 1, 2])))
+    faults = 0
+
+    def step(wish: int) -> Step:
+        cluster = cloud.cluster(3, groups={"worker": worker})
+        return Step(
+            partial(cluster.ensure, wish=wish, scale_in=True) if wish else cluster.destroy,
+            wish,
+        )
+
+    for _ in range(dice.randint(1, 3)):
+        wanted = dice.choice([0, 1, 2, 3, 4])
+        broken(mortal, step(wanted), dice.randint(1, 25), dice.choice(FAULTS), times=dice.randint(1, 2))
+        faults += mortal.hit
+    for wish in (dice.randint(1, 4), 0):
+        mortal.arm()
+        step(wish).act()
+        look(cloud, step(wish))
+    return faults
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [range(0, 25), pytest.param(range(25, 1000), marks=pytest.mark.long)],
+    ids=["25", "975 more"],
+)
+def test_random_runs(
+    cloud: Cloud,
+    mortal: Mortal,
+    seeds: range,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    faults = 0
+    for seed in seeds:
+        sys.stdout.write(f"seed {seed}\n")  # shown when it fails
+        faults += random_run(cloud, mortal, monkeypatch, seed)
+    with capsys.disabled():
+        sys.stdout.write(f" EC2: {len(seeds)} runs, {faults} faults injected, 0 violations ")
