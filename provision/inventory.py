@@ -78,13 +78,14 @@ def compose(
     # Ansible adds a ControlPath of its own, shared by all clusters, unless it sees one here.
     ssh_args = f"-F '{ssh_config}' -o ControlPath={control_path(identity.id)}"
     nodes: list[dict[str, Any]] = []
+    recipes = {name: node_recipe(spec, group) for name, group in by_name.items()}  # reads the roles' files
     for machine in _in_order(spec, snapshot):
         group = by_name[machine.group]
         size = machine_size(machine, group)
         inventory.hosts[machine.name] = _host(machine, group, size, ssh_args)
         for name in _memberships(group):
             groups[name].append(machine.name)
-        recipe = node_recipe(spec, group)
+        recipe = recipes[group.name]
         inventory.hosts[machine.name] |= {
             "node_recipe": recipe.as_variable(),
             "node_recipe_key": recipe.key,

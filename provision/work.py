@@ -102,7 +102,8 @@ class Work:
             missing = set(self.orders.created) - {machine.name for machine in machines}  # not visible yet
             return not missing and all(machine.ssh_address for machine in machines)
 
-        if not until(addressed, deadline_s=longest, interval_s=1.0):
+        # A look is dear with many machines; what was waited so far grows by a seventh from one to the next.
+        if not until(addressed, deadline_s=longest, interval_s=1.0, growth=1.15, longest_s=10):
             wanted = {*self.orders.created, *(machine.name for machine in machines)}
             raise TimedOut(
                 where=", ".join(

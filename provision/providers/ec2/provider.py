@@ -244,7 +244,7 @@ class Ec2Provider(base.Provider):
         return _alive(found)
 
     def _await_latecomers(self, region: str) -> bool:
-        """Wait until machines of create calls without an answer are listed, or must be; False: none is open."""
+        """Wait until machines of unanswered create calls are listed, or must be; False: no call is open."""
         open_orders = [
             (token, order) for token, order in self._ledger.unsettled().items() if order.region == region
         ]

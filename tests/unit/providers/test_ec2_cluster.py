@@ -83,3 +83,15 @@ def test_a_jump_host_is_in_the_ssh_config(cloud: Cloud) -> None:
         and "HostName 172.31." in written
     )
     cloud.cluster(1, **keys).destroy()
+
+
+def test_calls_grow_with_groups_not_with_machines(cloud: Cloud, hurry: None) -> None:
+    """Only tags that differ are written to each machine; what looks at machines looks at all of them at once."""
+    seen = []
+    for nodes in (2, 20):
+        cloud.emulator.reset()
+        cloud.cluster(nodes).ensure(wish=nodes)
+        cloud.cluster(nodes).destroy()
+        seen.append({name: n for name, n in cloud.emulator.books()["calls"].items() if name != "CreateTags"})
+    few, many = seen
+    assert many == few and many["RunInstances"] == 2
