@@ -245,12 +245,10 @@ class Ec2Provider(base.Provider):
 
     def _await_latecomers(self, region: str) -> bool:
         """Wait until machines of unanswered create calls are listed, or must be; False: no call is open."""
-        open_orders = [
-            (token, order) for token, order in self._ledger.unsettled().items() if order.region == region
-        ]
-        for token, order in open_orders:
+        unsettled = {token: one for token, one in self._ledger.unsettled().items() if one.region == region}
+        for token, order in unsettled.items():
             self._of_order(token, order, deadline_s=_settling(order.begun))
-        return bool(open_orders)
+        return bool(unsettled)
 
     def _exhausted(
         self, where: str, refused: Sequence[tuple[Alternative, requests.Refused]]

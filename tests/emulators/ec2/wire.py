@@ -50,7 +50,7 @@ class Wire:
         told = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         priced = environ.get("HTTP_X_AMZ_TARGET", "")
         action = told.get("Action", "") or priced.rpartition(".")[2]
-        self.books.calls[action] += 1
+        self.books.calls[told.get("Action", "")] += 1
         self.books.tick()
         self.patches.look()
         if f"Credential={self.books.settings.access_key}/" not in environ.get("HTTP_AUTHORIZATION", ""):
