@@ -28,7 +28,7 @@ ANSWERS = {
     "lost": "drop-after", "dropped": "drop-before", "500": "500-before", "500 after": "500-after", "throttled": "throttle",
 }  # fmt: skip
 FAULTS = ["killed before", "killed after", *ANSWERS, "no capacity"]
-USUAL = ["killed after", "lost", "throttled", "no capacity"]
+USUAL = ["killed after", "lost", "no capacity"]
 LATE = (1, 2, 4, 7)
 """How many lists are without a machine that was just made."""
 Moment = tuple[str, int]
