@@ -31,8 +31,7 @@ FAULTS = ["killed before", "killed after", *ANSWERS, "no capacity"]
 USUAL = ["killed after", "lost", "no capacity"]
 LATE = (1, 2, 4, 7)
 """How many lists are without a machine that was just made."""
-Moment = tuple[str, int]
-"""An action, and which of its calls in one command (the first one is 0)."""
+Moment = tuple[str, int]  # an action, and which of its calls in one command (the first one is 0)
 
 
 class KilledError(BaseException):
