@@ -105,15 +105,23 @@ class Machines:
                 self._await(client, own, within, {"stopped"}, deadline_s, "not all have stopped")
 
     def label(self, region: str, labels: Mapping[str, Mapping[str, str]]) -> None:
-        """Write labels, and each machine's own name for whoever looks at AWS's console."""
+        """Write labels, and each machine's own name for whoever looks at AWS's console.
+
+        What is new to several machines alike is one call.
+        """
         client = self.clients.ec2(region)
+        new: dict[frozenset[tuple[str, str]], list[str]] = {}
         with spoken():
             filters = [tags.where(instance_id=batch) for batch in _batches(list(labels))]
             for raw in [raw for one in filters for raw in _described(client, one)]:
                 found, own = tags.from_aws(raw.get("Tags", [])), labels[raw["InstanceId"]]
-                more = {f"{tags.LABEL}{key}": value for key, value in own.items()}
-                name = {tags.NAME: tags.name_of(found, raw.get("AmiLaunchIndex", 0))}
-                client.create_tags(Resources=[raw["InstanceId"]], Tags=tags.to_aws(more | name))
+                wanted = {f"{tags.LABEL}{key}": value for key, value in own.items()}
+                wanted[tags.NAME] = tags.name_of(found, raw.get("AmiLaunchIndex", 0))
+                missing = frozenset(wanted.items() - found.items())
+                new.setdefault(missing, []).append(raw["InstanceId"])
+            for missing, alike in new.items():
+                for ids in _batches(alike) if missing else []:
+                    client.create_tags(Resources=ids, Tags=tags.to_aws(dict(missing)))
 
     def _machines(self, region: str, found: Sequence[Any], *, owner: bool = False) -> list[Machine]:
         known = self.kinds.get(region, {raw["InstanceType"] for raw in found}) if found else {}

@@ -111,6 +111,15 @@ def test_labels_are_kept_as_tags_and_names_are_shown(cloud: Cloud) -> None:
     assert shown == ["retina-worker", "retina-worker-1"]
 
 
+def test_one_deadline_for_all_is_one_call(cloud: Cloud) -> None:
+    provider = cloud.provider()
+    made = provider.create(order(provider, count=5))
+    for deadline in ("1800000000", "1800003600", "1800003600"):  # names are written with the first
+        provider.label(IDENTITY, {machine.provider_id: {"deadline": deadline} for machine in made})
+    assert cloud.emulator.books()["calls"]["CreateTags"] == 5 + 1
+    assert {machine.labels["deadline"] for machine in provider.list(IDENTITY)} == {"1800003600"}
+
+
 def test_allow_adds_an_address_that_has_changed(cloud: Cloud) -> None:
     provider = cloud.provider()
     assert provider.allow(IDENTITY) == []  # no cluster, nothing to open
