@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from provision.config_base import minutes
@@ -137,8 +137,3 @@ class Patience:
 def patience_of(spec: ClusterSpec) -> float:
     """Return for how many seconds a config wants to wait for room."""
     return 60.0 * minutes(str(spec.options.get("wait_for_capacity", "")))
-
-
-def names_of(names: Sequence[str]) -> str:
-    """Return names in few words."""
-    return ", ".join(names) if len(names) < 4 else f"{names[0]} … {names[-1]}"

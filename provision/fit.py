@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from provision.model import ClusterSpec, Machine, NodeGroup
+from provision.text import names_of
 
 UNITS = {"cores": "cores", "memory_gb": "GiB of memory", "data_disk_gb": "GB of data disk"}
 
@@ -40,7 +41,7 @@ def refusals(
         if moved:
             found.setdefault((group.name, "; ".join(moved)), []).append(machine.name)
     return tuple(
-        f"{', '.join(names)}: made before groups.{group} was changed ({what}). Machines are "
+        f"{names_of(names)}: made before groups.{group} was changed ({what}). Machines are "
         "never altered: put the config back, or run destroy_cluster.yml and then start_cluster.yml"
         for (group, what), names in found.items()
     )

@@ -29,6 +29,7 @@ from provision.project import OWNER, owner_mark
 from provision.providers import SHARED
 from provision.providers.base import Provider
 from provision.state import State
+from provision.text import names_of
 from provision.wait import until
 
 LONGEST_CALL_S = 600
@@ -256,7 +257,7 @@ class Orders:
         if not until(gone, deadline_s=gone_s, interval_s=0.5):
             raise ProviderError(
                 provider=name,
-                where=", ".join(machine.name for machine in machines),
+                where=names_of([machine.name for machine in machines]),
                 what=f"not all are gone {gone_s:g} s after deleting",
                 remedy="Run the same command again",
             )

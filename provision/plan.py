@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from provision.model import ClusterSpec, Machine, NodeGroup, NodeState, Plan
+from provision.text import names_of
 
 MASTER = "master"
 WORKER = "worker"
@@ -79,11 +80,11 @@ def make_plan(spec: ClusterSpec, wish: int, machines: Iterable[Machine], *, scal
 
 def describe(plan: Plan) -> list[str]:
     """Return the plan in words, one line per thing to do; an empty list when there is nothing to do."""
-    lines = [f"create {', '.join(names)} ({_size_words(group)})" for group, names in plan.create]
+    lines = [f"create {names_of(names)} ({_size_words(group)})" for group, names in plan.create]
     if plan.start:
-        lines.append(f"start {', '.join(machine.name for machine in plan.start)}")
+        lines.append(f"start {names_of([machine.name for machine in plan.start])}")
     if plan.delete:
-        lines.append(f"delete {', '.join(machine.name for machine in plan.delete)}")
+        lines.append(f"delete {names_of([machine.name for machine in plan.delete])}")
     return lines
 
 
@@ -125,5 +126,5 @@ def _lost_master(cluster: str, keep: Sequence[Machine]) -> str:
 
 
 def _too_many(extra: Sequence[Machine], wish: int) -> str:
-    names = ", ".join(sorted((machine.name for machine in extra), key=machine_number, reverse=True))
+    names = names_of(sorted((machine.name for machine in extra), key=machine_number, reverse=True))
     return f"{wish} node(s) wished: {names} would be deleted. Confirm it with -e SCALE_IN=true"

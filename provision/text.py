@@ -23,3 +23,8 @@ def money(dollars: float | None) -> str:
         return "free"
     rounded = f"{dollars:.4f}".rstrip("0")
     return f"${dollars:.2f}" if len(rounded.partition(".")[2]) <= 2 or dollars >= 10 else f"${rounded}"
+
+
+def names_of(names: Sequence[str]) -> str:
+    """Return names that can be read at a glance: up to eight, else the first, the last and how many."""
+    return ", ".join(names) if len(names) <= 8 else f"{names[0]} … {names[-1]} ({len(names)} machines)"

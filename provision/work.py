@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from provision import firstboot, hostkey
-from provision.capacity import Patience, names_of, patience_of
+from provision.capacity import Patience, patience_of
 from provision.connect import Connector, Trust, close_shared_connections, raise_first, write_ssh_files
 from provision.deadlines import deadlines
 from provision.errors import MusterError, NotReady, ProviderError, TimedOut
@@ -19,6 +19,7 @@ from provision.orders import Orders
 from provision.plan import MASTER, describe
 from provision.state import STORE_HOST, Snapshot, State, Store
 from provision.storelink import StoreLink
+from provision.text import names_of
 from provision.timeline import Reporter
 from provision.wait import until
 
@@ -106,7 +107,7 @@ class Work:
         if not until(addressed, deadline_s=longest, interval_s=1.0, growth=1.15, longest_s=10):
             wanted = {*self.orders.created, *(machine.name for machine in machines)}
             raise TimedOut(
-                where=", ".join(
+                where=names_of(
                     sorted(wanted - {machine.name for machine in machines if machine.ssh_address})
                 ),
                 what=f"no address after {longest:g} s",

@@ -103,3 +103,8 @@ def test_a_lost_master_is_not_replaced() -> None:
 def test_a_doubled_name_is_refused() -> None:
     plan = make_plan(spec(), 3, [MASTER, W1, W2, machine("retina-worker-2", id="i-other")])
     assert plan.refuse[0].startswith("retina-worker-2 exists 2 times (i-other, i-retina-worker-2).")
+
+
+def test_many_machines_are_named_in_few_words() -> None:
+    (line,) = describe(make_plan(spec(), 1001, [machine("retina-master")]))
+    assert line.startswith("create retina-worker-1 … retina-worker-1000 (1000 machines) (")

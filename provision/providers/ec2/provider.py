@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from provision import fit, lifetime, prices
-from provision.capacity import names_of
 from provision.deadlines import deadlines
 from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.model import (
@@ -30,6 +29,7 @@ from provision.providers.ec2.ledger import SETTLING_S, Alternative, Ledger, Orde
 from provision.providers.ec2.machines import Machines
 from provision.providers.ec2.market import Market
 from provision.providers.ec2.network import Networks
+from provision.text import names_of
 from provision.wait import until
 
 _VISIBLE_S = 120.0
