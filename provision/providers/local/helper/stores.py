@@ -153,15 +153,15 @@ def _of_cluster(name: str, cluster_id: str) -> str:
 
 
 def listing(_: dict[str, Any]) -> list[dict[str, Any]]:
-    """All stores of this computer."""
+    """All stores of this computer; a user's own under their names, others with their owner's number."""
     state = registry.load()
     found = []
     for store in state.stores.values():
         node = next(iter(state.of(store.network_id)), None)
-        data = store.directory / "data"
+        data, name = store.directory / "data", store.name.partition(".")[0]
         found.append(
             {
-                "name": store.name.removesuffix(f".{registry.caller()}"),
+                "name": name if store.owner == registry.caller() else f"{name}.{store.owner}",
                 "clusters": sorted(store.clusters),
                 "created": store.created,
                 "owner": store.owner,
