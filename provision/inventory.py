@@ -183,6 +183,7 @@ def _host(machine: Machine, group: NodeGroup, size: Mapping[str, Any], ssh_args:
         "node_address": machine.address,
         "node_cores": size["cores"],
         "node_memory_gb": size["memory_gb"],
+        "node_gpus": int(machine.labels.get("gpus", 0)),
         "node_data_device": machine.data_device,
         "node_data_disk_gb": size["data_disk_gb"],
         "node_image": machine.image,

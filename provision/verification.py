@@ -146,7 +146,8 @@ def _join(name: str, proofs: Mapping[str, Mapping[str, Any]]) -> Check:
     found = str(first["found"])
     if name == "Deep learning":
         wrong = [f"{node}: {proof['found']}" for node, proof in proofs.items() if not proof["ok"]]
-        found = "; ".join(wrong) or f"{len(proofs)} of {len(proofs)} nodes, {first['found']}"
+        kinds = "; ".join(dict.fromkeys(str(proof["found"]) for proof in proofs.values()))
+        found = "; ".join(wrong) or f"{len(proofs)} of {len(proofs)} nodes, {kinds}"
     elif name == COPIES:
         fine = sum(proof["ok"] is True for proof in proofs.values())
         found = f"{fine} of {len(proofs)} nodes, " + "; ".join(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clouds import ACCOUNTS, Account
 from lab import ROOT, Lab, registry
 from leftovers import nothing_left
 
@@ -68,6 +69,13 @@ def labs(tmp_path: Path, store: str) -> Iterator[Callable[..., Lab]]:
 def small(labs: Callable[..., Lab]) -> Lab:
     """A cluster of one small node, for what needs machines but no services."""
     return labs(nodes=1, groups={"master": {"cores": 1, "memory_gb": 1, "data_disk_gb": 1}})
+
+
+@pytest.fixture(params=sorted(ACCOUNTS))
+def account(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Account]:
+    """An account of the test's own at each emulated cloud, with real machines behind it."""
+    with ACCOUNTS[request.param](tmp_path / request.param) as made:
+        yield made
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
-from lab import ROOT, eventually
+from clouds import move
+from lab import eventually
 from test_time_to_live import arm, state_of
 
 pytestmark = pytest.mark.long
@@ -30,17 +28,6 @@ client = muster_s3.Client(muster_s3.Settings.load())
 names = [name for prefix in ("results/", "spark-events/") for name, _ in client.names(prefix)]
 print(json.dumps({name: client.get(name).decode(errors="replace")[:80] for name in names}))
 """
-MOVE = """
-import json, sys
-from provision.providers.local.helper import registry
-moves = json.loads(sys.argv[1])
-with registry.changing() as state:
-    for node in state.nodes.values():
-        if node.name in moves:
-            path = node.directory / "upper/etc/systemd/network/10-host0.network"
-            path.write_text(path.read_text().replace(f"{node.address}/", f"{moves[node.name]}/"))
-            node.address = moves[node.name]
-"""
 
 
 def runs(lab) -> dict[str, dict]:
@@ -49,13 +36,6 @@ def runs(lab) -> dict[str, dict]:
 
 def submit(lab, *what: str) -> str:
     return lab.muster("submit", *what, "-d").ok().answer.strip()
-
-
-def move(addresses: dict[str, str]) -> None:
-    """Give machines that are off other addresses, as a cloud may do."""
-    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    command = [*sudo, sys.executable, "-c", MOVE, json.dumps(addresses)]
-    subprocess.run(command, cwd=ROOT, check=True)
 
 
 def test_a_deadline_spares_checkpoints_and_autostop_spares_jobs(labs, tmp_path):

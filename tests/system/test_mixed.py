@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from clouds import checks, store_elsewhere
 from hosts import Hosts
-from lab import Lab, eventually
+from lab import Lab
 
 pytestmark = pytest.mark.long
-STORE = "object-store"
-
-
-@contextmanager
-def published(lab: Lab, address: str) -> Iterator[str]:
-    """Make the store of a cluster reachable at an address of this computer; yields host:port."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port = probe.getsockname()[1]
-    forward = f"{address}:{port}:{STORE}:8080"
-    command = ["ssh", "-F", lab.state_dir / "ssh_config", "-S", "none", "-N", "-L", forward, STORE]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
-        try:
-            eventually(lambda: listens(address, port), 20, "published")
-            yield f"{address}:{port}"
-        finally:
-            process.terminate()
-
-
-def listens(address: str, port: int) -> bool:
-    try:
-        socket.create_connection((address, port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.fixture
@@ -49,23 +22,14 @@ def theirs(tmp_path: Path) -> Iterator[Hosts]:
 
 
 @pytest.fixture
-def elsewhere(request, small, theirs, tmp_path) -> Iterator[tuple[dict, dict]]:
-    """What the config file says of the store, and its keys as a vault has them.
-
-    The store of another cluster, which is up for nothing else, stands for one that somebody else runs.
-    """
+def elsewhere(request, small, tmp_path) -> Iterator[tuple[dict, dict]]:
+    """What the config file says of the store, and its keys as a vault has them."""
     if request.param == "folder":
         (tmp_path / "store").mkdir()
         yield {"kind": "folder", "path": str(tmp_path / "store")}, {"store_secret_key": "not used"}
         return
-    small.playbook("start_cluster.yml").ok()
-    small.playbook("playbooks/services.yml", "--limit", STORE).ok()
-    known = json.loads((small.state_dir / "secrets" / "store.json").read_text())
-    keys = {"store_access_key": known["access_key"], "store_secret_key": known["secret_key"]}
-    gateway = theirs.addresses[0].rpartition(".")[0] + ".1"
-    with published(small, gateway) as place:
-        path = "/auth/v1.0" if request.param == "swift" else ""
-        yield {"kind": request.param, "endpoint": f"http://{place}{path}"}, keys
+    with store_elsewhere(small, request.param) as found:
+        yield found
 
 
 @pytest.mark.parametrize("elsewhere", ["s3", "swift", "folder"], indirect=True)
@@ -87,9 +51,8 @@ def test_a_gpu_group_elsewhere_stages_from_the_store(elsewhere, theirs, labs, tm
         refused(lab, block, secrets)
     lab.up(16, "-e", f"@{secrets}")
     assert lab.playbook("main.yml", "-e", "IMAGE_SIZE=16", "-e", f"@{secrets}").ok().changed == 0
-    report = json.loads((lab.state_dir / "reports" / "verify.json").read_text())
-    found = {check["name"]: check["found"] for check in report["checks"]}
-    assert report["ready"]
+    found = {name: proof["found"] for name, proof in checks(lab).items() if proof["ok"]}
+    assert set(found) == set(checks(lab))
     assert "1 of 1 nodes" in found["Data copies"]
     assert "train_16 1,438 rows" in found["Data copies"]
     assert "2 of 2 nodes" in found["Deep learning"]

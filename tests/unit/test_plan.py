@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from provision.model import NodeState
@@ -108,3 +110,11 @@ def test_a_doubled_name_is_refused() -> None:
 def test_many_machines_are_named_in_few_words() -> None:
     (line,) = describe(make_plan(spec(), 1001, [machine("retina-master")]))
     assert line.startswith("create retina-worker-1 … retina-worker-1000 (1000 machines) (")
+
+
+def test_a_machine_that_is_chosen_by_its_type_is_told_by_it() -> None:
+    chosen = [
+        replace(group, options={"instance_type": ["g5.xlarge", "g4dn.xlarge"]}) for group in spec().groups
+    ]
+    plan = make_plan(replace(spec(), groups=tuple(chosen)), 1, [])
+    assert describe(plan) == ["create retina-master (g5.xlarge or g4dn.xlarge, local)"]

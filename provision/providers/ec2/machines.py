@@ -132,6 +132,8 @@ class Machines:
         found = tags.from_aws(raw.get("Tags", []))
         labels = {**tags.labels_of(found), "cores": str(kind.cores), "memory_gb": f"{kind.memory_gb:g}"}
         labels["instance_type"] = kind.name
+        if kind.gpus:
+            labels["gpus"] = str(kind.gpus)
         if raw.get("InstanceLifecycle"):
             labels["market"] = raw["InstanceLifecycle"]
         if self.jump_host:

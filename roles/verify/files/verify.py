@@ -183,9 +183,12 @@ def spark(plan: Answer) -> tuple[bool, str]:
     return right and len(answer["hosts"]) == len(alive), found
 
 
-def torch(_: Answer) -> tuple[bool, str]:
-    """Train a tiny model for two steps."""
-    return True, _run(TORCH_STEP, "", dict(os.environ))
+def torch(plan: Answer) -> tuple[bool, str]:
+    """Train a tiny model for two steps; a machine that is rented with a GPU has to do it there."""
+    found = _run(TORCH_STEP, "", dict(os.environ))
+    if plan["gpus"] and not found.endswith(" on cuda"):
+        return False, f"{found}; the machine's type has {plan['gpus']} GPU(s), torch sees none"
+    return True, found
 
 
 def _run(program: str, argument: str, environment: dict[str, str]) -> str:
@@ -279,7 +282,12 @@ def checks(plan: Answer) -> list[tuple[str, str, object, Callable[[], tuple[bool
             ("HDFS", again.format("hdfs-namenode"), "written, read back, equal", lambda: round_trip(plan)),
         ]
     if plan["deep_learning"]:
-        todo.append(("Deep learning", "Run main.yml again", "a training step", lambda: torch(plan)))
+        remedy = (
+            "It takes NVIDIA's driver and a PyTorch for it, see docs/ec2.md"
+            if plan["gpus"]
+            else "Run main.yml again"
+        )
+        todo.append(("Deep learning", remedy, "a training step", lambda: torch(plan)))
     if plan["dataset"]:
         remedy = "Run hadoop.yml: it stages the set again"
         title = "Data copies" if plan["dataset"]["folder"] else "Data set"

@@ -14,6 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 REGION = "eu-west-1"
+SECRET_KEY = "z" * 40
 
 
 class Emulator:
@@ -52,7 +53,7 @@ class Emulator:
         told = json.loads(line)
         self.url, self.access_key = told["url"], told["access_key"]
         (self.folder / "credentials").write_text(
-            f"[default]\naws_access_key_id = {self.access_key}\naws_secret_access_key = made-up\n"
+            f"[default]\naws_access_key_id = {self.access_key}\naws_secret_access_key = {SECRET_KEY}\n"
         )
         (self.folder / "config").write_text(f"[default]\nregion = {REGION}\n")
         return self

@@ -54,6 +54,10 @@ class Nodes(Protocol):
         """`start`, `stop` or `delete` machines."""
         ...
 
+    def addresses(self) -> dict[str, str]:
+        """Return the addresses of the machines by id; they may be others after a start."""
+        ...
+
     def ended(self) -> list[str]:
         """Return the machines that have powered themselves off."""
         ...
@@ -67,6 +71,9 @@ class NoNodes:
 
     def change(self, verb: str, ids: Sequence[str]) -> None:
         pass
+
+    def addresses(self) -> dict[str, str]:
+        return {}
 
     def ended(self) -> list[str]:
         return []
@@ -106,6 +113,10 @@ class LocalNodes:
 
     def change(self, verb: str, ids: Sequence[str]) -> None:
         client.call(verb, {"cluster_id": self.cluster_id, "names": list(ids)})
+
+    def addresses(self) -> dict[str, str]:
+        found = client.call("list", {"cluster_id": self.cluster_id})
+        return {node["name"]: node["address"] for node in found}
 
     def ended(self) -> list[str]:
         found = client.call("list", {"cluster_id": self.cluster_id})

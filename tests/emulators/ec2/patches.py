@@ -119,6 +119,9 @@ class Patches:
         asleep = [instance for instance in found if instance.state == "stopped"]
         if asleep:
             self.nodes.change("start", [instance.id for instance in asleep])
+            self.addresses |= self.nodes.addresses()
+            for instance in asleep:
+                self._readdress(instance)
         before = [(instance, _enter(instance, "pending")) for instance in asleep]
         self.books.after(self.books.settings.pending_s, lambda: self._running(asleep))
         return before or [(instance, instance._state) for instance in found]
@@ -195,6 +198,15 @@ class Patches:
     def public_address(self, instance: Any) -> str | None:
         public = instance.nics[0].public_ip if instance.nics else None
         return instance.nics[0].private_ip_address if public and instance.id in self.addresses else public
+
+    def _readdress(self, instance: Any) -> None:
+        """Note the address that a machine behind an instance has now."""
+        nic, address = instance.nics[0], self.addresses.get(instance.id)
+        if address and address != nic.private_ip_address:
+            addresses = nic.subnet._subnet_ips
+            addresses[address] = addresses.pop(nic.private_ip_address)
+            nic.private_ip_address = address
+            nic.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": address}]
 
     def look(self) -> None:
         """Let EC2 notice, once a second, which machines have powered themselves off."""

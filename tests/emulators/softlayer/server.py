@@ -17,6 +17,8 @@ from tests.emulators.softlayer.books import Books, Delays
 from tests.emulators.softlayer.machines import Machines, Paper
 
 USERNAME, API_KEY = "emulated", "e" * 64
+CANCELLER, CANCEL_KEY = "cancel-only", "c" * 64
+"""Another user of the account, who may do nothing but cancel servers."""
 _answering = threading.local()
 
 
@@ -74,14 +76,17 @@ class Emulator:
         self._recent: deque[float] = deque()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._server = xmlrpc.create_test_server(self._transport, "127.0.0.1")
-        self._server.RequestHandlerClass = _Handler
+        self._servers: list[Any] = []
+        self.endpoint = self.listen("127.0.0.1")
+        """The API's address."""
         self.write_settings()
 
-    @property
-    def endpoint(self) -> str:
-        """The API's address."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+    def listen(self, address: str) -> str:
+        """Answer at an address of this computer, too; return the API's address there."""
+        server = xmlrpc.create_test_server(self._transport, address)
+        server.RequestHandlerClass = _Handler
+        self._servers.append(server)
+        return f"http://{address}:{server.server_port}"
 
     def write_settings(self, *, username: str = USERNAME, api_key: str = API_KEY, endpoint: str = "") -> None:
         """Write the client's settings file."""
@@ -117,8 +122,9 @@ class Emulator:
     def close(self) -> None:
         """End the API and take the machines away."""
         self._closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
         self.machines.close()
 
     def _transport(self, request: Request) -> Any:
@@ -160,8 +166,11 @@ class Emulator:
                 return "throttled"
             self._recent.append(now)
             who = request.headers.get("authenticate") or {}
-            if (who.get("username"), who.get("apiKey")) != (USERNAME, API_KEY):
+            known = {USERNAME: API_KEY, CANCELLER: CANCEL_KEY}
+            if known.get(who.get("username", "")) != who.get("apiKey"):
                 return "SoftLayer_Exception: Invalid API token."
+            if who["username"] == CANCELLER and request.method != "deleteObject":
+                return "SoftLayer_Exception_NotAuthorized: You do not have permission to do this."
             for fault in self.faults:
                 if fault.method in ("", request.method) and fault.times:
                     if fault.skip:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from provision.verification import BUSY, merge, only_busy
+
+PROGRAM = Path(__file__).parents[3] / "roles/verify/files/verify.py"
 
 
 def proof(name: str, ok: bool | None = True, found: Any = "fine", remedy: str = "") -> dict[str, Any]:
@@ -48,11 +51,34 @@ def test_workers_at_work_are_told_from_what_is_wrong(others: tuple[dict[str, Any
 
 
 def test_the_role_says_busy_in_these_words() -> None:
-    assert BUSY in (Path(__file__).parents[3] / "roles/verify/files/verify.py").read_text()
+    assert BUSY in PROGRAM.read_text()
 
 
 def test_ready_is_not_busy() -> None:
     assert not only_busy(merge("retina", {"m": answer(proof("Spark"))}, made=1.0))
+
+
+def test_machines_that_compute_on_different_things_are_told_apart() -> None:
+    answers = {
+        "m": answer(proof("Deep learning", found="on cpu")),
+        "g": answer(proof("Deep learning", found="on cuda")),
+    }
+    assert merge("retina", answers, made=1.0).checks[0].found == "2 of 2 nodes, on cpu; on cuda"
+
+
+@pytest.mark.parametrize(("gpus", "device", "ok"), [(0, "cpu", True), (1, "cuda", True), (1, "cpu", False)])
+def test_a_rented_gpu_has_to_be_used(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, device: str, ok: bool
+) -> None:
+    spec = importlib.util.spec_from_file_location("verify", PROGRAM)
+    assert spec is not None and spec.loader is not None
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    monkeypatch.setattr(program, "_run", lambda *_: f"torch 2.7.1 on {device}")
+    plan = {"wish": 1, "master": False, "deep_learning": True, "dataset": {}, "gpus": gpus}
+    (work,) = program.checks(plan)
+    made = program.check(*work)
+    assert made["ok"] is ok and ("docs/ec2.md" in made["remedy"]) is not ok
 
 
 def test_short_beats_unknown() -> None:
