@@ -10,11 +10,14 @@ import xmlrpc.client
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from provision.errors import NotReady
 from provision.lifetime import cancels
 from provision.model import ClusterSpec, Machine
 from provision.plan import MASTER
 
 GONE = "SoftLayer_Exception_ObjectNotFound"
+VAULT = ("softlayer_cancel_username", "softlayer_cancel_api_key")
+"""Variables of group_vars/all/vault.yml with the key that the master gets."""
 
 
 def to_cancel(spec: ClusterSpec, machines: Iterable[Machine]) -> list[str]:
@@ -22,6 +25,25 @@ def to_cancel(spec: ClusterSpec, machines: Iterable[Machine]) -> list[str]:
     billed_on = {group.name for group in spec.groups if group.provider == "softlayer"}
     ours = [machine for machine in machines if machine.group in billed_on] if cancels(spec) else []
     return [machine.provider_id for machine in sorted(ours, key=lambda machine: machine.group == MASTER)]
+
+
+def check(spec: ClusterSpec, given: Iterable[str]) -> None:
+    """Check, before anything is made, that the master can be given a key if the user wants that.
+
+    Args:
+        spec: the config.
+        given: names of the variables that there are.
+
+    Raises:
+        NotReady: there is no key.
+    """
+    missing = [name for name in VAULT if name not in set(given)] if cancels(spec) else []
+    if missing:
+        raise NotReady(
+            where="softlayer.self_cancel",
+            what=f"there is no {' and no '.join(missing)}",
+            remedy="Put them into group_vars/all/vault.yml (docs/lifetime.md), or remove self_cancel",
+        )
 
 
 def softlayer(guests: Sequence[str], username: str, api_key: str, endpoint: str = "") -> list[dict[str, Any]]:

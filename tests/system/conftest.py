@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,8 +52,7 @@ class Labs:
         for lab in self._made:
             if lab.state_dir.exists() or lab.machines():
                 lab.destroy()
-            for results in lab.results:
-                shutil.rmtree(results, ignore_errors=True)
+            lab.drop_results()
 
 
 @pytest.fixture

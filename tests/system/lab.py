@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,10 +127,10 @@ class Lab:
         """The names of the machines as the config file wants them."""
         return [self.master, *(self.worker(number) for number in range(1, self.nodes))]
 
-    @property
-    def results(self) -> list[Path]:
-        """Folders that runs of this cluster have brought home."""
-        return [folder for run in self.runs if (folder := ROOT / "results" / run).is_dir()]
+    def drop_results(self) -> None:
+        """Remove what runs of this cluster have brought home."""
+        for run in self.runs:
+            shutil.rmtree(ROOT / "results" / run, ignore_errors=True)
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the commands."""

@@ -48,6 +48,7 @@ def test_the_master_cancels_the_guests_of_softlayer_if_the_user_lets_it(tmp_path
             }
         )
         lab.write(softlayer={**lab.keys["softlayer"], "self_cancel": True})
+        lab.playbook("start_cluster.yml").refused("no softlayer_cancel_username.*vault.yml")
         lab.playbook("start_cluster.yml", *vault).ok()
         assert "machines on softlayer are cancelled by the master" in lab.muster("status").ok().output
         kept = "/etc/muster/last-calls.json"

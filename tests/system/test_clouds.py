@@ -45,8 +45,7 @@ def test_the_whole_journey(account: Account, small: Lab, tmp_path: Path) -> None
         lab.destroy().ok()
         lab.nothing_left()
         assert lab.told(*keys.values()) == []
-        for results in lab.results:
-            shutil.rmtree(results)
+        lab.drop_results()
 
 
 @pytest.fixture

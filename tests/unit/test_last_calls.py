@@ -14,6 +14,7 @@ from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 import pytest
 
 from provision import last_calls
+from provision.errors import NotReady
 from tests.unit.fake_provider import group, machine, spec
 from tests.unit.programs import load
 
@@ -97,3 +98,11 @@ def test_nothing_is_cancelled_unasked_or_elsewhere() -> None:
     machines = [machine("c-master", id="1"), machine("c-gpu-1", id="i-2")]
     assert last_calls.to_cancel(mixed, machines) == ["1"]
     assert last_calls.to_cancel(replace(mixed, options={}), machines) == []
+
+
+def test_a_key_that_is_missing_is_told_before_anything_is_made() -> None:
+    wished = spec(softlayer={"self_cancel": True})
+    with pytest.raises(NotReady, match="no softlayer_cancel_api_key. Put them into group_vars/all/vault.yml"):
+        last_calls.check(wished, ["softlayer_cancel_username"])
+    last_calls.check(wished, last_calls.VAULT)
+    last_calls.check(spec(), [])

@@ -10,7 +10,7 @@ from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision import config, lifetime, offer
+from provision import config, last_calls, lifetime, offer
 from provision.cluster import Cluster
 from provision.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
 from provision.model import ClusterSpec, NodeState, Outcome
@@ -48,6 +48,8 @@ class ActionModule(ActionBase):
                 reporter=ConsoleReporter(Display().display),
                 vault=self._vault(task_vars or {}),
             )
+            if arguments["state"] == "present":
+                last_calls.check(cluster.spec, task_vars or {})
             try:
                 result |= _do(cluster, arguments, check_mode=self._task.check_mode)
             except HostKeyUnknown as error:
