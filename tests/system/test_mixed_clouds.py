@@ -75,12 +75,16 @@ def test_two_machines_at_softlayer_and_one_at_ec2(small, tmp_path: Path) -> None
 
         nodes = {node["name"]: node["state"] for node in lab.status()["nodes"]}
         assert nodes == dict.fromkeys([lab.master, lab.worker(1), gpu], "running")
-        seen = [
-            one for one in lab.muster("list", "--json").ok().json()["clusters"] if one["cluster"] == lab.name
-        ]
-        spent = [one for one in lab.muster("cost", "--json").ok().json() if one["cluster"] == lab.name]
-        print(lab.muster("plan").output, lab.muster("status").output, lab.muster("list").output, seen, spent)
+        assert "nothing to create, start or delete" in lab.muster("plan").ok().answer
+        found = lab.muster("list", "--json").ok().json()["clusters"]
+        seen = {one["provider"]: one for one in found if one["cluster"] == lab.name}
+        assert seen["softlayer"]["machines"] == dict.fromkeys(processors.billing(), "running")
+        assert seen["ec2"]["machines"] == {gpu: "running"}
+        (spent,) = lab.muster("cost", "--json").ok().json()
+        hourly = seen["softlayer"]["hourly"] + seen["ec2"]["hourly"]
+        assert spent["machines"] == 3 and spent["hourly"] == pytest.approx(hourly) and spent["dollars"] > 0
 
         lab.destroy().ok()
         lab.nothing_left()
         assert lab.told(*keys.values()) == []
+        lab.drop_results()
