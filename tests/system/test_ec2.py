@@ -45,7 +45,7 @@ def test_services_come_up(ec2: Maker) -> None:
     lab = ec2(groups=Ec2Account.groups)
     start = lab.playbook("start_cluster.yml").ok()
     assert "Install the parts of the recipe" not in start.output, "its image has everything installed"
-    lab.playbook("hadoop.yml", "-e", "IMAGE_SIZE=16").ok()
+    lab.playbook("playbooks/services.yml").ok()
     services = lab.status()["services"]
     assert (services["datanodes"], services["workers"]) == (2, 2)
     look = "hostname; findmnt -no SOURCE /data; cat /etc/muster/data-disk.env"

@@ -37,7 +37,7 @@ def test_services_come_up(softlayer: Maker) -> None:
     lab = softlayer(groups=SoftLayerAccount.groups)
     lab.playbook("start_cluster.yml").ok()
     assert account(lab).emulator.books.orders == [[lab.master], [lab.worker(1)]]
-    lab.playbook("hadoop.yml", "-e", "IMAGE_SIZE=16").ok()
+    lab.playbook("playbooks/services.yml").ok()
     services = lab.status()["services"]
     assert (services["datanodes"], services["workers"]) == (2, 2), services
     disks = json.loads(lab.ssh(lab.worker(1), "findmnt --json --output SOURCE,TARGET").ok().answer)
