@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from provision.verification import BUSY, merge, only_busy
+from tests.unit.programs import load
 
 PROGRAM = Path(__file__).parents[3] / "roles/verify/files/verify.py"
 
@@ -70,10 +70,7 @@ def test_machines_that_compute_on_different_things_are_told_apart() -> None:
 def test_a_rented_gpu_has_to_be_used(
     monkeypatch: pytest.MonkeyPatch, gpus: int, device: str, ok: bool
 ) -> None:
-    spec = importlib.util.spec_from_file_location("verify", PROGRAM)
-    assert spec is not None and spec.loader is not None
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
+    program = load(PROGRAM)
     monkeypatch.setattr(program, "_run", lambda *_: f"torch 2.7.1 on {device}")
     plan = {"wish": 1, "master": False, "deep_learning": True, "dataset": {}, "gpus": gpus}
     (work,) = program.checks(plan)
