@@ -42,7 +42,7 @@ def test_instances_of_ec2_terminate_themselves(tmp_path: Path) -> None:
 def test_the_master_cancels_the_guests_of_softlayer_if_the_user_lets_it(tmp_path: Path) -> None:
     """Its key may cancel and nothing else; before the user opts in they are told what bills on."""
     with softlayer_account(tmp_path / "softlayer") as account:
-        lab = CloudLab(tmp_path / "lab", account, nodes=2, ttl="3m")
+        lab = CloudLab(tmp_path / "lab", account, nodes=2, ttl="2m")
         lab.playbook("start_cluster.yml").ok()
         assert "BILL ON until `./muster reap` cancels them" in lab.muster("status").ok().output
         there = account.emulator.listen(lab.addresses()[lab.master].rpartition(".")[0] + ".1")

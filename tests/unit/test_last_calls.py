@@ -12,9 +12,11 @@ from types import ModuleType
 from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 
 import pytest
+from ansible.template import trust_as_template
 
 from provision import last_calls
 from provision.errors import NotReady
+from provision.plugins.filter.last_calls import cancel_calls
 from tests.unit.fake_provider import group, machine, spec
 from tests.unit.programs import load
 
@@ -106,3 +108,12 @@ def test_a_key_that_is_missing_is_told_before_anything_is_made() -> None:
         last_calls.check(wished, ["softlayer_cancel_username"])
     last_calls.check(wished, last_calls.VAULT)
     last_calls.check(spec(), [])
+
+
+def test_ansibles_own_strings_become_plain_ones() -> None:
+    """They carry tags, which XML-RPC refuses to write."""
+    tag = trust_as_template
+    (call,) = cancel_calls([tag("12")], tag("canceller"), tag("key"), tag("http://127.0.0.1:9"))
+    ((told,), method) = xmlrpc.client.loads(call["body"])
+    assert method == "deleteObject"
+    assert told["headers"]["authenticate"] == {"username": "canceller", "apiKey": "key"}

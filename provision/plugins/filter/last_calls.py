@@ -20,4 +20,5 @@ def cancel_calls(
     guests: Sequence[str], username: str, api_key: str, endpoint: str = ""
 ) -> list[dict[str, Any]]:
     """Requests that cancel SoftLayer guests; see `last_calls.softlayer`."""
-    return last_calls.softlayer(guests, username, api_key, endpoint)
+    # Ansible's strings carry tags, which XML-RPC does not know.
+    return last_calls.softlayer(guests, str(username), str(api_key), str(endpoint))
