@@ -82,11 +82,11 @@ class Ec2Provider(base.Provider):
             NotReady, ProviderError: nothing was made.
         """
         order = self._ledger.order(request.token) or self._new_order(request)
-        if order.begun and (there := self._of_order(request.token, order, deadline_s=0)):
+        where, begun = names_of(request.names), order.begun
+        if begun and (there := self._made(request.token, order, where, deadline_s=0)):
             self._ledger.settle(request.token, order)
             return there
         refused: list[tuple[Alternative, requests.Refused]] = []
-        where, begun = names_of(request.names), order.begun
         client = self._clients.ec2(order.region)
         for index in range(order.index, len(order.alternatives)):
             order = self._ledger.begin(request.token, order, index)
@@ -99,12 +99,13 @@ class Ec2Provider(base.Provider):
                 raise
             except (NotReady, ProviderError):
                 # Refused before AWS looked at the token: what an earlier run has made may show late.
-                there = self._of_order(request.token, order, deadline_s=_settling(begun)) if begun else []
+                left_s = _settling(begun)
+                there = self._made(request.token, order, where, deadline_s=left_s) if begun else []
                 self._ledger.settle(request.token, order)
                 if not there:
                     raise
                 return there
-            machines = self._of_order(request.token, order, deadline_s=_VISIBLE_S) if made else []
+            machines = self._made(request.token, order, where, deadline_s=_VISIBLE_S) if made else []
             if made and not machines:
                 raise OutcomeUnknown(
                     provider=self.name,
@@ -232,6 +233,18 @@ class Ec2Provider(base.Provider):
                 what=f"{limit:g} is below the market: {found[cheapest]} costs {cheapest:g} dollars an hour",
                 remedy="Offer more, name other types, or allow `on_demand: true`",
             )
+
+    def _made(self, token: str, order: Order, where: str, *, deadline_s: float) -> base.Machines:
+        """See `_of_order`; a list that fails proves nothing, and the order must be repeated."""
+        try:
+            return self._of_order(token, order, deadline_s=deadline_s)
+        except (NotReady, ProviderError) as error:
+            raise OutcomeUnknown(
+                provider=self.name,
+                where=where,
+                what=f"these machines were ordered and AWS does not tell whether they exist ({error.what})",
+                remedy="Run the same command again",
+            ) from error
 
     def _of_order(self, token: str, order: Order, *, deadline_s: float) -> base.Machines:
         """Return the machines of a create call once all are listed; [] when they are not in time."""

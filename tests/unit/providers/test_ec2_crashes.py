@@ -251,6 +251,21 @@ def test_a_refused_repetition_is_no_proof_that_nothing_was_made(cloud: Cloud, mo
         look(cloud, destroy(cloud))
 
 
+def test_a_list_that_fails_after_a_repetition_is_no_proof_either(cloud: Cloud, mortal: Mortal) -> None:
+    """The machine exists and is not listed yet; the order stays open, or its host key could not be pinned."""
+    begin = Step(lambda: cloud.cluster(1).ensure(wish=1), 1)
+    for looks in (1, 2, 3):
+        cloud.emulator.set(unseen_looks=looks)
+        broken(mortal, begin, ("CreateSecurityGroup", 0), "killed before")
+        broken(mortal, begin, ("DescribeInstances", 1), "500")
+        assert mortal.hit
+        mortal.arm()
+        begin.act()
+        look(cloud, begin)
+        destroy(cloud).act()
+        look(cloud, destroy(cloud))
+
+
 def random_run(cloud: Cloud, mortal: Mortal, patch: pytest.MonkeyPatch, seed: int) -> int:
     """Start, scale and destroy in a random order while random calls fail; return how many faults there were."""
     dice = random.Random(seed)  # noqa: S311  not for secrets
