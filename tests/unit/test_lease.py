@@ -137,4 +137,5 @@ def test_same_pid_with_another_start_is_another_process() -> None:
     assert process.alive(ME.pid, ME.start)
     assert not process.alive(ME.pid, "another boot")
     assert process.find(2**22 + 1) is None
-    assert os.getppid() in [parent.pid for parent in process.ancestors(ME.pid)]
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:  # ends when its input does
+        assert ME.pid in [parent.pid for parent in process.ancestors(child.pid)]
