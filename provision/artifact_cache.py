@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from provision.artifacts import ArtifactError, fetch_each, read_lock
 from provision.errors import CommandFailed
+from provision.providers.local.helper import registry
 
 if TYPE_CHECKING:
     from provision.timeline import Reporter
 
-CACHE = Path("/var/lib/muster/artifacts")
 LOCK = Path(__file__).resolve().parent.parent / "group_vars" / "all" / "artifacts.lock"
 
 
 def cache_folder() -> Path:
     """This user's download cache, which machines of this computer see (MUSTER_ARTIFACTS moves it)."""
-    return Path(os.environ.get("MUSTER_ARTIFACTS") or CACHE / str(os.getuid()))
+    return Path(os.environ.get("MUSTER_ARTIFACTS") or registry.artifacts(registry.caller()))
 
 
 def default_registries() -> dict[str, str]:

@@ -16,7 +16,7 @@ def sizes(machine: Machine, **wanted: float) -> list[str]:
     return [
         f"{labels[key]} {UNITS[key]}, not {value:g}"
         for key, value in wanted.items()
-        if key in labels and float(labels[key]) != float(value)
+        if key in labels and f"{float(labels[key]):g}" != f"{value:g}"  # labels are rounded like this
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from provision.deadlines import DEADLINES
@@ -11,6 +11,7 @@ from provision.lifetime import LABEL
 from provision.model import ClusterIdentity, Machine, NodeState
 from provision.project import OWNER
 from provision.providers.base import Provider
+from provision.text import names_of
 from provision.wait import until
 
 EXPIRED, ORPHANED = "past its deadline", "no cluster of this clone any more"
@@ -64,23 +65,32 @@ def choose(
 
 
 def delete(doomed: Doomed, provider: Provider, guard: Callable[[], None] = lambda: None) -> None:
-    """Delete the machines and confirm that they are gone. Raises ProviderError."""
-    guard()
-    provider.delete(doomed.cluster, doomed.machines)
-    ids = {machine.provider_id for machine in doomed.machines}
+    """Delete the machines, those of them that turn up late, too; confirm that they are gone.
 
-    def gone() -> bool:
-        left = provider.list(doomed.cluster)
-        return not any(m.provider_id in ids and m.state is not NodeState.GONE for m in left)
+    Raises:
+        ProviderError: the same again goes on.
+    """
+    machines: Sequence[Machine] = doomed.machines
+    while machines:
+        guard()
+        provider.delete(doomed.cluster, machines)
+        ids = {machine.provider_id for machine in machines}
 
-    gone_s = DEADLINES[doomed.provider].gone
-    if not until(gone, deadline_s=gone_s, interval_s=0.5):
-        raise ProviderError(
-            provider=doomed.provider,
-            where=", ".join(machine.name for machine in doomed.machines),
-            what=f"not all are gone {gone_s:g} s after deleting",
-            remedy="Run ./muster reap again",
-        )
+        def left() -> list[Machine]:
+            return [m for m in provider.list(doomed.cluster) if m.state is not NodeState.GONE]
+
+        def gone(ids: set[str] = ids) -> bool:
+            return not any(machine.provider_id in ids for machine in left())
+
+        gone_s = DEADLINES[doomed.provider].gone
+        if not until(gone, deadline_s=gone_s, interval_s=0.5):
+            raise ProviderError(
+                provider=doomed.provider,
+                where=names_of([machine.name for machine in machines]),
+                what=f"not all are gone {gone_s:g} s after deleting",
+                remedy="Run ./muster reap again",
+            )
+        machines = left()
 
 
 def _deadline(labels: Mapping[str, str]) -> float:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from provision import config
+from provision import artifact_cache, config
 from provision.errors import NotReady, ProviderError
 from provision.model import ClusterIdentity, CreateRequest, Machine, NodeGroup, NodeState
 from provision.providers.local import client, images, stores
@@ -168,6 +168,7 @@ def test_another_user_of_the_computer(
     try:
         (machine,) = provider.create(request(cluster, 1))
         assert downloads.stat().st_uid == uid
+        assert artifact_cache.cache_folder() == downloads
         (downloads / "file").write_text("theirs")
         wait_for_ssh([machine])
         assert inside(machine, "cat", "/var/cache/muster/artifacts/file") == "theirs"
@@ -178,8 +179,8 @@ def test_another_user_of_the_computer(
         monkeypatch.setenv("SUDO_UID", str(uid))
         provider.delete(cluster, [machine])
     finally:
-        shutil.rmtree(downloads, ignore_errors=True)
-        (downloads.parent / str(uid + 1)).rmdir()
+        for number in (uid, uid + 1):
+            shutil.rmtree(downloads.with_name(str(number)), ignore_errors=True)
 
 
 def test_reboot_power_off_and_start(provider: LocalProvider, cluster: ClusterIdentity) -> None:
@@ -404,13 +405,18 @@ def test_every_user_has_stores_of_their_own(
         assert other.address != mine.address and other.secret_key != mine.secret_key
         listed = {store.name: store.clusters for store in stores.store_list()}
         assert (listed[name], listed[f"{name}.0"]) == ((theirs.id,), (cluster.id,))
+        with pytest.raises(ProviderError, match="belongs to user 0"):
+            stores.store_remove(f"{name}.0")
+        assert not stores.store_close(name, cluster), "theirs was never attached to it"
         assert stores.store_close(name, theirs)
         monkeypatch.delenv("SUDO_UID")
+        stores.store_remove(f"{name}.{uid}")
         assert next(s.state for s in stores.store_list() if s.name == name) == "running"
     finally:
         monkeypatch.setenv("SUDO_UID", str(uid))
         stores.store_close(name, theirs)
-        stores.store_remove(name)
+        with contextlib.suppress(ProviderError):  # removed by root above
+            stores.store_remove(name)
         monkeypatch.delenv("SUDO_UID")
         stores.store_close(name, cluster)
         stores.store_remove(name)

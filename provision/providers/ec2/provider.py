@@ -82,25 +82,28 @@ class Ec2Provider(base.Provider):
             NotReady, ProviderError: nothing was made.
         """
         order = self._ledger.order(request.token) or self._new_order(request)
-        where, begun = names_of(request.names), order.begun
+        where, first, begun = names_of(request.names), order.index, order.begun
         if begun and (there := self._made(request.token, order, where, deadline_s=0)):
             self._ledger.settle(request.token, order)
             return there
         refused: list[tuple[Alternative, requests.Refused]] = []
         client = self._clients.ec2(order.region)
-        for index in range(order.index, len(order.alternatives)):
+        for index in range(first, len(order.alternatives)):
             order = self._ledger.begin(request.token, order, index)
+            # AWS may refuse a repetition before it looks at the token, and what the first has made show late.
+            left_s = _settling(begun) if index == first and begun else 0.0
             try:
                 made = requests.run(client, order, request.token, request.user_data, where)
             except requests.Refused as refusal:
+                if left_s and (there := self._made(request.token, order, where, deadline_s=left_s)):
+                    self._ledger.settle(request.token, order)
+                    return there
                 refused.append((order.alternatives[index], refusal))
                 continue
             except (OutcomeUnknown, NoCapacity):
                 raise
             except (NotReady, ProviderError):
-                # Refused before AWS looked at the token: what an earlier run has made may show late.
-                left_s = _settling(begun)
-                there = self._made(request.token, order, where, deadline_s=left_s) if begun else []
+                there = self._made(request.token, order, where, deadline_s=left_s) if left_s else []
                 self._ledger.settle(request.token, order)
                 if not there:
                     raise
@@ -119,11 +122,14 @@ class Ec2Provider(base.Provider):
         raise self._exhausted(where, refused)
 
     def unlike(self, group: NodeGroup, machine: Machine) -> base.Texts:
-        """Compare region, type and data disk; cores and memory are the type's own."""
+        """Compare region, type, market and data disk; cores and memory are the type's own."""
         region, kind = machine.provider_id.partition("/")[0], machine.labels["instance_type"]
         kinds, wanted = group.options["instance_type"], self._region(group)
         found = [f"in {region}, not {wanted}"] if region != wanted else []
         found += [f"{kind}, not {' or '.join(kinds)}"] if kind not in kinds else []
+        spot, wished = machine.labels.get("market") == "spot", bool(group.options.get("spot"))
+        if spot != wished and not (wished and group.options.get("on_demand")):
+            found.append("spot, not on demand" if spot else "on demand, not spot")
         return found + fit.sizes(machine, data_disk_gb=group.data_disk_gb)
 
     def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
@@ -141,9 +147,8 @@ class Ec2Provider(base.Provider):
         for region in self._regions():
             if _alive(self._machines.of(region, within)):
                 continue
-            if self._await_latecomers(region):
-                late = _alive(self._machines.of(region, within))
-                self._machines.terminate(_ids(late), within, self._gone_s)
+            if self._await_latecomers(region) and _alive(self._machines.of(region, within)):
+                continue  # whoever lists the cluster's machines to see whether all are gone finds them
             self._networks.remove(region, cluster)
 
     def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:  # noqa: ARG002
@@ -182,11 +187,12 @@ class Ec2Provider(base.Provider):
 
     def _new_order(self, request: CreateRequest) -> Order:
         group, region = request.group, self._region(request.group)
+        vpc = self._networks.place(region, group).vpc
+        self._ledger.remember(region)
         key_name, security_group = self._networks.ensure(
-            region, request.cluster, self._networks.place(region, group).vpc, self._ledger.public_key()
+            region, request.cluster, vpc, self._ledger.public_key()
         )
         lives = not lifetime.ends_by_itself(self.spec)
-        self._ledger.remember(region)
         return Order(
             region=region,
             count=len(request.names),
@@ -243,7 +249,7 @@ class Ec2Provider(base.Provider):
                 provider=self.name,
                 where=where,
                 what=f"these machines were ordered and AWS does not tell whether they exist ({error.what})",
-                remedy="Run the same command again",
+                remedy=error.remedy or "Run the same command again",
             ) from error
 
     def _of_order(self, token: str, order: Order, *, deadline_s: float) -> base.Machines:

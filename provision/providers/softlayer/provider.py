@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -31,6 +32,8 @@ POLL_S = 2.0
 """Seconds between two looks at guests that are being cancelled or switched off."""
 SWITCH_S = 120.0
 """Seconds that a guest gets to power on or off."""
+_FLAVOR = re.compile(r"_(\d+)X(\d+)")
+"""Cores and GiB of memory in the names of flavors, such as B1_2X4X25."""
 _SHRUG = frozenset({Kind.BUSY, Kind.MISSING, Kind.UNCLEAR})
 """Failures of a call on one guest after which the next look at the list tells what came of it."""
 
@@ -100,9 +103,14 @@ class SoftLayerProvider(Provider):
         ]
 
     def unlike(self, group: NodeGroup, machine: Machine) -> Texts:
-        """Compare sizes in the API's terms; a flavor decides on cores and memory itself."""
+        """Compare sizes in the API's terms; a flavor's name tells its own."""
+        if machine.state is NodeState.PENDING:  # its disks are not there yet
+            return []
         wanted = wish(group)
-        own = {} if wanted.flavor else {"cores": wanted.cores, "memory_gb": wanted.memory_mb / 1024}
+        own = {"cores": float(wanted.cores), "memory_gb": wanted.memory_mb / 1024}
+        if wanted.flavor:
+            told = _FLAVOR.search(wanted.flavor)
+            own = {"cores": float(told[1]), "memory_gb": float(told[2])} if told else {}
         return fit.sizes(machine, **own, data_disk_gb=wanted.data_disk_gb)
 
     def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:

@@ -234,14 +234,20 @@ def test_machines_of_an_order_without_an_answer_show_late(
             look(cloud, end)
 
 
-def test_a_refused_repetition_is_no_proof_that_nothing_was_made(cloud: Cloud, mortal: Mortal) -> None:
+@pytest.mark.parametrize(
+    "code", ["UnauthorizedOperation", "InsufficientInstanceCapacity", "VcpuLimitExceeded"]
+)
+def test_a_refused_repetition_is_no_proof_that_nothing_was_made(
+    cloud: Cloud, mortal: Mortal, code: str
+) -> None:
     """AWS may refuse before it looks at the token, while the first call's machines are not listed yet."""
-    begin = create(cloud)
+    workers = {"worker": {"instance_type": ["t3.small", "t3.medium"], "data_disk_gb": 10}}
+    begin = Step(lambda: cloud.cluster(3, groups=workers).ensure(wish=3), 3)
     for looks in LATE[::2]:
         cloud.emulator.set(unseen_looks=looks)
         broken(mortal, begin, ("RunInstances", 1), "killed after")
         mortal.arm()
-        cloud.emulator.fault("RunInstances", "error", code="UnauthorizedOperation")
+        cloud.emulator.fault("RunInstances", "error", code=code)
         with suppress(MusterError):
             begin.act()
         cloud.emulator.faults([])
@@ -258,7 +264,9 @@ def test_a_list_that_fails_after_a_repetition_is_no_proof_either(cloud: Cloud, m
         cloud.emulator.set(unseen_looks=looks)
         broken(mortal, begin, ("CreateSecurityGroup", 0), "killed before")
         broken(mortal, begin, ("DescribeInstances", 1), "500")
-        assert mortal.hit
+        assert mortal.hit and mortal.calls.index(("RunInstances", 0)) < mortal.calls.index(
+            ("DescribeInstances", 1)
+        )
         mortal.arm()
         begin.act()
         look(cloud, begin)
@@ -310,5 +318,6 @@ def test_random_runs(
         sys.stdout.write(f"seed {seed}\n")  # shown when it fails
         cloud.emulator.reset()  # it gets slower with all that ever was
         faults += random_run(cloud, mortal, monkeypatch, seed)
+    assert faults >= len(seeds), "most faults came after the last call"
     with capsys.disabled():
         sys.stdout.write(f" EC2: {len(seeds)} runs, {faults} faults injected, 0 violations ")

@@ -46,7 +46,10 @@ def test_machines_that_nobody_has_seen_yet_are_deleted_too(
         provider.create(order(provider))
     again = cloud.provider()
     assert again.list(IDENTITY) == []
-    again.delete(IDENTITY, [])
+    again.delete(IDENTITY, [])  # waits until they are listed, and keeps what they need
+    late = again.list(IDENTITY)
+    assert names(late) == ["retina-worker-1", "retina-worker-2"]
+    again.delete(IDENTITY, late)
     assert cloud.emulator.left_over() == []
 
 

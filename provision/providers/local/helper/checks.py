@@ -60,8 +60,4 @@ def prepare_root() -> None:
     for name in ("nodes", "images", "locks"):
         (ROOT / name).mkdir(mode=0o755, exist_ok=True)
     (ROOT / "stores").mkdir(mode=0o700, exist_ok=True)
-    artifacts = registry.artifacts(registry.caller())
-    if not artifacts.exists():
-        artifacts.parent.mkdir(mode=0o755, exist_ok=True)
-        artifacts.mkdir(mode=0o755)
-        os.chown(artifacts, registry.caller(), -1, follow_symlinks=False)
+    registry.own_artifacts(registry.caller())

@@ -136,7 +136,7 @@ def bring_up(
             raise HelperError(f"machine {node.name} was never completed; delete it and create it again")
         if seed is not None and not node.prepared.exists():
             discard(node)
-        registry.artifacts(node.owner).mkdir(parents=True, exist_ok=True)
+        registry.own_artifacts(node.owner)
         root = disks.mount_root(node)
         if seed is not None and not node.prepared.exists():
             rootfs.prepare(node, net, root, seed, inherit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network
@@ -190,15 +191,40 @@ def caller() -> int:
     return int(os.environ.get("SUDO_UID", "0")) if os.geteuid() == 0 else os.geteuid()
 
 
-def store_key(name: str) -> str:
-    """Under which key the registry has the caller's object store of this name: everybody has a `default`."""
-    uid, first = caller(), load().stores.get(name)
-    return name if uid == 0 or (first and first.owner == uid) else f"{name}.{uid}"
+def store_key(asked: str) -> str:
+    """Under which key the registry has, or will have, an object store: everybody has a `default`.
+
+    Args:
+        asked: the name of a store of the caller's, or `NAME.UID` for one of another user.
+    """
+    name, _, number = asked.partition(".")
+    owner, stores = int(number or caller()), load().stores
+    for key, store in stores.items():
+        if store.owner == owner and key.partition(".")[0] == name:
+            return key
+    return name if owner == 0 and name not in stores else f"{name}.{owner}"
 
 
 def artifacts(owner: int) -> Path:
     """Where a user's downloads lie, which the user's machines can read."""
     return ROOT / "artifacts" / str(owner)
+
+
+def own_artifacts(owner: int) -> None:
+    """Make a user's folder of downloads, and make it the user's.
+
+    Raises:
+        HelperError: something else is in its place.
+    """
+    folder = artifacts(owner)
+    folder.parent.mkdir(mode=0o755, exist_ok=True)
+    os.chown(folder.parent, 0, 0)  # or else its owner could put other folders in the place of users'
+    folder.mkdir(mode=0o755, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise HelperError(f"{folder} is no folder; remove it", kind="not_ready")
+    if found.st_uid != owner:
+        os.chown(folder, owner, -1, follow_symlinks=False)
 
 
 def authorize(owner: int, what: str) -> None:

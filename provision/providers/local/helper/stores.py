@@ -26,7 +26,8 @@ AuthorizedKeysFile /etc/muster/authorized_keys/%u .ssh/authorized_keys
 
 def opened(request: dict[str, Any]) -> dict[str, Any]:
     """Attach a cluster to a store; makes the store and boots its machine when needed."""
-    name = registry.store_key(validate.name(request.get("store"), "store"))
+    asked = validate.name(request.get("store"), "store")
+    name = registry.store_key(asked)
     cluster_id = validate.hex_id(request.get("cluster_id"))
     key = validate.public_key(request.get("public_key"))
     user_data = validate.text(request.get("user_data"), "user_data", 512 * 1024)
@@ -37,10 +38,12 @@ def opened(request: dict[str, Any]) -> dict[str, Any]:
         _end_outdated(registry.load(), name, image, cluster_id)
         with registry.changing() as state:
             nodes.sweep(state)
+            if cluster_id in state.networks:
+                registry.authorize(state.networks[cluster_id].owner, f"cluster {cluster_id}")
             store = state.stores.get(name) or Store(
                 name=name, network_id=secrets.token_hex(4), owner=registry.caller(), created=time.time()
             )
-            registry.authorize(store.owner, f"object store {name}")
+            registry.authorize(store.owner, f"object store {asked}")
             state.stores[name] = store
             net = nodes.network_of(state, store.network_id, f"store-{name}")
             node = next(iter(state.of(net.id)), None)
@@ -48,7 +51,7 @@ def opened(request: dict[str, Any]) -> dict[str, Any]:
                 capacity.require_memory(
                     state, [capacity.Wish(1, size["memory_mb"])], capacity.total_memory_mb()
                 )
-                capacity.require_disk(1, f"object store {name}")
+                capacity.require_disk(1, f"object store {asked}")
             node = node or Node(
                 name=MACHINE,
                 group=MACHINE,
@@ -124,14 +127,14 @@ def authorize_keys(store: Store, node: Node) -> None:
 
 def closed(request: dict[str, Any]) -> dict[str, Any]:
     """Detach a cluster; the machine stops with the last one, its data and its root stay."""
-    cluster_id = validate.hex_id(request.get("cluster_id"))
-    name = _of_cluster(validate.name(request.get("store"), "store"), cluster_id)
+    asked, cluster_id = validate.store(request.get("store")), validate.hex_id(request.get("cluster_id"))
+    name = _of_cluster(asked, cluster_id)
     with registry.store_lock(name):
         with registry.changing() as state:
             store = state.stores.get(name)
             if store is None:
                 return {"stopped": True}
-            registry.authorize(store.owner, f"object store {name}")
+            registry.authorize(store.owner, f"object store {asked}")
             store.clusters.pop(cluster_id, None)
             node = next(iter(state.of(store.network_id)), None)
         if store.clusters:
@@ -146,10 +149,12 @@ def closed(request: dict[str, Any]) -> dict[str, Any]:
 
 def _of_cluster(name: str, cluster_id: str) -> str:
     """Return the key of the store of this name that a cluster uses; root also ends clusters of others."""
-    for key, store in registry.load().stores.items():
-        if cluster_id in store.clusters and key.partition(".")[0] == name:
-            return key
-    return registry.store_key(name)
+    own, stores = registry.store_key(name), registry.load().stores
+    if registry.caller() == 0 and not (own in stores and cluster_id in stores[own].clusters):
+        for key, store in stores.items():
+            if cluster_id in store.clusters and key.partition(".")[0] == name:
+                return key
+    return own
 
 
 def listing(_: dict[str, Any]) -> list[dict[str, Any]]:
@@ -179,17 +184,20 @@ def remove(request: dict[str, Any]) -> None:
     Raises:
         HelperError: a cluster uses it, or there is none of that name.
     """
-    name = registry.store_key(validate.name(request.get("store"), "store"))
+    asked = validate.store(request.get("store"))
+    name = registry.store_key(asked)
     with registry.store_lock(name):
         state = registry.load()
         store = state.stores.get(name)
         if store is None:
-            raise HelperError(f"there is no object store {name}; `./muster data` lists them", kind="refused")
-        registry.authorize(store.owner, f"object store {name}")
+            raise HelperError(
+                f"there is no object store {asked}; `./muster data stores` lists them", kind="refused"
+            )
+        registry.authorize(store.owner, f"object store {asked}")
         if store.clusters:
             using = ", ".join(sorted(store.clusters))
             raise HelperError(
-                f"object store {name} is used by cluster {using}; destroy it first", kind="in_use"
+                f"object store {asked} is used by cluster {using}; destroy it first", kind="in_use"
             )
         for node in state.of(store.network_id):
             supervisor.halt(node)

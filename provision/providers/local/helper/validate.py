@@ -11,6 +11,7 @@ from .errors import HelperError
 from .registry import POOL
 
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,39}[a-z0-9])?")
+STORE = re.compile(rf"{NAME.pattern}(?:\.[0-9]{{1,10}})?")
 HEX = re.compile(r"[0-9a-f]{8}")
 TOKEN = re.compile(r"[A-Za-z0-9._-]{1,80}")
 LABEL = re.compile(r"[A-Za-z0-9._:/@ +=-]{0,200}")
@@ -28,6 +29,11 @@ def _match(pattern: re.Pattern[str], value: object, what: str) -> str:
 def name(value: object, what: str = "name") -> str:
     """A host, cluster, group or store name: lower-case letters, digits and hyphens, at most 41."""
     return _match(NAME, value, what)
+
+
+def store(value: object) -> str:
+    """The name of an object store; `NAME.UID` is another user's."""
+    return _match(STORE, value, "store")
 
 
 def hex_id(value: object, what: str = "cluster id") -> str:
