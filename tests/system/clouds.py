@@ -118,7 +118,7 @@ class Ec2Account:
         return sum(order["count"] for order in self.emulator.books()["orders"])
 
     def left_over(self) -> list[str]:
-        return self.emulator.left_over()
+        return [*self.emulator.left_over(), *self.emulator.books()["violations"]]
 
     @property
     def network(self) -> str:

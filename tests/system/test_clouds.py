@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,22 @@ def test_somebody_else_goes_on(account: Account, key: Path, tmp_path: Path) -> N
     second.nothing_left()
     assert account.ordered() == 2
     assert key.is_file(), "the person's own key is not the cluster's to delete"
+
+
+def test_killed_at_random_moments(account: Account, tmp_path: Path) -> None:
+    """Five seeded lives, each command killed -9 somewhere: the same one again makes what was wished, once."""
+    for seed in range(5):
+        dice = random.Random(seed)  # noqa: S311  not for secrets
+        lab = CloudLab(tmp_path / str(seed), account, nodes=2)
+        for wish in (2, dice.choice([1, 3]), 0):
+            size = ("-e", f"NUM_NODES={wish}", "-e", "SCALE_IN=true")
+            words = ("start_cluster.yml", *size) if wish else ("destroy_cluster.yml",)
+            end = time.monotonic() + dice.uniform(1, 9)
+            lab.kill_after(lambda end=end: time.monotonic() > end, *words)
+            lab.playbook(*words).ok()
+            wanted = [lab.master, *(lab.worker(number) for number in range(1, wish))][:wish]
+            assert account.billing() == sorted(wanted), (seed, wish)
+        lab.nothing_left()
 
 
 def test_reap_ends_what_has_no_cluster_any_more(account: Account, tmp_path: Path) -> None:
