@@ -11,6 +11,7 @@ import pytest
 from provision import process
 from provision.errors import LeaseHeld, OwnerGone
 from provision.lease import FILE, Lease, Party, this_owner
+from provision.wait import until
 
 
 def party(pid: int) -> Party:
@@ -19,10 +20,17 @@ def party(pid: int) -> Party:
     return Party(found.pid, found.start, found.command)
 
 
+def sleeper() -> subprocess.Popen[bytes]:
+    """Start a process; the kernel shows its command line a moment after its start is reported."""
+    running = subprocess.Popen(["sleep", "60"])
+    assert until(lambda: Path(f"/proc/{running.pid}/cmdline").read_bytes(), deadline_s=10, interval_s=0.01)
+    return running
+
+
 @pytest.fixture
 def other() -> Iterator[subprocess.Popen[bytes]]:
     """Another living process."""
-    running = subprocess.Popen(["sleep", "60"])
+    running = sleeper()
     yield running
     running.kill()
     running.wait()
@@ -31,7 +39,7 @@ def other() -> Iterator[subprocess.Popen[bytes]]:
 @pytest.fixture
 def dead() -> Party:
     """A process that has ended."""
-    running = subprocess.Popen(["sleep", "60"])
+    running = sleeper()
     found = party(running.pid)
     running.kill()
     running.wait()
