@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from lab import eventually
 
 from provision.providers.local import client
@@ -30,6 +31,7 @@ def arm(lab, name: str, seconds: int) -> None:
     lab.ssh(name, f"sudo /usr/local/sbin/muster-arm $(($(date +%s) + {seconds}))", user="muster").ok()
 
 
+@pytest.mark.long
 def test_a_deadline_from_the_first_boot_to_reap(small, leftovers):
     """One small machine: told at its boot, extended, stopped, started, ended by itself, reaped."""
     lab = small
