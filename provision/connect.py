@@ -77,8 +77,8 @@ class Connector:
         if own is None and machine.host_key:  # a machine that was there before Muster
             self.state.journal.pin(machine.provider_id, machine.host_key)
             own = machine.host_key
-        if own is None and bootstrap is None and hostkey.of(machine):
-            own = hostkey.of(machine)
+        if own is None and bootstrap is None and (told := hostkey.of(machine)):
+            own = told
             self.state.journal.pin(machine.provider_id, own)  # another checkout has made this machine
         if own is not None:
             self.trust.check(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from provision import firstboot, fit, lifetime
+from provision import deletion, firstboot, fit, lifetime
 from provision.books import Books
 from provision.deadlines import deadlines
 from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
@@ -29,7 +29,6 @@ from provision.project import OWNER, owner_mark
 from provision.providers import SHARED
 from provision.providers.base import Provider
 from provision.state import State
-from provision.text import names_of
 from provision.wait import until
 
 LONGEST_CALL_S = 600
@@ -175,18 +174,19 @@ class Orders:
         for intent in self.state.journal.read().intents.values():
             if intent.verb == "create":
                 self._settle(intent)
-        machines = self.machines()
-        while True:
-            self.keep_books(machines)
-            there = self._by_provider(machines)
-            for name in self._providers():
-                mine = there.get(name, [])
-                self._delete_at(name, mine)
-                if mine:
-                    self.state.journal.ended(machine.provider_id for machine in mine)
-            machines = self.machines()
-            if not machines:  # else: made by a call without an answer, and listed only now
-                return
+        self._delete_here(self.machines())
+        while machines := self.machines():  # made by a call without an answer, and listed only now
+            self._delete_here(machines)
+
+    def _delete_here(self, machines: Sequence[Machine]) -> None:
+        """Delete these machines, and at each provider what a deletion before has left over."""
+        self.keep_books(machines)
+        there = self._by_provider(machines)
+        for name in self._providers():
+            mine = there.get(name, [])
+            self._delete_at(name, mine)
+            if mine:
+                self.state.journal.ended(machine.provider_id for machine in mine)
 
     def bootstrap_keys(self, view: View) -> Mapping[str, str]:
         """Return the bootstrap host keys that may still be needed: create token -> `TYPE BASE64`."""
@@ -242,25 +242,12 @@ class Orders:
         return sorted({group.provider for group in self.spec.groups} | self.state.journal.read().providers)
 
     def _delete_at(self, name: str, machines: Sequence[Machine]) -> None:
-        """Delete machines; without any, the provider still removes what an interrupted delete left over."""
+        """See `deletion.delete`."""
         self.guard()
-        provider = self.provider(name)
-        provider.delete(self.identity, machines)
-        ids = {machine.provider_id for machine in machines}
-
-        def gone() -> bool:
-            return not any(
-                m.provider_id in ids and m.state is not NodeState.GONE for m in provider.list(self.identity)
-            )
-
         gone_s = deadlines(self.spec, name).gone
-        if not until(gone, deadline_s=gone_s, interval_s=0.5):
-            raise ProviderError(
-                provider=name,
-                where=names_of([machine.name for machine in machines]),
-                what=f"not all are gone {gone_s:g} s after deleting",
-                remedy="Run the same command again",
-            )
+        deletion.delete(
+            self.provider(name), self.identity, machines, gone_s=gone_s, again="Run the same command again"
+        )
         names = [machine.name for machine in machines]
         self.deleted += names
         self.created = [name for name in self.created if name not in names]  # by the repeated order before

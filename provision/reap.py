@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from provision import deletion
 from provision.deadlines import DEADLINES
-from provision.errors import ProviderError
 from provision.lifetime import LABEL
 from provision.model import ClusterIdentity, Machine, NodeState
 from provision.project import OWNER
 from provision.providers.base import Provider
-from provision.text import names_of
-from provision.wait import until
 
 EXPIRED, ORPHANED = "past its deadline", "no cluster of this clone any more"
 
@@ -71,26 +69,11 @@ def delete(doomed: Doomed, provider: Provider, guard: Callable[[], None] = lambd
         ProviderError: the same again goes on.
     """
     machines: Sequence[Machine] = doomed.machines
+    gone_s = DEADLINES[doomed.provider].gone
     while machines:
         guard()
-        provider.delete(doomed.cluster, machines)
-        ids = {machine.provider_id for machine in machines}
-
-        def left() -> list[Machine]:
-            return [m for m in provider.list(doomed.cluster) if m.state is not NodeState.GONE]
-
-        def gone(ids: set[str] = ids) -> bool:
-            return not any(machine.provider_id in ids for machine in left())
-
-        gone_s = DEADLINES[doomed.provider].gone
-        if not until(gone, deadline_s=gone_s, interval_s=0.5):
-            raise ProviderError(
-                provider=doomed.provider,
-                where=names_of([machine.name for machine in machines]),
-                what=f"not all are gone {gone_s:g} s after deleting",
-                remedy="Run ./muster reap again",
-            )
-        machines = left()
+        deletion.delete(provider, doomed.cluster, machines, gone_s=gone_s, again="Run ./muster reap again")
+        machines = deletion.left(provider, doomed.cluster)
 
 
 def _deadline(labels: Mapping[str, str]) -> float:

@@ -94,16 +94,13 @@ class Ec2Provider(base.Provider):
             left_s = _settling(begun) if index == first and begun else 0.0
             try:
                 made = requests.run(client, order, request.token, request.user_data, where)
-            except requests.Refused as refusal:
-                if left_s and (there := self._made(request.token, order, where, deadline_s=left_s)):
-                    self._ledger.settle(request.token, order)
-                    return there
-                refused.append((order.alternatives[index], refusal))
-                continue
             except (OutcomeUnknown, NoCapacity):
                 raise
-            except (NotReady, ProviderError):
+            except (requests.Refused, NotReady, ProviderError) as error:
                 there = self._made(request.token, order, where, deadline_s=left_s) if left_s else []
+                if isinstance(error, requests.Refused) and not there:
+                    refused.append((order.alternatives[index], error))
+                    continue
                 self._ledger.settle(request.token, order)
                 if not there:
                     raise
