@@ -82,16 +82,12 @@ class ClusterView:
 
     def plan(self, *, wish: int | None = None, scale_in: bool = False) -> Plan:
         """Return what `ensure` would do. Changes nothing."""
-        found = self.state.identity()
-        machines = self._orders(found, lambda: None).machines() if found else []
-        return self._planned(self._wanted(wish), machines, scale_in=scale_in)
+        return self._looked(self._wanted(wish), scale_in=scale_in)[0]
 
     def offer(self, *, wish: int | None = None, scale_in: bool = False) -> Offer:
         """Return what `ensure` would do and what that costs. Changes nothing."""
-        found = self.state.identity()
-        orders = self._orders(found, lambda: None) if found else None
-        plan = self._planned(self._wanted(wish), orders.machines() if orders else [], scale_in=scale_in)
-        return self._offered(self._wanted(wish), plan, orders)
+        wanted = self._wanted(wish)
+        return self._offered(wanted, *self._looked(wanted, scale_in=scale_in))
 
     def check(self) -> None:
         """Raise NotReady, in one line, unless every machine that is wished is there and runs."""
@@ -115,6 +111,12 @@ class ClusterView:
             raise NotReady(where=self.spec.name, what=what, remedy="Run start_cluster.yml")
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
+
+    def _looked(self, wish: int, *, scale_in: bool) -> tuple[Plan, Orders | None]:
+        """Return the plan for the machines that exist, and what has listed them (None: never started)."""
+        found = self.state.identity()
+        orders = self._orders(found, lambda: None) if found else None
+        return self._planned(wish, orders.machines() if orders else [], scale_in=scale_in), orders
 
     def _planned(self, wish: int, machines: Sequence[Machine], *, scale_in: bool) -> Plan:
         """Return the plan; what does not fit together is refused before any of it is made."""

@@ -1,6 +1,6 @@
 """An object store that is a folder on this computer: for clusters that can reach no store.
 
-Nodes see it as S3 on their own loopback, from where SSH connections lead here; see `StoreTunnel`.
+Nodes see it as S3 on their own loopback, from where SSH connections lead here; see `store_tunnel.ToNodes`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import subprocess
 import threading
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -18,14 +17,12 @@ from pathlib import Path
 from typing import ClassVar
 from xml.sax.saxutils import escape
 
-from provision.model import FOLDER_PORT
 from provision.sigv4 import Signed, signed_by
 from provision.store import StoredObject, StoreError
 from provision.store_keys import StoreKeys
 
 PAGE = 1000
 CHUNK = 1 << 20
-READY_S = 30.0
 
 
 class FolderStore:
@@ -159,56 +156,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-
-class StoreTunnel:
-    """Connections by which nodes reach a server here as `127.0.0.1:FOLDER_PORT` while this process lives.
-
-    Each is held by a command on the node that ends with its standard input.
-    """
-
-    def __init__(self, ssh_config: Path, names: Sequence[str], port: int) -> None:
-        forward = f"127.0.0.1:{FOLDER_PORT}:127.0.0.1:{port}"
-        command = [
-            "ssh",
-            "-F",
-            str(ssh_config),
-            "-S",
-            "none",
-            "-o",
-            "ExitOnForwardFailure=yes",
-            "-R",
-            forward,
-        ]
-        self._links = {
-            name: subprocess.Popen(
-                [*command, name, "echo ready; exec cat > /dev/null"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for name in names
-        }
-
-    def wait(self) -> None:
-        """Wait until all nodes have theirs. Raises StoreError."""
-        for name, link in self._links.items():
-            timer = threading.Timer(READY_S, link.kill)
-            timer.start()
-            line = link.stdout.readline() if link.stdout else ""
-            timer.cancel()
-            if line.strip() != "ready":
-                said = (link.stderr.read() if link.stderr else "").strip().splitlines()
-                self.close()
-                raise StoreError(
-                    what=f"the folder cannot be shown to it ({said[-1] if said else 'no answer'})",
-                    where=name,
-                    remedy="Run the same command again",
-                )
-
-    def close(self) -> None:
-        """End all connections."""
-        for link in self._links.values():
-            link.terminate()
-            link.wait()

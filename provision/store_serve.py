@@ -17,8 +17,9 @@ from provision.errors import MusterError
 from provision.lease import Party, this_owner
 from provision.model import ObjectStoreSpec
 from provision.store import StoreError
-from provision.store_folder import FolderServer, FolderStore, StoreTunnel
+from provision.store_folder import FolderServer, FolderStore
 from provision.store_keys import recorded
+from provision.store_tunnel import ToNodes
 from provision.wait import until
 
 LONGEST_S = 7 * 86400.0
@@ -55,7 +56,7 @@ def main() -> None:
         print("its keys are missing; run start_cluster.yml", flush=True)  # noqa: T201  its caller reads this line
         return
     server = FolderServer(FolderStore(Path(request["path"])), request["container"], keys)
-    tunnel = StoreTunnel(state / "ssh_config", request["names"], server.server_address[1])
+    tunnel = ToNodes(state / "ssh_config", request["names"], server.server_address[1])
     try:
         try:
             tunnel.wait()

@@ -19,6 +19,7 @@ from botocore.client import BaseClient
 from provision.errors import MusterError
 from provision.providers.ec2.client import Clients
 from tests.unit.providers.ec2_cloud import Cloud
+from tests.unit.providers.seeds import each, random_seeds
 
 CHANGING = frozenset(
     {"ImportKeyPair", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances", "CreateTags"}
@@ -301,11 +302,7 @@ def random_run(cloud: Cloud, mortal: Mortal, patch: pytest.MonkeyPatch, seed: in
     return faults
 
 
-@pytest.mark.parametrize(
-    "seeds",
-    [range(0, 25), pytest.param(range(25, 1000), marks=pytest.mark.long)],
-    ids=["25", "975 more"],
-)
+@random_seeds
 def test_random_runs(
     cloud: Cloud,
     mortal: Mortal,
@@ -314,8 +311,7 @@ def test_random_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     faults = 0
-    for seed in seeds:
-        sys.stdout.write(f"seed {seed}\n")  # shown when it fails
+    for seed in each(seeds):
         cloud.emulator.reset()  # it gets slower with all that ever was
         faults += random_run(cloud, mortal, monkeypatch, seed)
     assert faults >= len(seeds), "most faults came after the last call"

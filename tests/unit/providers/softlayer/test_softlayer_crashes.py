@@ -14,6 +14,7 @@ import pytest
 
 from provision.errors import MusterError, NotReady, OutcomeUnknown, Unreachable
 from provision.providers.softlayer.client import Api
+from tests.unit.providers.seeds import each, random_seeds
 from tests.unit.providers.softlayer.account import Account, KilledError
 
 Three = ["retina-master", "retina-worker-1", "retina-worker-2"]
@@ -249,17 +250,12 @@ def random_run(account: Account, mortal: Mortal, seed: int) -> int:
     return faults
 
 
-@pytest.mark.parametrize(
-    "seeds",
-    [range(0, 25), pytest.param(range(25, 1000), marks=pytest.mark.long)],
-    ids=["25", "975 more"],
-)
+@random_seeds
 def test_random_runs(
     account: Account, mortal: Mortal, seeds: range, capsys: pytest.CaptureFixture[str]
 ) -> None:
     faults = 0
-    for seed in seeds:
-        sys.stdout.write(f"seed {seed}\n")  # shown when it fails
+    for seed in each(seeds):
         faults += random_run(account, mortal, seed)
         shutil.rmtree(account.folder / ".muster", ignore_errors=True)
     with capsys.disabled():
