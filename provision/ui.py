@@ -96,16 +96,37 @@ class _Server(ThreadingHTTPServer):
         """A browser that went away is nothing to report."""
 
 
+class _Open:
+    """A line that http.client does not close: it does so once it has the head of an answer.
+
+    With a socket that is nothing, whose file still reads; an SSH channel is gone with the rest of the answer.
+    """
+
+    def __init__(self, line: Any) -> None:  # noqa: ANN401  (see Dial)
+        self.makefile, self.sendall = line.makefile, line.sendall
+
+    def close(self) -> None:
+        """Leave that to whoever has the line."""
+
+
 class _Connection(http.client.HTTPConnection):
     """An HTTP connection over whatever `dial` brings."""
 
     def __init__(self, node: str, port: int, dial: Dial) -> None:
         super().__init__(node, port, timeout=TIMEOUT_S)
         self._dial = dial
+        self._line: Any = None
 
     def connect(self) -> None:
-        self.sock = self._dial(self.host, self.port)
-        self.sock.settimeout(TIMEOUT_S)
+        self._line = self._dial(self.host, self.port)
+        self._line.settimeout(TIMEOUT_S)
+        self.sock = _Open(self._line)
+
+    def hang_up(self) -> None:
+        """Close it for good."""
+        self.close()
+        if self._line is not None:
+            self._line.close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -139,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
                 502, f"{self.node}:{self.port} does not answer", f"{type(error).__name__}: {error}"
             )
         finally:
-            connection.close()
+            connection.hang_up()
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _pass  # noqa: N815
 
@@ -150,11 +171,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, response: http.client.HTTPResponse) -> None:
         changed = self.command != "HEAD" and response.headers.get_content_type() in CHANGED_TYPES
-        begin = (
-            response.read(CHANGED_MAXIMUM + 1)
-            if changed and (response.length or 0) <= CHANGED_MAXIMUM
-            else b""
-        )
+        length = response.length or 0
+        begin = response.read(CHANGED_MAXIMUM + 1) if changed and length <= CHANGED_MAXIMUM else b""
+        if begin and len(begin) < length:
+            raise http.client.IncompleteRead(begin, length - len(begin))
         whole = changed and 0 < len(begin) <= CHANGED_MAXIMUM
         if whole:
             begin = self._rewritten(begin, response.headers.get_content_charset() or "utf-8")

@@ -16,6 +16,22 @@ PAGE = (
 )
 
 
+SCRIPT = b"let a = 1;\n" * 100_000
+
+
+class Channel:
+    """Closes as paramiko's channels do: at once, whoever still reads."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self.makefile, self.sendall = connected.makefile, connected.sendall
+        self.settimeout = connected.settimeout
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
 class Remote(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -27,9 +43,10 @@ class Remote(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        body = PAGE if self.path == "/" else b"\xff\x00" * 100_000
+        body = {"/": PAGE, "/script": SCRIPT}.get(self.path, b"\xff\x00" * 100_000)
+        kinds = {"/": "text/html", "/script": "text/javascript"}
         self.send_response(200)
-        self.send_header("Content-Type", "text/html" if self.path == "/" else "application/octet-stream")
+        self.send_header("Content-Type", kinds.get(self.path, "application/octet-stream"))
         self.send_header("X-Host", self.headers["Host"])
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -48,10 +65,10 @@ def pages() -> Iterator[ui.Pages]:
     remote = ThreadingHTTPServer(("127.0.0.1", 0), Remote)
     threading.Thread(target=remote.serve_forever, daemon=True).start()
 
-    def dial(node: str, port: int) -> socket.socket:
+    def dial(node: str, port: int) -> Channel:
         if port == ui.HISTORY:
             raise OSError("refused")
-        return socket.create_connection(remote.server_address[:2])
+        return Channel(socket.create_connection(remote.server_address[:2]))
 
     made = ui.Pages({"pond-master": "10.0.0.2", "pond-worker-1": "10.0.0.3"}, dial)
     yield made
@@ -91,6 +108,10 @@ def test_downloads_and_uploads_pass_unchanged(pages: ui.Pages) -> None:
     address = pages.local("pond-master", ui.NAMENODE)
     assert ask(address, "/file").read() == b"\xff\x00" * 100_000
     assert ask(address, "/file", "PUT", b"abc").read() == b"cba"
+
+
+def test_a_script_arrives_whole(pages: ui.Pages) -> None:
+    assert ask(pages.local("pond-master", ui.MASTER), "/script").read() == SCRIPT
 
 
 def test_the_same_page_has_one_port_and_a_taken_one_is_avoided(pages: ui.Pages) -> None:
