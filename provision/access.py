@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from provision.errors import ConfigError
-from provision.project import LOGIN_USER
-from provision.state import STORE_HOST, State
+from provision.core.errors import ConfigError
+from provision.core.names import LOGIN_USER, STORE_HOST
+from provision.state import State
 
 USERS = (LOGIN_USER, "hadoop")
 """Accounts that every key opens: the one that may become root, and the one that jobs belong to."""

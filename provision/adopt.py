@@ -16,13 +16,13 @@ from typing import Any
 import paramiko
 from cryptography.hazmat.primitives import serialization
 
-from provision import access, connect, files, firstboot, hostkey, trust
+from provision import access, connect, firstboot, hostkey, trust
 from provision.books import Books
-from provision.errors import ConfigError, NotReady, Unreachable
-from provision.lifetime import LABEL
-from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeState, Plan
-from provision.plan import MASTER, WORKER
-from provision.project import LOGIN_USER, OWNER, owner_mark
+from provision.core import files
+from provision.core.errors import ConfigError, NotReady, Unreachable
+from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeState, Plan
+from provision.core.names import DEADLINE_LABEL, LOGIN_USER, MASTER, OWNER_LABEL, WORKER
+from provision.core.paths import owner_mark
 from provision.providers.base import Provider
 from provision.state import Snapshot, State, Target
 from provision.work import Work
@@ -115,9 +115,9 @@ class Adoption:
         identity = work.orders.identity
         self.state.begin(identity)
         mark = owner_mark(self.state.parent)  # or else `reap` of the checkout that lost it would end it
-        others = [machine for machine in machines if machine.labels.get(OWNER) != mark]
+        others = [machine for machine in machines if machine.labels.get(OWNER_LABEL) != mark]
         if others:
-            work.orders.label(others, {OWNER: mark})
+            work.orders.label(others, {OWNER_LABEL: mark})
         if all(machine.state is NodeState.RUNNING for machine in machines):
             work.carry_out(Plan(keep=tuple(machines)), images={}, store_image=store_image())
         else:
@@ -212,7 +212,7 @@ def _wish(machines: list[Machine]) -> int:
 
 def _term(machines: list[Machine]) -> list[dict[str, Any]]:
     """Return the record of the deadline that the machines were told; none when they do not end."""
-    told = [float(machine.labels.get(LABEL) or 0) for machine in machines]
+    told = [float(machine.labels.get(DEADLINE_LABEL) or 0) for machine in machines]
     if not any(told):
         return []
     return [{"kind": "term", "deadline": max(told), "spent": 0.0, "hourly": 0.0, "pending": ""}]

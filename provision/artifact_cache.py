@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.artifacts import ArtifactError, fetch_each, read_lock
-from provision.errors import CommandFailed
+from provision.core.errors import CommandFailed
 from provision.providers.local.helper import registry
 
 if TYPE_CHECKING:
-    from provision.timeline import Reporter
+    from provision.core.reporter import Reporter
 
 LOCK = Path(__file__).resolve().parent.parent / "group_vars" / "all" / "artifacts.lock"
 

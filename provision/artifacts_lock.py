@@ -17,7 +17,7 @@ import yaml
 
 from provision.artifact_cache import LOCK, default_registries
 from provision.artifacts import Artifact, digest, locate
-from provision.errors import CommandFailed
+from provision.core.errors import CommandFailed
 
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
 HEAD = """\

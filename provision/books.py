@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from provision import costs
+from provision.core.model import ClusterSpec, Machine, NodeGroup, NodeState
 from provision.costs import UNKNOWN, Bill, Rate
 from provision.journal import Journal
-from provision.model import ClusterSpec, Machine, NodeGroup, NodeState
 from provision.providers.base import Provider
 
 

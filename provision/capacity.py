@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from provision.config_base import minutes
-from provision.errors import MusterError, NoCapacity
-from provision.model import ClusterSpec, Machine, NodeState
+from provision.core.errors import MusterError, NoCapacity
+from provision.core.model import ClusterSpec, Machine, NodeState
+from provision.core.reporter import Reporter
+from provision.core.schema import minutes
+from provision.core.wait import until
 from provision.providers.base import Provider
-from provision.timeline import Reporter
-from provision.wait import until
 
 FIRST_S, GROWTH, LONGEST_S = 15.0, 1.5, 300.0
 """Seconds between two attempts: the first pause, how it grows, and the longest."""

@@ -22,7 +22,7 @@ from provision.commands import (
     work,
 )
 from provision.commands.common import Invocation, examples, say
-from provision.errors import MusterError, one_line
+from provision.core.errors import MusterError, one_line
 
 DEFAULT_INVENTORY = "inventories/local.yml"
 # What typer raises for a wrong command line; it exports only the children.

@@ -21,23 +21,24 @@ from provision.connect import (
     Trust,
     close_shared_connections,
 )
-from provision.endings import Endings
-from provision.errors import NotReady, PlanRefused
-from provision.job_queue import queue_of
-from provision.lease import FILE as LEASE_FILE
-from provision.lease import Lease
-from provision.model import (
+from provision.core.errors import NotReady, PlanRefused
+from provision.core.model import (
     ClusterIdentity,
     ClusterSpec,
     NodeGroup,
     NodeState,
     Outcome,
 )
+from provision.core.reporter import Reporter
+from provision.endings import Endings
+from provision.job_queue import queue_of
+from provision.lease import FILE as LEASE_FILE
+from provision.lease import Lease
 from provision.orders import Orders
 from provision.providers.base import Provider
 from provision.storelink import StoreLink, Stores
 from provision.timeline import FILE as TIMELINE_FILE
-from provision.timeline import ConsoleReporter, Reporter, Timeline
+from provision.timeline import ConsoleReporter, Timeline
 from provision.work import Work
 
 Bake = Callable[[ClusterSpec, NodeGroup], str]

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from provision import providers
-from provision.errors import NotReady, PlanRefused
+from provision.core.errors import NotReady, PlanRefused
+from provision.core.model import ClusterIdentity, ClusterSpec, Machine, Node, NodeState, Plan
+from provision.core.names import machine_number
+from provision.core.paths import project_root, states_folder
 from provision.mixture import refusals
-from provision.model import ClusterIdentity, ClusterSpec, Machine, Node, NodeState, Plan
 from provision.offer import Offer, make_offer
 from provision.orders import Orders
-from provision.plan import machine_number, make_plan
-from provision.project import project_root, states_folder
+from provision.plan import make_plan
 from provision.providers.base import Provider
 from provision.state import State
 from provision.work import node_of

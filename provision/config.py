@@ -14,9 +14,9 @@ import yaml
 
 from provision.config_errors import explain
 from provision.config_models import ConfigFile, GroupModel, PackagesModel
-from provision.errors import ConfigError
-from provision.model import ClusterSpec, DatasetSpec, NodeGroup, ObjectStoreSpec, Packages
-from provision.project import project_root
+from provision.core.errors import ConfigError
+from provision.core.model import ClusterSpec, DatasetSpec, NodeGroup, ObjectStoreSpec, Packages
+from provision.core.paths import project_root
 
 SIZE_VARIABLE = "NUM_NODES"
 CLOUD_KEYS = {

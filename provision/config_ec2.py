@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from provision.config_base import Alternatives, Model, wrong
+from provision.core.schema import Alternatives, Model, wrong
 
 SSH_ADDRESSES = ("auto", "public", "private")
 """`auto`: the public address of machines that have one, else the private one."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from provision import files
 from provision.config_errors import explain
 from provision.config_models import ConfigFile
-from provision.errors import ConfigError
+from provision.core import files
+from provision.core.errors import ConfigError
 
 _PLAIN = re.compile(r"[A-Za-z0-9+/= @._-]+")
 

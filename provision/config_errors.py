@@ -9,7 +9,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from provision.errors import ConfigError
+from provision.core.errors import ConfigError
 
 _TYPES = {
     "int": "a whole number",

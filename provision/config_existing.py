@@ -6,7 +6,7 @@ import re
 
 from pydantic import field_validator
 
-from provision.config_base import Model, wrong
+from provision.core.schema import Model, wrong
 
 _ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _HOST_KEY = re.compile(r"(ssh-ed25519 [A-Za-z0-9+/]{68})( .*)?")

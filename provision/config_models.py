@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from provision.config_base import Alternatives, Model, duration, wrong
 from provision.config_ec2 import Ec2Model
 from provision.config_existing import HostModel
 from provision.config_softlayer import SoftLayerModel
 from provision.config_store import ObjectStoreModel
+from provision.core.schema import Alternatives, Model, duration, wrong
 from provision.providers import CLASSES
 from provision.providers.local.helper.registry import POOL
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from provision.config_base import Alternatives, Model, wrong
+from provision.core.schema import Alternatives, Model, wrong
 
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:-]{0,99}")

@@ -6,7 +6,7 @@ import re
 
 from pydantic import field_validator, model_validator
 
-from provision.config_base import Model, wrong
+from provision.core.schema import Model, wrong
 
 STORE_KINDS = ("local", "none", "s3", "swift", "folder")
 """`local`: a machine of this computer; `folder`: a folder of it; `none`: no store; others: elsewhere."""

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from provision import files, hostkey, trust
-from provision.errors import HostKeyMismatch, MusterError, StateError, Unreachable
-from provision.firstboot import render
+from provision import hostkey, trust
+from provision.core import files
+from provision.core.errors import HostKeyMismatch, MusterError, StateError, Unreachable
+from provision.core.model import Machine
+from provision.core.names import JOB_USER, LOGIN_USER, STORE_HOST
+from provision.core.paths import control_path
+from provision.core.templates import render
 from provision.journal import View
-from provision.model import Machine
-from provision.project import LOGIN_USER, control_path
-from provision.state import STORE_HOST, State, Target, target_of
+from provision.state import State, Target, target_of
 
-JOB_USER = "hadoop"
 TELL_S = 30.0
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from provision.errors import MusterError
-from provision.model import NodeGroup
+from provision.core.errors import MusterError
+from provision.core.model import NodeGroup
 from provision.providers.base import Provider
 
 HOURS_A_MONTH = 730

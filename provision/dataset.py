@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provision.labels import DatasetError, Source, scan
+from provision.core.errors import DatasetError
+from provision.labels import Source, scan
 from provision.store import ObjectStore, StoredObject
 from provision.store_open import HasStore, open_store
 

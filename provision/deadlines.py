@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provision.model import ClusterSpec
+from provision.core.model import ClusterSpec
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from provision.errors import ProviderError
-from provision.model import ClusterIdentity, Machine, NodeState
+from provision.core.errors import ProviderError
+from provision.core.model import ClusterIdentity, Machine, NodeState
+from provision.core.text import names_of
+from provision.core.wait import until
 from provision.providers.base import Provider
-from provision.text import names_of
-from provision.wait import until
 
 
 def delete(

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 from provision import firstboot, lifetime
 from provision.connect import Trust, close_shared_connections
+from provision.core.errors import NotReady, ProviderError, Unreachable
+from provision.core.model import ClusterSpec, Machine, NodeState, Plan, Price, Term
+from provision.core.names import DEADLINE_LABEL
+from provision.core.wait import until
 from provision.deadlines import deadlines
-from provision.errors import NotReady, ProviderError, Unreachable
-from provision.lifetime import Term
-from provision.model import ClusterSpec, Machine, NodeState, Plan, Price
 from provision.orders import Orders
 from provision.providers import SHARED
 from provision.state import State
 from provision.storelink import StoreLink
-from provision.wait import until
 from provision.work import node_of
 
 
@@ -56,7 +56,7 @@ class Endings:
         """Write a deadline that has moved into the machines' labels. Raises ProviderError."""
         term = self.state.journal.read().term
         if term.pending:
-            self.orders.label(self._ours(), {lifetime.LABEL: str(int(term.deadline))})
+            self.orders.label(self._ours(), {DEADLINE_LABEL: str(int(term.deadline))})
 
     def arm(self) -> None:
         """Tell running machines a deadline that has moved. Raises Unreachable; it is told the next time."""

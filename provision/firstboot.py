@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from provision import files
-from provision.errors import StateError
+from provision.core import files
+from provision.core.errors import StateError
+from provision.core.names import LOGIN_USER as USER
+from provision.core.templates import render
 from provision.lifetime import GRACE_S, LEAD_S
-from provision.project import LOGIN_USER as USER
-
-TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
 _PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
@@ -90,26 +87,9 @@ def _node(login_key: str, bootstrap: BootstrapKey | None, deadline: int, *, shar
     )
 
 
-def render(template: str, **variables: object) -> str:
-    """Return a template of `templates/`, rendered; an undefined variable is an error."""
-    return _environment().get_template(template).render(**variables)
-
-
 def new_token() -> str:
     """Return a client token: 16 hex digits, so short because it may be part of a machine's name."""
     return secrets.token_hex(8)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  (YAML and ssh_config, no HTML)
-    )
 
 
 def _private_text(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> str:

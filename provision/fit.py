@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from provision.model import ClusterSpec, Machine, NodeGroup
-from provision.text import names_of
+from provision.core.model import ClusterSpec, Machine, NodeGroup
+from provision.core.text import names_of
 
 UNITS = {"cores": "cores", "memory_gb": "GiB of memory", "data_disk_gb": "GB of data disk"}
 

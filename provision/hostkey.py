@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 
-from provision.model import Machine
+from provision.core.model import Machine
 
 LABEL = "host_key"
 _KIND = "ssh-ed25519"

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import yaml
 
-from provision import artifact_cache, files
-from provision.errors import CommandFailed
+from provision import artifact_cache
+from provision.core import files
+from provision.core.errors import CommandFailed
+from provision.core.reporter import Reporter
 from provision.providers.local import images as local_images
 from provision.recipe import ROOT, Recipe
-from provision.timeline import Reporter
 
 # What a builder needs while packages are unpacked and class-data archives are made.
 BUILDER_CORES, BUILDER_MEMORY_GB = 2, 3

@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from provision import access
-from provision.config_base import minutes
+from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
+from provision.core.names import LOGIN_USER as USER
+from provision.core.names import MASTER, STORE_HOST, WORKER, machine_number
+from provision.core.paths import control_path
+from provision.core.schema import minutes
 from provision.last_calls import to_cancel
 from provision.mixture import site
-from provision.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
-from provision.plan import MASTER, WORKER, machine_number
-from provision.project import LOGIN_USER as USER
-from provision.project import control_path
 from provision.providers import SHARED
 from provision.providers.local.helper.registry import POOL
 from provision.recipe import node_recipe, store_recipe
-from provision.state import STORE_HOST, STORE_PORT, Snapshot, State
+from provision.state import STORE_PORT, Snapshot, State
 
 FUNCTIONAL = {
     "namenode": (MASTER,),

@@ -19,10 +19,10 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from provision.errors import CommandFailed, MusterError, NotReady, Unreachable, one_line
+from provision.core.errors import CommandFailed, MusterError, NotReady, Unreachable, one_line
+from provision.core.names import MASTER
+from provision.core.wait import until
 from provision.job_request import JobRequest
-from provision.plan import MASTER
-from provision.wait import until
 
 if TYPE_CHECKING:
     from provision.cluster_view import ClusterView

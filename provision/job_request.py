@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from provision.errors import MusterError
+from provision.core.errors import BadJob
 
 MAIN_FILES = ("main.py", "__main__.py")
 LEFT_OUT = frozenset(
@@ -33,10 +33,6 @@ LEFT_OUT = frozenset(
 )
 LARGEST_BYTES = 2 * 2**30
 """A program is code; data belongs into HDFS."""
-
-
-class BadJob(MusterError):
-    """What is to be submitted is not there or not usable; nothing was submitted."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import time
 from typing import Any, Protocol
 
 from provision import lifetime
-from provision.errors import MusterError, PlanRefused
+from provision.core.errors import MusterError, PlanRefused
 
 ACTIVE = ("queued", "running")
 

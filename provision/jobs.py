@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision import job_time
-from provision.errors import CommandFailed
+from provision.core.errors import CommandFailed
 from provision.job_queue import Queue, Sink, fetch, queue_of, send, stream
 from provision.job_request import make_request
 

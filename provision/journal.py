@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from provision import files
-from provision.errors import StateError
-from provision.lifetime import Term
+from provision.core import files
+from provision.core.errors import StateError
+from provision.core.model import Term
 
 FORMAT = 1
 

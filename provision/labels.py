@@ -8,15 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from provision.errors import MusterError
+from provision.core.errors import DatasetError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 LABELS = "labels.csv"
 IMAGE_COLUMN, LABEL_COLUMN = "image", "level"
-
-
-class DatasetError(MusterError):
-    """A data set, or the folder that it comes from, is not as it must be; nothing was changed."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import xmlrpc.client
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from provision.errors import NotReady
+from provision.core.errors import NotReady
+from provision.core.model import ClusterSpec, Machine
+from provision.core.names import MASTER
 from provision.lifetime import cancels
-from provision.model import ClusterSpec, Machine
-from provision.plan import MASTER
 
 GONE = "SoftLayer_Exception_ObjectNotFound"
 VAULT = ("softlayer_cancel_username", "softlayer_cancel_api_key")

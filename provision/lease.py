@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from provision import process
-from provision.errors import LeaseHeld, OwnerGone
-from provision.wait import until
+from provision.core import process
+from provision.core.errors import LeaseHeld, OwnerGone
+from provision.core.wait import until
 
 FILE = "lease"
 WATCH_S = 0.5

@@ -8,9 +8,9 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from provision import files
+from provision.core import files
+from provision.core.errors import StateError
 from provision.costs import Account, Tally
-from provision.errors import StateError
 
 FILE = "ledger.jsonl"
 FORMAT = 1

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from provision.config_base import minutes
-from provision.errors import NotReady, PlanRefused
-from provision.model import ClusterSpec, NodeState, Plan, Price
+from provision.core.errors import NotReady, PlanRefused
+from provision.core.model import ClusterSpec, NodeState, Plan, Price, Term
+from provision.core.schema import minutes
+from provision.core.text import duration, moment
 from provision.plan import group_size
 
-LABEL = "deadline"
-"""A machine's label: when it ends, in seconds since the epoch; none = it does not end by itself."""
 LEAD_S = 300
 """Seconds before the deadline at which the master begins to bring home what there is."""
 GRACE_S = 900
@@ -33,27 +31,6 @@ _STOPPED = {
     "ec2": "stopped instances on ec2 cost nothing, their disks BILL ON until destroy",
     "softlayer": "stopped machines on softlayer BILL ON as if they ran, until destroy",
 }
-
-
-@dataclass(frozen=True)
-class Term:
-    """What the journal knows of a cluster's life.
-
-    Times are seconds since the epoch, money is US dollars. `deadline` 0 = none; `spent` until `since`,
-    `hourly` from then on (both only counted with `budget.total`); `pending`: why machines must still be told,
-    '' = they know.
-    """
-
-    deadline: float = 0.0
-    spent: float = 0.0
-    hourly: float = 0.0
-    since: float = 0.0
-    pending: str = ""
-
-    def cost(self, now: float) -> float:
-        """Return what the machines have cost until `now`; after the deadline they cost nothing."""
-        until = min(now, self.deadline) if self.deadline else now
-        return self.spent + self.hourly * max(0.0, until - self.since) / 3600
 
 
 def hourly_price(spec: ClusterSpec, wish: int, price: Callable[[str], Price | None]) -> float:
@@ -141,7 +118,7 @@ def ending_words(spec: ClusterSpec, deadline: float, *, now: float | None = None
     idle = str(spec.options.get("autostop", ""))
     when = []
     if deadline:
-        left = f"in {_words(deadline - present)}" if deadline > present else "its time is over"
+        left = f"in {duration(deadline - present)}" if deadline > present else "its time is over"
         when.append(f"at {moment(deadline)} ({left})")
     elif ttl := spec.options.get("ttl"):
         when.append(f"{ttl} after its start")
@@ -172,11 +149,6 @@ def cancels(spec: ClusterSpec) -> bool:
     return bool(dict(spec.options.get("softlayer", {})).get("self_cancel"))
 
 
-def moment(epoch: float) -> str:
-    """Return a time as people write it, in this computer's time zone."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(epoch))
-
-
 def may_outlive(deadline: float, *, now: float, last_took: float) -> str:
     """Return a warning when a job begun now may be cut short, '' otherwise.
 
@@ -190,8 +162,8 @@ def may_outlive(deadline: float, *, now: float, last_took: float) -> str:
         return ""
     if left <= 0:
         return "its time is over: this job will not run. ./muster extend 4h gives it more"
-    before = f"; the last run of this job took {_words(last_took)}" if last_took > left else ""
-    return f"the machines end in {_words(deadline - now)}{before}. ./muster extend 4h gives them more time"
+    before = f"; the last run of this job took {duration(last_took)}" if last_took > left else ""
+    return f"the machines end in {duration(deadline - now)}{before}. ./muster extend 4h gives them more time"
 
 
 def _total(spec: ClusterSpec) -> float:
@@ -210,12 +182,3 @@ def _paid_until(spec: ClusterSpec, spent: float, hourly: float, now: float) -> f
     """Return until when the budget lasts, in whole seconds; 0 when nothing is to be paid."""
     total = _total(spec)
     return float(int(now + max(0.0, total - spent) / hourly * 3600)) if total and hourly else 0.0
-
-
-def _words(seconds: float) -> str:
-    whole = round(max(0.0, seconds) / 60)
-    if seconds < 120:
-        return f"{max(0.0, seconds):.0f} s"
-    days, hours, rest = whole // 1440, whole // 60 % 24, whole % 60
-    parts = [f"{count} {unit}" for count, unit in ((days, "d"), (hours, "h"), (rest, "min")) if count]
-    return " ".join(parts[:2])

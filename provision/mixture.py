@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from provision.model import ClusterSpec, NodeGroup
-from provision.plan import MASTER, WORKER
+from provision.core.model import ClusterSpec, NodeGroup
+from provision.core.names import MASTER, WORKER
 
 
 def site(group: NodeGroup) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from provision import costs
+from provision.core.model import ClusterSpec, Machine, Plan
+from provision.core.text import money, table
 from provision.costs import HOURS_A_MONTH, Rate
-from provision.model import ClusterSpec, Machine, Plan
 from provision.plan import describe
 from provision.providers.base import Provider
-from provision.text import money, table
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from provision import deletion, firstboot, fit, lifetime
+from provision import deletion, firstboot, fit
 from provision.books import Books
-from provision.deadlines import deadlines
-from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
-from provision.journal import Intent, View
-from provision.model import (
+from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
+from provision.core.model import (
     ClusterIdentity,
     ClusterSpec,
     CreateRequest,
@@ -25,11 +23,14 @@ from provision.model import (
     NodeState,
     Packages,
 )
-from provision.project import OWNER, owner_mark
+from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
+from provision.core.paths import owner_mark
+from provision.core.wait import until
+from provision.deadlines import deadlines
+from provision.journal import Intent, View
 from provision.providers import SHARED
 from provision.providers.base import Provider
 from provision.state import State
-from provision.wait import until
 
 LONGEST_CALL_S = 600
 """Seconds that may lie between the record of a create call and the last order that it placed."""
@@ -123,8 +124,8 @@ class Orders:
                 "cores": str(group.cores),
                 "memory_gb": f"{group.memory_gb:g}",
                 "data_disk_gb": str(group.data_disk_gb),
-                OWNER: owner_mark(self.state.parent),
-                **({lifetime.LABEL: str(int(deadline))} if deadline else {}),
+                OWNER_LABEL: owner_mark(self.state.parent),
+                **({DEADLINE_LABEL: str(int(deadline))} if deadline else {}),
                 **self.books.labels(group),
             },
         )

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provision import config, costs, ledger, providers
+from provision.core.errors import MusterError, one_line
+from provision.core.model import ClusterSpec, Machine, NodeState
 from provision.costs import Tally
-from provision.errors import MusterError, one_line
 from provision.journal import Journal
-from provision.model import ClusterSpec, Machine, NodeState
 from provision.providers.base import Provider
 
 Load = Callable[[str, ClusterSpec], Provider]

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
-from provision.model import ClusterSpec, Machine, NodeGroup, NodeState, Plan
-from provision.text import names_of
+from provision.core.model import ClusterSpec, Machine, NodeGroup, NodeState, Plan
+from provision.core.names import MASTER, machine_name, machine_number
+from provision.core.text import names_of
 
-MASTER = "master"
-WORKER = "worker"
 _ALIVE = frozenset({NodeState.PENDING, NodeState.RUNNING, NodeState.STOPPED})
-
-
-def machine_name(cluster: str, group: str, number: int) -> str:
-    """Return the name of a group's machine: `retina-master`, `retina-worker-1` …; numbers begin with 1."""
-    stem = f"{cluster}-{group.replace('_', '-')}"
-    return stem if group == MASTER else f"{stem}-{number}"
-
-
-def machine_number(name: str) -> int:
-    """Return the number at the end of a machine's name; 0 when it has none."""
-    match = re.search(r"-([0-9]+)$", name)
-    return int(match[1]) if match else 0
 
 
 def group_size(group: NodeGroup, wish: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from provision.model import Price
+from provision.core.model import Price
 
 TABLE = Path(__file__).with_name("data") / "prices.yml"
 _MONTH_DAYS = 30.44

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from provision import deletion
+from provision.core.model import ClusterIdentity, Machine, NodeState
+from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
 from provision.deadlines import DEADLINES
-from provision.lifetime import LABEL
-from provision.model import ClusterIdentity, Machine, NodeState
-from provision.project import OWNER
 from provision.providers.base import Provider
 
 EXPIRED, ORPHANED = "past its deadline", "no cluster of this clone any more"
@@ -53,7 +52,7 @@ def choose(
         ends = [_deadline(machine.labels) for machine in machines]
         if all(0 < end <= now for end in ends):
             why = EXPIRED
-        elif identity not in here and all(machine.labels.get(OWNER) == mark for machine in machines):
+        elif identity not in here and all(machine.labels.get(OWNER_LABEL) == mark for machine in machines):
             why = ORPHANED
         else:
             continue
@@ -78,6 +77,6 @@ def delete(doomed: Doomed, provider: Provider, guard: Callable[[], None] = lambd
 
 def _deadline(labels: Mapping[str, str]) -> float:
     try:
-        return float(labels.get(LABEL, 0))
+        return float(labels.get(DEADLINE_LABEL, 0))
     except ValueError:
         return 0.0

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from provision.model import ClusterSpec, NodeGroup, Packages
+from provision.core.model import ClusterSpec, NodeGroup, Packages
 from provision.providers.local.helper import bootstrap
 
 ROOT = Path(__file__).resolve().parent.parent

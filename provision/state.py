@@ -8,13 +8,13 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from provision import files
-from provision.errors import StateError
+from provision.core import files
+from provision.core.errors import StateError
+from provision.core.model import ClusterIdentity, Machine, NodeState
+from provision.core.names import STORE_HOST
 from provision.journal import Journal, View
-from provision.model import ClusterIdentity, Machine, NodeState
 
 FORMAT = 1
-STORE_HOST = "object-store"
 STORE_PORT = 8080
 _GONE = ".gone-"
 

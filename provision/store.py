@@ -7,12 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from provision.errors import MusterError
-
-
-class StoreError(MusterError):
-    """The object store does not answer, or refuses a request."""
-
 
 @dataclass(frozen=True)
 class StoredObject:

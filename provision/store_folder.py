@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import ClassVar
 from xml.sax.saxutils import escape
 
+from provision.core.errors import StoreError
 from provision.sigv4 import Signed, signed_by
-from provision.store import StoredObject, StoreError
+from provision.store import StoredObject
 from provision.store_keys import StoreKeys
 
 PAGE = 1000

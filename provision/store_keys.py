@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from provision import files
-from provision.errors import NotReady
-from provision.model import ClusterSpec, ObjectStoreSpec
+from provision.core import files
+from provision.core.errors import NotReady
+from provision.core.model import ClusterSpec, ObjectStoreSpec
 
 VAULT = ("store_access_key", "store_secret_key")
 """Variables of group_vars/all/vault.yml that hold the keys (of Swift: user and key)."""

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from provision.errors import NotReady
-from provision.model import ClusterSpec, ObjectStoreSpec
-from provision.store import ObjectStore, StoreError
+from provision.core.errors import NotReady, StoreError
+from provision.core.model import ClusterSpec, ObjectStoreSpec
+from provision.store import ObjectStore
 from provision.store_folder import FolderStore
 from provision.store_keys import StoreKeys, obtain, recorded
 from provision.store_s3 import S3Store

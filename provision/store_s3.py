@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from provision.model import ObjectStoreSpec
-from provision.store import StoredObject, StoreError
+from provision.core.errors import StoreError
+from provision.core.model import ObjectStoreSpec
+from provision.store import StoredObject
 from provision.store_keys import StoreKeys
 
 # Beyond this boto3 sends an object in parts, and its ETag is no MD5 any more.

@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from provision import process
-from provision.errors import MusterError
+from provision.core import process
+from provision.core.errors import MusterError, StoreError
+from provision.core.model import ObjectStoreSpec
+from provision.core.wait import until
 from provision.lease import Party, this_owner
-from provision.model import ObjectStoreSpec
-from provision.store import StoreError
 from provision.store_folder import FolderServer, FolderStore
 from provision.store_keys import recorded
 from provision.store_tunnel import ToNodes
-from provision.wait import until
 
 LONGEST_S = 7 * 86400.0
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from provision.model import ObjectStoreSpec
-from provision.store import StoredObject, StoreError
+from provision.core.errors import StoreError
+from provision.core.model import ObjectStoreSpec
+from provision.store import StoredObject
 from provision.store_keys import StoreKeys
 
 TIMEOUT_S = 60

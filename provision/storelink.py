@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from provision import files, firstboot, store_keys
-from provision.errors import NotReady
-from provision.model import ClusterIdentity, ClusterSpec, NodeGroup
-from provision.state import STORE_HOST, State, Store
+from provision import firstboot, store_keys
+from provision.core import files
+from provision.core.errors import NotReady
+from provision.core.model import ClusterIdentity, ClusterSpec, NodeGroup
+from provision.core.names import STORE_HOST
+from provision.core.reporter import Reporter
+from provision.state import State, Store
 from provision.store_keys import StoreKeys
-from provision.timeline import Reporter
 
 MACHINE = NodeGroup(name=STORE_HOST, provider="local", count=1, cores=2, memory_gb=1.5, data_disk_gb=0)
 """The size of a store's machine."""

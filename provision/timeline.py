@@ -9,29 +9,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from provision import process
+from provision.core import process
 
 _COMMAND = re.compile(r"(^|[ /])(ansible-playbook|muster|provision/cli\.py|provision\.cli)( |$)")
 FILE = "timeline.jsonl"
 QUIET_S = 2.0
 """Seconds after which a phase that is still going on is shown with the time elapsed."""
-
-
-class Reporter(Protocol):
-    """Where pieces say what they do. Both methods may be called from any thread."""
-
-    def phase(self, name: str, detail: str = "") -> AbstractContextManager[None]:
-        """Return a context manager around one phase: its seconds are recorded, progress is shown."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Show one line."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import paramiko
 
-from provision.errors import CommandFailed, HostKeyMismatch, MusterError, Unreachable
-from provision.project import LOGIN_USER as USER
+from provision.core.errors import CommandFailed, HostKeyMismatch, MusterError, Unreachable
+from provision.core.names import LOGIN_USER as USER
+from provision.core.wait import until
 from provision.state import State, Target
-from provision.wait import until
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False

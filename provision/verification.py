@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from provision.errors import one_line
+from provision.core.errors import one_line
 
 COPIES = "Data copies"
 """The proof of nodes that have the whole set in a folder of their own."""

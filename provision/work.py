@@ -10,18 +10,19 @@ from functools import partial
 from provision import firstboot, hostkey
 from provision.capacity import Patience, patience_of
 from provision.connect import Connector, Trust, close_shared_connections, raise_first, write_ssh_files
+from provision.core.errors import MusterError, NotReady, ProviderError, TimedOut
+from provision.core.model import ClusterSpec, Machine, Node, NodeGroup, Plan
+from provision.core.names import MASTER, STORE_HOST
+from provision.core.reporter import Reporter
+from provision.core.text import names_of
+from provision.core.wait import until
 from provision.deadlines import deadlines
-from provision.errors import MusterError, NotReady, ProviderError, TimedOut
 from provision.hostkey import LABEL as HOST_KEY
 from provision.inventory import machine_size
-from provision.model import ClusterSpec, Machine, Node, NodeGroup, Plan
 from provision.orders import Orders
-from provision.plan import MASTER, describe
-from provision.state import STORE_HOST, Snapshot, State, Store
+from provision.plan import describe
+from provision.state import Snapshot, State, Store
 from provision.storelink import StoreLink
-from provision.text import names_of
-from provision.timeline import Reporter
-from provision.wait import until
 
 _THREADS = 64
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from provision.commands.common import examples, of, say, waiting
-from provision.errors import MusterError
+from provision.core.errors import MusterError
 
 
 def register(app: typer.Typer) -> None:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from provision.errors import CommandFailed, ConfigError, MusterError, StateError
-from provision.text import table as table
+from provision.core.errors import CommandFailed, ConfigError, MusterError, StateError
+from provision.core.text import last_line
+from provision.core.text import table as table
 
 if TYPE_CHECKING:
     from provision.cluster import Cluster
-    from provision.model import ClusterSpec, Node
+    from provision.core.model import ClusterSpec, Node
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE_SIZES = (16, 32, 64, 128, 256)
@@ -103,7 +104,7 @@ class Invocation:
 
 def state_folder(cluster: str) -> Path:
     """Return where a cluster's state lies."""
-    from provision.project import states_folder
+    from provision.core.paths import states_folder
 
     return states_folder(ROOT) / cluster
 
@@ -160,15 +161,6 @@ def confirm(question: str, *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
-def size(count: float) -> str:
-    """Return a number of bytes as a person writes it (decimal units)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
 def known_size(value: int | None) -> int | None:
     """Return an image size. Raises typer.BadParameter when the data does not come in it."""
     if value is not None and value not in IMAGE_SIZES:
@@ -178,25 +170,12 @@ def known_size(value: int | None) -> int | None:
     return value
 
 
-def ago(seconds: float) -> str:
-    """Return a duration in seconds as its largest sensible unit."""
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def in_parallel(*calls: Callable[[], Any]) -> list[Any]:
     """Run the calls at the same time; return their results in order. The first error is raised."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=len(calls)) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
-
-
-def last_line(text: str) -> str:
-    """Return the last line that is not blank ('' when there is none)."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def on_master(config: Path, master: str, script: str, *, timeout_s: float = 30) -> str:
@@ -226,7 +205,7 @@ def describe(command: Sequence[str]) -> str:
 
 def roles(node: Node) -> list[str]:
     """Return what runs on a machine, in words."""
-    from provision.plan import MASTER, WORKER
+    from provision.core.names import MASTER, WORKER
 
     names = ["NameNode", "Master", "History"] if node.group.name == MASTER else []
     names += ["DataNode", "Worker"] if node.group.name in (MASTER, WORKER) else []

@@ -6,18 +6,8 @@ from typing import Annotated
 
 import typer
 
-from provision.commands.common import (
-    ago,
-    answer,
-    answer_json,
-    confirm,
-    examples,
-    of,
-    say,
-    size,
-    table,
-    waiting,
-)
+from provision.commands.common import answer, answer_json, confirm, examples, of, say, table, waiting
+from provision.core.text import ago, size
 
 AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

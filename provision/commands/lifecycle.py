@@ -23,11 +23,11 @@ from provision.commands.common import (
     table,
     waiting,
 )
-from provision.errors import MusterError, PlanRefused
+from provision.core.errors import MusterError, PlanRefused
 
 if TYPE_CHECKING:
     from provision.cluster import Cluster
-    from provision.model import Node
+    from provision.core.model import Node
 
 CONFIG = """\
 ---

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from provision.commands.common import ROOT, answer_json, confirm, examples, of, say
-from provision.errors import MusterError
+from provision.core.errors import MusterError
 
 if TYPE_CHECKING:
-    from provision.model import ClusterSpec
+    from provision.core.model import ClusterSpec
     from provision.providers.base import Provider
     from provision.reap import Doomed
 
@@ -131,7 +131,7 @@ def _specs(given: Path) -> list[ClusterSpec]:
 def _find(specs: list[ClusterSpec], names: list[str]) -> tuple[list[Doomed], dict[str, Provider], list[str]]:
     """Return what is to go, the provider that listed each machine (by its id), and who did not answer."""
     from provision import providers, reap
-    from provision.project import owner_mark, states_folder
+    from provision.core.paths import owner_mark, states_folder
     from provision.state import State
 
     seen: dict[str, tuple[str, Any]] = {}

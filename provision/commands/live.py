@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provision.commands.common import node_names, on_master, pick_node, roles, size
-from provision.errors import MusterError
+from provision.commands.common import node_names, on_master, pick_node, roles
+from provision.core.errors import MusterError
+from provision.core.text import size
 
 if TYPE_CHECKING:
-    from provision.model import Node
+    from provision.core.model import Node
 
 MARK = "--8<--"
 # FSNamesystemState is what holds now; its namesake FSNamesystem is a metric that lags by up to ten seconds.

@@ -23,7 +23,7 @@ from provision.commands.common import (
     say,
     waiting,
 )
-from provision.errors import CommandFailed, MusterError
+from provision.core.errors import CommandFailed, MusterError
 
 HDFS = "hdfs:"
 SCRATCH = "/data/scratch"
@@ -89,7 +89,7 @@ def run(
 ) -> None:
     """Run a command on all machines at once as `hadoop`; fails when it fails on any of them."""
     from provision import trust
-    from provision.state import STORE_HOST
+    from provision.core.names import STORE_HOST
 
     cluster = of(context).cluster()
     words = command[1:] if command[:1] == ["--"] else command

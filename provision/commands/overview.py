@@ -9,19 +9,9 @@ from typing import Annotated
 
 import typer
 
-from provision.commands.common import (
-    ROOT,
-    ago,
-    answer,
-    answer_json,
-    examples,
-    of,
-    say,
-    table,
-    waiting,
-)
-from provision.errors import PlanRefused
-from provision.text import money
+from provision.commands.common import ROOT, answer, answer_json, examples, of, say, table, waiting
+from provision.core.errors import PlanRefused
+from provision.core.text import ago, money
 
 
 def register(app: typer.Typer) -> None:
@@ -168,7 +158,7 @@ def list_clusters(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 def _states() -> Path:
-    from provision.project import states_folder
+    from provision.core.paths import states_folder
 
     return states_folder(ROOT)
 

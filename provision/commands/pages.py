@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provision.commands.common import answer, answer_json, examples, of, say, waiting
-from provision.errors import MusterError
+from provision.core.errors import MusterError
 
 if TYPE_CHECKING:
     from paramiko import Transport

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.commands.common import ROOT
-from provision.errors import CommandFailed
+from provision.core.errors import CommandFailed
 
 
 def command(

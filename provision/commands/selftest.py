@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from provision.commands.common import ROOT, examples, say
-from provision.errors import CommandFailed
+from provision.core.errors import CommandFailed
 
 BIN = Path(sys.executable).parent
 SUITES = (("tests/unit", "-n", "auto", "--dist", "loadfile"), ("tests/system",))

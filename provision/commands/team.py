@@ -20,10 +20,10 @@ from provision.commands.common import (
     table,
     waiting,
 )
-from provision.errors import CommandFailed, ConfigError, MusterError
+from provision.core.errors import CommandFailed, ConfigError, MusterError
 
 if TYPE_CHECKING:
-    from provision.model import ClusterSpec
+    from provision.core.model import ClusterSpec
 
 
 def register(app: typer.Typer) -> None:

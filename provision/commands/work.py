@@ -9,18 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from provision.commands.common import ago, answer, answer_json, examples, known_size, of, say, table
-from provision.errors import MusterError
+from provision.commands.common import answer, answer_json, examples, known_size, of, say, table
+from provision.core.errors import Unproved
+from provision.core.text import ago
 
 AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
-
-
-class Unproved(MusterError):
-    """verify did not end with a proof. `exit_status`: 1 something is short, 2 could not check."""
-
-    def __init__(self, *, what: str, where: str, exit_status: int) -> None:
-        super().__init__(what=what, where=where)
-        self.exit_status = exit_status
 
 
 def register(app: typer.Typer) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from provision.errors import NotReady
-from provision.model import ClusterSpec
+from provision.core.errors import NotReady
+from provision.core.model import ClusterSpec
 from provision.providers.base import Provider
 
 CLASSES = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from provision import fit
-from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, Plan, Price
+from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, Plan, Price
 
 Machines = list[Machine]  # inside the class, `list` is the verb
 Texts = list[str]

@@ -10,7 +10,7 @@ from typing import Any
 from lab import eventually
 
 from provision import config
-from provision.model import ClusterIdentity, CreateRequest, NodeGroup
+from provision.core.model import ClusterIdentity, CreateRequest, NodeGroup
 from provision.providers.local.provider import LocalProvider
 from provision.recipe import NODE_ROLES, Recipe
 

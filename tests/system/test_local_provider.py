@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 
 from provision import artifact_cache, config
-from provision.errors import NotReady, ProviderError
-from provision.model import ClusterIdentity, CreateRequest, Machine, NodeGroup, NodeState
+from provision.core.errors import NotReady, ProviderError
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeGroup, NodeState
+from provision.core.wait import until
 from provision.providers.local import client, images, stores
 from provision.providers.local.helper import cgroups
 from provision.providers.local.provider import LocalProvider, group_request
-from provision.wait import until
 
 pytestmark = [
     pytest.mark.system,

@@ -13,7 +13,7 @@ import pytest
 from lab import ROOT, Lab, eventually
 
 from provision import config
-from provision.model import ClusterIdentity
+from provision.core.model import ClusterIdentity
 from provision.providers.local.provider import LocalProvider
 
 

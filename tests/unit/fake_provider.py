@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from provision import files
 from provision.cluster import Cluster
-from provision.errors import MusterError, Unreachable
-from provision.journal import Journal
-from provision.model import (
+from provision.core import files
+from provision.core.errors import MusterError, Unreachable
+from provision.core.model import (
     ClusterIdentity,
     ClusterSpec,
     CreateRequest,
@@ -28,6 +27,7 @@ from provision.model import (
     Plan,
     Price,
 )
+from provision.journal import Journal
 from provision.providers.base import Provider
 from provision.state import State, Store, Target
 

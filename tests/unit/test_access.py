@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from provision import access, cli, config_edit
-from provision.errors import ConfigError
-from provision.model import ClusterIdentity
+from provision.core.errors import ConfigError
+from provision.core.model import ClusterIdentity
 from provision.state import State
 
 HEAD = "---\n# a cluster\nplugin: cluster\ncluster: pond   # short\nnodes: 3\n"

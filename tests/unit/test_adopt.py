@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from provision import access, costs, firstboot, hostkey
 from provision.adopt import Remembered, parse
 from provision.cluster import Cluster
+from provision.core.errors import ConfigError, HostKeyMismatch, NotReady, ProviderError
+from provision.core.model import Machine, NodeState
+from provision.core.names import OWNER_LABEL
+from provision.core.paths import owner_mark
 from provision.deadlines import DEADLINES, Deadlines
-from provision.errors import ConfigError, HostKeyMismatch, NotReady, ProviderError
-from provision.model import Machine, NodeState
-from provision.project import OWNER, owner_mark
 from tests.unit.fake_provider import OWN, FakeProvider, KilledError, World, cluster, make_disk_mortal
 
 TOLD = Remembered(
@@ -127,7 +128,9 @@ def test_killed_at_any_moment(world: World, tmp_path: Path, key: Path) -> None:
         now = {key: replace(machine, labels={}) for key, machine in world.machines.items()}
         assert now == before, "adopting ordered, deleted or changed a machine"
         mark = owner_mark(again.state.parent)
-        assert {machine.labels[OWNER] for machine in world.machines.values()} == {mark}, "reap would end it"
+        assert {machine.labels[OWNER_LABEL] for machine in world.machines.values()} == {mark}, (
+            "reap would end it"
+        )
         assert not checkout(world, root, key).ensure().changed
 
 

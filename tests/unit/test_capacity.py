@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from provision.capacity import Patience, patience_of
-from provision.errors import NoCapacity
-from provision.model import Machine, NodeGroup, Price
+from provision.core.errors import NoCapacity
+from provision.core.model import Machine, NodeGroup, Price
 from tests.unit import fake_provider
 from tests.unit.fake_provider import FakeProvider, SilentReporter, World, machine
 

@@ -8,8 +8,8 @@ from textwrap import dedent
 import pytest
 
 from provision import config
-from provision.config_base import minutes
-from provision.errors import ConfigError
+from provision.core.errors import ConfigError
+from provision.core.schema import minutes
 
 GOOD = """
 plugin: cluster

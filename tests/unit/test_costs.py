@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from provision import costs, ledger
+from provision.core.errors import ProviderError, StateError
+from provision.core.model import NodeState
 from provision.costs import Tally
-from provision.errors import ProviderError, StateError
 from provision.journal import Journal
-from provision.model import NodeState
 from tests.unit.fake_provider import FakeProvider, World, cluster
 
 HOUR = 3600.0

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.deadlines import DEADLINES, Deadlines
-from provision.errors import (
+from provision.core.errors import (
     ConfigError,
     MusterError,
     NotReady,
@@ -19,7 +18,8 @@ from provision.errors import (
     ProviderError,
     Unreachable,
 )
-from provision.model import DatasetSpec, NodeState
+from provision.core.model import DatasetSpec, NodeState
+from provision.deadlines import DEADLINES, Deadlines
 from tests.unit.fake_provider import FakeProvider, KilledError, World, cluster, make_disk_mortal
 
 Three = ["retina-master", "retina-worker-1", "retina-worker-2"]

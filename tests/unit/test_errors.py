@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from provision.errors import CommandFailed, ConfigError, MusterError
+from provision.core.errors import CommandFailed, ConfigError, MusterError
 
 
 def test_one_line_with_place_and_remedy() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from provision import fit
 from provision.cluster import Cluster
-from provision.errors import PlanRefused
+from provision.core.errors import PlanRefused
 from tests.unit.fake_provider import World, cluster
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from provision import connect, inventory
-from provision.model import ClusterIdentity, ObjectStoreSpec
+from provision.core.model import ClusterIdentity, ObjectStoreSpec
 from provision.recipe import store_recipe
 from provision.state import Snapshot, State, Store
 from tests.unit.fake_provider import OWN, machine, spec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import StateError
+from provision.core.errors import StateError
 from provision.journal import Journal
 
 

@@ -15,7 +15,7 @@ import pytest
 from ansible.template import trust_as_template
 
 from provision import last_calls
-from provision.errors import NotReady
+from provision.core.errors import NotReady
 from provision.plugins.filter.last_calls import cancel_calls
 from tests.unit.fake_provider import group, machine, spec
 from tests.unit.programs import load

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from provision import process
-from provision.errors import LeaseHeld, OwnerGone
+from provision.core import process
+from provision.core.errors import LeaseHeld, OwnerGone
+from provision.core.wait import until
 from provision.lease import FILE, Lease, Party, this_owner
-from provision.wait import until
 
 
 def party(pid: int) -> Party:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from provision import job_time, lifetime
-from provision.errors import CommandFailed, NotReady, PlanRefused, Unreachable
+from provision.core import names
+from provision.core.errors import CommandFailed, NotReady, PlanRefused, Unreachable
+from provision.core.model import NodeState, Price, Term
 from provision.journal import Journal
-from provision.lifetime import Term
-from provision.model import NodeState, Price
 from provision.plan import make_plan
 from tests.unit.fake_provider import World, cluster, group, machine, spec
 
@@ -176,7 +176,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def labels(world: World) -> set[str]:
-    return {m.labels.get(lifetime.LABEL, "") for m in world.machines.values()}
+    return {m.labels.get(names.DEADLINE_LABEL, "") for m in world.machines.values()}
 
 
 def test_every_machine_is_labelled_with_the_one_deadline(world: World, tmp_path: Path) -> None:

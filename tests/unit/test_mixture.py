@@ -9,7 +9,7 @@ import pytest
 
 from provision import config
 from provision.cluster import Cluster
-from provision.errors import PlanRefused
+from provision.core.errors import PlanRefused
 from provision.mixture import refusals
 from tests.unit.fake_provider import SilentReporter
 

@@ -9,8 +9,8 @@ import pytest
 
 from provision import offer
 from provision.cluster import Cluster
-from provision.errors import PlanRefused
-from provision.model import Price
+from provision.core.errors import PlanRefused
+from provision.core.model import Price
 from tests.unit.fake_provider import FakeProvider, World, cluster
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from provision import cli, ledger, overview
 from provision.commands import common
+from provision.core.errors import ProviderError
+from provision.core.model import ClusterSpec, NodeState, Price
 from provision.deadlines import DEADLINES, Deadlines
-from provision.errors import ProviderError
-from provision.model import ClusterSpec, NodeState, Price
 from provision.providers.base import Provider
 from tests.unit.fake_provider import (
     FakeProvider,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from provision import prices
-from provision.text import money
+from provision.core.text import money
 
 
 def test_a_price_says_where_it_is_from_and_how_old_it_is() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import MusterError
+from provision.core.errors import MusterError
 from provision.timeline import FILE, ConsoleReporter, Phase, Timeline, last_run, this_run
 
 

@@ -13,8 +13,8 @@ import paramiko
 import pytest
 
 from provision import firstboot, trust
-from provision.errors import HostKeyMismatch, Unreachable
-from provision.model import ClusterIdentity
+from provision.core.errors import HostKeyMismatch, Unreachable
+from provision.core.model import ClusterIdentity
 from provision.state import Snapshot, State, Target
 from tests.unit.fake_provider import machine
 

@@ -12,8 +12,8 @@ from ansible.utils.display import Display
 
 from provision import config, last_calls, lifetime, offer
 from provision.cluster import Cluster
-from provision.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
-from provision.model import ClusterSpec, NodeState, Outcome
+from provision.core.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
+from provision.core.model import ClusterSpec, NodeState, Outcome
 from provision.providers.existing.host import approve, fingerprint
 from provision.store_keys import VAULT
 from provision.timeline import ConsoleReporter

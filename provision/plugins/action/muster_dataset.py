@@ -13,8 +13,8 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from provision import dataset
-from provision.errors import MusterError
-from provision.model import ObjectStoreSpec
+from provision.core.errors import MusterError
+from provision.core.model import ObjectStoreSpec
 
 display = Display()
 DIGITS = "digits"

@@ -12,7 +12,7 @@ from ansible.utils.display import Display
 
 from provision import jobs
 from provision.cluster import Cluster
-from provision.errors import MusterError
+from provision.core.errors import MusterError
 from provision.plugins.action.muster_cluster import _spec
 
 

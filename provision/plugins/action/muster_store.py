@@ -9,8 +9,8 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from provision import store_serve
-from provision.errors import MusterError
-from provision.model import ObjectStoreSpec
+from provision.core.errors import MusterError
+from provision.core.model import ObjectStoreSpec
 
 
 class ActionModule(ActionBase):

@@ -9,8 +9,8 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.display import Display
 
 from provision import config, inventory
-from provision.errors import MusterError
-from provision.project import project_root, states_folder
+from provision.core.errors import MusterError
+from provision.core.paths import project_root, states_folder
 from provision.state import State
 
 DOCUMENTATION = r"""

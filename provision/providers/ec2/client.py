@@ -22,8 +22,8 @@ from botocore.exceptions import (
 )
 from botocore.session import Session
 
-from provision.errors import MusterError, NotReady, ProviderError
-from provision.wait import until
+from provision.core.errors import MusterError, NotReady, ProviderError
+from provision.core.wait import until
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from provision.errors import NotReady
-from provision.model import NodeGroup
+from provision.core.errors import NotReady
+from provision.core.model import NodeGroup
 from provision.providers.ec2 import tags
 from provision.providers.ec2.client import Clients, code_of, spoken, translated
 from provision.providers.ec2.kinds import Kind

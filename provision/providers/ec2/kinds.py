@@ -8,8 +8,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from provision.errors import NotReady
-from provision.model import NodeGroup
+from provision.core.errors import NotReady
+from provision.core.model import NodeGroup
 from provision.providers.ec2.client import Clients, code_of, message_of, spoken, translated
 
 ARCHITECTURES = ("x86_64", "arm64")

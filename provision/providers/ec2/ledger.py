@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from provision import files
+from provision.core import files
 
 SETTLING_S = 60.0
 """Seconds after which a machine that was ordered is visible in every list of AWS."""

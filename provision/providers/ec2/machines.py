@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from provision.errors import ProviderError
-from provision.model import Machine, NodeState
+from provision.core.errors import ProviderError
+from provision.core.model import Machine, NodeState
+from provision.core.wait import until
 from provision.providers.ec2 import tags
 from provision.providers.ec2.client import NAME, Clients, code_of, message_of, once_visible, spoken
 from provision.providers.ec2.kinds import Kind, Kinds
 from provision.providers.ec2.requests import DATA_DISK
-from provision.wait import until
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

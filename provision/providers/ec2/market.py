@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from provision import prices
-from provision.model import NodeGroup, Price
+from provision.core.model import NodeGroup, Price
 from provision.providers.ec2.client import Clients, spoken
 
 _LINUX = "Linux/UNIX"

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from provision import fit, lifetime, prices
-from provision.deadlines import deadlines
-from provision.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
-from provision.model import (
+from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
+from provision.core.model import (
     ClusterIdentity,
     ClusterSpec,
     CreateRequest,
@@ -19,7 +18,10 @@ from provision.model import (
     Plan,
     Price,
 )
-from provision.project import project_root, states_folder
+from provision.core.paths import project_root, states_folder
+from provision.core.text import names_of
+from provision.core.wait import until
+from provision.deadlines import deadlines
 from provision.providers import base
 from provision.providers.ec2 import requests, tags
 from provision.providers.ec2.client import NAME, Clients
@@ -29,8 +31,6 @@ from provision.providers.ec2.ledger import SETTLING_S, Alternative, Ledger, Orde
 from provision.providers.ec2.machines import Machines
 from provision.providers.ec2.market import Market
 from provision.providers.ec2.network import Networks
-from provision.text import names_of
-from provision.wait import until
 
 _VISIBLE_S = 120.0
 """Seconds until AWS lists machines that it has made."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.config_ec2 import Ec2Model
-from provision.errors import MusterError, OutcomeUnknown
-from provision.model import CreateRequest, NodeGroup
+from provision.core.errors import MusterError, OutcomeUnknown
+from provision.core.model import CreateRequest, NodeGroup
 from provision.providers.ec2 import tags
 from provision.providers.ec2.client import (
     NAME,

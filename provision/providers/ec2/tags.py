@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from provision.model import ClusterIdentity, CreateRequest
-from provision.plan import machine_name, machine_number
+from provision.core.model import ClusterIdentity, CreateRequest
+from provision.core.names import machine_name, machine_number
 
 CLUSTER = "muster:cluster"
 CLUSTER_ID = "muster:cluster-id"

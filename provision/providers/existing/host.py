@@ -14,8 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from provision import files
-from provision.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
+from provision.core import files
+from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
 
 NAME = "existing"
 CONNECT_S = 10

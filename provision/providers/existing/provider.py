@@ -11,9 +11,9 @@ from typing import Any, ClassVar, TypeVar
 
 import yaml
 
-from provision import files
-from provision.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
-from provision.model import (
+from provision.core import files
+from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
+from provision.core.model import (
     ClusterIdentity,
     ClusterSpec,
     CreateRequest,
@@ -23,7 +23,7 @@ from provision.model import (
     Plan,
     Price,
 )
-from provision.project import project_root, states_folder
+from provision.core.paths import project_root, states_folder
 from provision.providers.base import Machines, Provider, Texts
 from provision.providers.existing.host import NAME, Host, Silent, of_config, pinned
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
-from provision.errors import MusterError, NotReady, ProviderError
+from provision.core.errors import MusterError, NotReady, ProviderError
 from provision.providers.local.helper import main as helper
 
 PACKAGE = Path(__file__).resolve().parent / "helper"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, TypedDict
 
-from provision.model import ClusterIdentity
+from provision.core.model import ClusterIdentity
 from provision.providers.local import client
 
 

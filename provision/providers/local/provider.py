@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from provision.errors import ProviderError
-from provision.model import (
+from provision.core.errors import ProviderError
+from provision.core.model import (
     ClusterIdentity,
     ClusterSpec,
     CreateRequest,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from provision.model import ClusterIdentity, NodeGroup
+from provision.core.model import ClusterIdentity, NodeGroup
 from provision.providers.local import client
 
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import SoftLayer
 
-from provision.errors import MusterError, NotReady
+from provision.core.errors import MusterError, NotReady
+from provision.core.wait import until
 from provision.providers.softlayer.failures import CAUGHT, ApiError, Kind, explain
-from provision.wait import until
 
 TIMEOUT_S = 30.0
 """Seconds for one call."""

@@ -9,7 +9,7 @@ from xmlrpc.client import Error as XmlRpcError
 import requests
 import SoftLayer
 
-from provision.errors import MusterError, NotReady, ProviderError, one_line
+from provision.core.errors import MusterError, NotReady, ProviderError, one_line
 
 NAME = "softlayer"
 CAUGHT = (SoftLayer.SoftLayerError, requests.RequestException, XmlRpcError, ExpatError)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from provision.model import Machine, NodeState
+from provision.core.model import Machine, NodeState
 from provision.providers.softlayer import identity
 from provision.providers.softlayer.templates import DATA_DEVICE
 

@@ -7,8 +7,8 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
-from provision.errors import NotReady
-from provision.model import NodeGroup, Price
+from provision.core.errors import NotReady
+from provision.core.model import NodeGroup, Price
 from provision.providers.softlayer.guests import dig
 from provision.providers.softlayer.templates import ROOT_DEVICE, Wish
 

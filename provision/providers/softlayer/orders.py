@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from provision.errors import NoCapacity, NotReady, OutcomeUnknown
-from provision.model import CreateRequest
+from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown
+from provision.core.model import CreateRequest
 from provision.providers.softlayer import identity
 from provision.providers.softlayer.client import Api, Raw
 from provision.providers.softlayer.failures import NAME, ApiError, Kind

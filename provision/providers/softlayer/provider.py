@@ -9,9 +9,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from provision import fit, prices
-from provision.deadlines import deadlines
-from provision.errors import NoCapacity, NotReady, ProviderError
-from provision.model import (
+from provision.core.errors import NoCapacity, NotReady, ProviderError
+from provision.core.model import (
     ClusterIdentity,
     ClusterSpec,
     CreateRequest,
@@ -21,12 +20,13 @@ from provision.model import (
     Plan,
     Price,
 )
+from provision.core.wait import until
+from provision.deadlines import deadlines
 from provision.providers.base import Machines, Provider, Texts
 from provision.providers.softlayer import guests, identity, offers, orders
 from provision.providers.softlayer.client import Api, Raw
 from provision.providers.softlayer.failures import NAME, ApiError, Kind
 from provision.providers.softlayer.templates import Wish, template, wish
-from provision.wait import until
 
 POLL_S = 2.0
 """Seconds between two looks at guests that are being cancelled or switched off."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provision.config_softlayer import SoftLayerModel
-from provision.model import NodeGroup
+from provision.core.model import NodeGroup
 
 DEFAULT_OS = "DEBIAN_13_64"
 ROOT_DEVICE, DATA_DEVICE = "0", "2"

@@ -8,7 +8,7 @@ from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from typing import Protocol
 
-from provision.errors import ProviderError
+from provision.core.errors import ProviderError
 from provision.providers.local import client
 
 MEMORY_CAP_GB, CORES_CAP = 4.0, 4

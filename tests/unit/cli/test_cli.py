@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from provision import cli
 from provision.commands import common, lifecycle, live, machines, playbooks, work
-from provision.errors import MusterError
+from provision.core.errors import MusterError
+from provision.core.text import size
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = [
@@ -290,7 +291,7 @@ def test_only_a_new_verify_report_counts(tmp_path: Path) -> None:
     ("count", "text"), [(999, "999 B"), (1500, "1.5 kB"), (2.5e9, "2.5 GB"), (3e13, "30.0 TB")]
 )
 def test_sizes_are_readable(count: float, text: str) -> None:
-    assert common.size(count) == text
+    assert size(count) == text
 
 
 @pytest.mark.parametrize(

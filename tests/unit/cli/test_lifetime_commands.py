@@ -10,7 +10,7 @@ import pytest
 
 from provision import cli, providers
 from provision.commands import lifetime
-from provision.errors import ProviderError
+from provision.core.errors import ProviderError
 from tests.unit.fake_provider import FakeProvider, World, cluster
 
 CONFIG = "plugin: cluster\ncluster: retina\nnodes: 3\n"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from provision.core.errors import StoreError
 from provision.dataset import DatasetError, remove_from, sets_in, upload
 from provision.labels import match, scan
-from provision.store import StoredObject, StoreError
+from provision.store import StoredObject
 
 
 class Memory:

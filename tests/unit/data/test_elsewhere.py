@@ -15,9 +15,8 @@ import pytest
 from servers import NoBucket, Server, StoreHandler, SwiftHandler
 
 from provision import store_swift
-from provision.errors import NotReady
-from provision.model import ObjectStoreSpec
-from provision.store import StoreError
+from provision.core.errors import NotReady, StoreError
+from provision.core.model import ObjectStoreSpec
 from provision.store_folder import FolderServer, FolderStore
 from provision.store_keys import StoreKeys, obtain, record, recorded
 from provision.store_open import check, connect

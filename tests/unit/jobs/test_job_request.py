@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from provision.job_request import BadJob, make_request, new_run_id
+from provision.core.errors import BadJob
+from provision.job_request import make_request, new_run_id
 
 
 @pytest.fixture

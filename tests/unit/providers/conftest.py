@@ -44,7 +44,7 @@ def one_class(creator: Any, service: str, model: Any) -> Any:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look as often as an emulator deserves, whose minutes are milliseconds; no deadline changes."""
     short = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
-    monkeypatch.setattr("provision.wait.time", short)
+    monkeypatch.setattr("provision.core.wait.time", short)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     monkeypatch.setattr("os.fsync", lambda _: None)
 

@@ -11,8 +11,9 @@ import yaml
 
 from provision import config, firstboot
 from provision.cluster import Cluster
-from provision.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeState
-from provision.plan import machine_name, make_plan
+from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeState
+from provision.core.names import machine_name
+from provision.plan import make_plan
 from provision.providers.ec2.provider import Ec2Provider
 from provision.state import Target
 from tests.emulators.ec2.harness import Emulator

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provision.cluster import Cluster
-from provision.errors import NoCapacity, PlanRefused
+from provision.core.errors import NoCapacity, PlanRefused
 from tests.unit.providers.ec2_cloud import Cloud
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from provision.errors import MusterError
+from provision.core.errors import MusterError
 from provision.providers.ec2.client import Clients
 from tests.unit.providers.ec2_cloud import Cloud
 from tests.unit.providers.seeds import each, random_seeds

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from provision.errors import NoCapacity, OutcomeUnknown, ProviderError
-from provision.model import CreateRequest, NodeGroup, NodeState
+from provision.core.errors import NoCapacity, OutcomeUnknown, ProviderError
+from provision.core.model import CreateRequest, NodeGroup, NodeState
 from provision.providers.ec2 import requests, tags
 from tests.unit.providers.ec2_cloud import IDENTITY, Cloud, names, order
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from provision.errors import NotReady, OutcomeUnknown
-from provision.model import NodeState, Price
+from provision.core.errors import NotReady, OutcomeUnknown
+from provision.core.model import NodeState, Price
 from tests.emulators.ec2.harness import ROOT
 from tests.unit.providers.ec2_cloud import IDENTITY, Cloud, check, names, order
 
@@ -54,7 +54,7 @@ def test_machines_that_nobody_has_seen_yet_are_deleted_too(
 
 
 def test_another_clusters_machines_are_left_alone(cloud: Cloud) -> None:
-    from provision.model import ClusterIdentity
+    from provision.core.model import ClusterIdentity
 
     other = ClusterIdentity("retina", "ffffffff")
     provider = cloud.provider()

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
-from provision.errors import MusterError, NotReady, ProviderError
+from provision.core.errors import MusterError, NotReady, ProviderError
 from tests.emulators.ec2 import images
 from tests.unit.providers.ec2_cloud import IDENTITY, Cloud, check, order
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from provision import config, connect
-from provision.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
+from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
+from provision.core.model import ClusterIdentity, CreateRequest, NodeState
 from provision.journal import View
-from provision.model import ClusterIdentity, CreateRequest, NodeState
 from provision.plan import make_plan
 from provision.providers import load
 from provision.providers.existing import agent, host

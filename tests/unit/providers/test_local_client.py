@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import NotReady, ProviderError
-from provision.model import ObjectStoreSpec
+from provision.core.errors import NotReady, ProviderError
+from provision.core.model import ObjectStoreSpec
 from provision.plan import make_plan
 from provision.providers import load
 from provision.providers.local import client

@@ -10,8 +10,8 @@ import yaml
 
 from provision import config
 from provision.cluster import Cluster
-from provision.errors import Unreachable
-from provision.model import ClusterIdentity, ClusterSpec, CreateRequest
+from provision.core.errors import Unreachable
+from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest
 from provision.providers.softlayer.provider import SoftLayerProvider
 from provision.state import Target
 from tests.emulators.softlayer.machines import address

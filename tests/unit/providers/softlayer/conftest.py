@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from provision.core.wait import until
 from provision.providers.softlayer import client
-from provision.wait import until
 from tests.emulators.softlayer.books import Delays
 from tests.emulators.softlayer.server import Emulator
 from tests.unit.providers.softlayer.account import Account

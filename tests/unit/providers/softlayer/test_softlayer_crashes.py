@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from provision.errors import MusterError, NotReady, OutcomeUnknown, Unreachable
+from provision.core.errors import MusterError, NotReady, OutcomeUnknown, Unreachable
 from provision.providers.softlayer.client import Api
 from tests.unit.providers.seeds import each, random_seeds
 from tests.unit.providers.softlayer.account import Account, KilledError

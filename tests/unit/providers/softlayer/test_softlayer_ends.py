@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from provision import last_calls, lifetime
-from provision.wait import until
+from provision.core.wait import until
 from tests.emulators.softlayer.server import API_KEY, USERNAME
 from tests.unit.programs import load
 from tests.unit.providers.softlayer.account import Account

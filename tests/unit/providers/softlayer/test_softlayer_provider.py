@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from provision import config, prices
-from provision.errors import MusterError, NoCapacity, NotReady, OutcomeUnknown, ProviderError
-from provision.model import Machine, NodeState
+from provision.core.errors import MusterError, NoCapacity, NotReady, OutcomeUnknown, ProviderError
+from provision.core.model import Machine, NodeState
+from provision.core.wait import until
 from provision.plan import make_plan
 from provision.providers.softlayer import orders
 from provision.providers.softlayer.client import PER_SECOND, Api
 from provision.providers.softlayer.provider import SoftLayerProvider
 from provision.providers.softlayer.templates import wish
-from provision.wait import until
 from tests.unit.providers.softlayer.account import IDENTITY, TOKEN, Account
 
 

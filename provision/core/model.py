@@ -224,3 +224,24 @@ class Outcome:
     def changed(self) -> bool:
         """True when anything was created, started or deleted."""
         return bool(self.created or self.started or self.deleted)
+
+
+@dataclass(frozen=True)
+class Term:
+    """What the journal knows of a cluster's life.
+
+    Times are seconds since the epoch, money is US dollars. `deadline` 0 = none; `spent` until `since`,
+    `hourly` from then on (both only counted with `budget.total`); `pending`: why machines must still be told,
+    '' = they know.
+    """
+
+    deadline: float = 0.0
+    spent: float = 0.0
+    hourly: float = 0.0
+    since: float = 0.0
+    pending: str = ""
+
+    def cost(self, now: float) -> float:
+        """Return what the machines have cost until `now`; after the deadline they cost nothing."""
+        until = min(now, self.deadline) if self.deadline else now
+        return self.spent + self.hourly * max(0.0, until - self.since) / 3600

@@ -8,10 +8,6 @@ import socket
 from pathlib import Path
 
 STATE_FOLDER = ".muster"
-LOGIN_USER = "muster"
-"""The user that every machine has from its first boot on."""
-OWNER = "owner"
-"""A machine's label: the mark of the folder of states that knows it."""
 
 _SOCKET_PATH_LIMIT = 104 - 18
 """Characters that a ControlPath may have: the limit of a socket's path less what ssh appends for a moment."""
@@ -26,7 +22,7 @@ def project_root(start: Path | None = None) -> Path:
         for folder in (resolved, *resolved.parents):
             if (folder / "ansible.cfg").is_file():
                 return folder
-    return Path(__file__).resolve().parents[1]
+    return Path(__file__).resolve().parents[2]
 
 
 def states_folder(root: Path) -> Path:

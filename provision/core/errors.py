@@ -128,3 +128,23 @@ class TimedOut(MusterError):
     def __init__(self, *, what: str, seconds: float, where: str = "", remedy: str = "") -> None:
         self.seconds = seconds
         super().__init__(what=what, where=where, remedy=remedy)
+
+
+class BadJob(MusterError):
+    """What is to be submitted is not there or not usable; nothing was submitted."""
+
+
+class StoreError(MusterError):
+    """The object store does not answer, or refuses a request."""
+
+
+class DatasetError(MusterError):
+    """A data set, or the folder that it comes from, is not as it must be; nothing was changed."""
+
+
+class Unproved(MusterError):
+    """verify did not end with a proof. `exit_status`: 1 something is short, 2 could not check."""
+
+    def __init__(self, *, what: str, where: str, exit_status: int) -> None:
+        super().__init__(what=what, where=where)
+        self.exit_status = exit_status

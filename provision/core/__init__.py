@@ -1,0 +1,1 @@
+"""The ground: types, errors, files, words. Imports nothing else of ours."""
