@@ -23,7 +23,7 @@ import yaml
 
 from provision import config
 from provision.cluster import Cluster
-from provision.state import Target
+from provision.state.folder import Target
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (10, 100, 1000)

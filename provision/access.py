@@ -10,7 +10,7 @@ from pathlib import Path
 
 from provision.core.errors import ConfigError
 from provision.core.names import LOGIN_USER, STORE_HOST
-from provision.state import State
+from provision.state.folder import State
 
 USERS = (LOGIN_USER, "hadoop")
 """Accounts that every key opens: the one that may become root, and the one that jobs belong to."""

@@ -24,7 +24,7 @@ from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeStat
 from provision.core.names import DEADLINE_LABEL, LOGIN_USER, MASTER, OWNER_LABEL, WORKER
 from provision.core.paths import owner_mark
 from provision.providers.base import Provider
-from provision.state import Snapshot, State, Target
+from provision.state.folder import Snapshot, State, Target
 from provision.work import Work
 
 _CONNECT_S = 20.0

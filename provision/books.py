@@ -10,8 +10,8 @@ from typing import Any
 from provision import costs
 from provision.core.model import ClusterSpec, Machine, NodeGroup, NodeState
 from provision.costs import UNKNOWN, Bill, Rate
-from provision.journal import Journal
 from provision.providers.base import Provider
+from provision.state.journal import Journal
 
 
 @dataclass

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from provision import costs, firstboot, job_time, ledger, providers
+from provision import costs, job_time, ledger, providers
 from provision.adopt import Adoption, Reader, read_master
 from provision.cluster_view import ClusterView
 from provision.config import require_dataset
@@ -32,13 +32,14 @@ from provision.core.model import (
 from provision.core.reporter import Reporter
 from provision.endings import Endings
 from provision.job_queue import queue_of
-from provision.lease import FILE as LEASE_FILE
-from provision.lease import Lease
 from provision.orders import Orders
 from provision.providers.base import Provider
+from provision.state import journal
+from provision.state.lease import FILE as LEASE_FILE
+from provision.state.lease import Lease
+from provision.state.timeline import FILE as TIMELINE_FILE
+from provision.state.timeline import ConsoleReporter, Timeline
 from provision.storelink import StoreLink, Stores
-from provision.timeline import FILE as TIMELINE_FILE
-from provision.timeline import ConsoleReporter, Timeline
 from provision.work import Work
 
 Bake = Callable[[ClusterSpec, NodeGroup], str]
@@ -201,7 +202,7 @@ class Cluster(ClusterView):
     def _destroy(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Outcome:
         view = self.state.journal.read()
         if not any(intent.verb == "destroy" for intent in view.intents.values()):
-            self.state.journal.open("destroy", token=firstboot.new_token())
+            self.state.journal.open("destroy", token=journal.new_token())
         orders = self._orders(identity, guard)
         with self._reporter.phase("destroy"):
             close_shared_connections(identity.id)

@@ -16,7 +16,7 @@ from provision.offer import Offer, make_offer
 from provision.orders import Orders
 from provision.plan import make_plan
 from provision.providers.base import Provider
-from provision.state import State
+from provision.state.folder import State
 from provision.work import node_of
 
 

@@ -15,8 +15,8 @@ from provision.core.model import Machine
 from provision.core.names import JOB_USER, LOGIN_USER, STORE_HOST
 from provision.core.paths import control_path
 from provision.core.templates import render
-from provision.journal import View
-from provision.state import State, Target, target_of
+from provision.state.folder import State, Target, target_of
+from provision.state.journal import View
 
 TELL_S = 30.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from provision import firstboot, lifetime
+from provision import lifetime
 from provision.connect import Trust, close_shared_connections
 from provision.core.errors import NotReady, ProviderError, Unreachable
 from provision.core.model import ClusterSpec, Machine, NodeState, Plan, Price, Term
@@ -14,7 +14,8 @@ from provision.core.wait import until
 from provision.deadlines import deadlines
 from provision.orders import Orders
 from provision.providers import SHARED
-from provision.state import State
+from provision.state.folder import State
+from provision.state.journal import new_token
 from provision.storelink import StoreLink
 from provision.work import node_of
 
@@ -98,7 +99,7 @@ class Endings:
         journal = self.state.journal
         view = journal.read()
         open_stops = [intent.token for intent in view.intents.values() if intent.verb == "stop"]
-        token = open_stops[0] if open_stops else firstboot.new_token()
+        token = open_stops[0] if open_stops else new_token()
         there = self.orders.machines()
         running = [m for m in there if m.state not in (NodeState.STOPPED, NodeState.DELETING)]
         if not running and not open_stops:

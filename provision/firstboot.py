@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,11 +84,6 @@ def _node(login_key: str, bootstrap: BootstrapKey | None, deadline: int, *, shar
         grace_s=GRACE_S,
         shared=shared,
     )
-
-
-def new_token() -> str:
-    """Return a client token: 16 hex digits, so short because it may be part of a machine's name."""
-    return secrets.token_hex(8)
 
 
 def _private_text(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> str:

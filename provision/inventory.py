@@ -9,7 +9,7 @@ from typing import Any
 from provision import access
 from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
 from provision.core.names import LOGIN_USER as USER
-from provision.core.names import MASTER, STORE_HOST, WORKER, machine_number
+from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
 from provision.core.paths import control_path
 from provision.core.schema import minutes
 from provision.last_calls import to_cancel
@@ -17,7 +17,7 @@ from provision.mixture import site
 from provision.providers import SHARED
 from provision.providers.local.helper.registry import POOL
 from provision.recipe import node_recipe, store_recipe
-from provision.state import STORE_PORT, Snapshot, State
+from provision.state.folder import Snapshot, State
 
 FUNCTIONAL = {
     "namenode": (MASTER,),

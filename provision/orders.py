@@ -27,10 +27,11 @@ from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
 from provision.core.paths import owner_mark
 from provision.core.wait import until
 from provision.deadlines import deadlines
-from provision.journal import Intent, View
 from provision.providers import SHARED
 from provision.providers.base import Provider
-from provision.state import State
+from provision.state import journal
+from provision.state.folder import State
+from provision.state.journal import Intent, View
 
 LONGEST_CALL_S = 600
 """Seconds that may lie between the record of a create call and the last order that it placed."""
@@ -112,7 +113,7 @@ class Orders:
             cluster=self.identity,
             group=group,
             names=tuple(names),
-            token=firstboot.new_token(),
+            token=journal.new_token(),
             user_data=firstboot.user_data(
                 login_key=login_key,
                 bootstrap=bootstrap,
@@ -164,7 +165,7 @@ class Orders:
     def delete(self, machines: Iterable[Machine]) -> None:
         """Delete machines and confirm that they are gone. Raises ProviderError."""
         for name, group in self._by_provider(machines).items():
-            token = firstboot.new_token()
+            token = journal.new_token()
             names = tuple(machine.name for machine in group)
             self.state.journal.open("delete", token=token, provider=name, names=names)
             self._delete_at(name, group)

@@ -13,8 +13,8 @@ from provision import config, costs, ledger, providers
 from provision.core.errors import MusterError, one_line
 from provision.core.model import ClusterSpec, Machine, NodeState
 from provision.costs import Tally
-from provision.journal import Journal
 from provision.providers.base import Provider
+from provision.state.journal import Journal
 
 Load = Callable[[str, ClusterSpec], Provider]
 _THREADS = 8

@@ -16,7 +16,7 @@ from provision.core import process
 from provision.core.errors import MusterError, StoreError
 from provision.core.model import ObjectStoreSpec
 from provision.core.wait import until
-from provision.lease import Party, this_owner
+from provision.state.lease import Party, this_owner
 from provision.store_folder import FolderServer, FolderStore
 from provision.store_keys import recorded
 from provision.store_tunnel import ToNodes

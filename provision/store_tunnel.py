@@ -11,9 +11,8 @@ from pathlib import Path
 
 from provision.core.errors import StoreError
 from provision.core.model import FOLDER_PORT
-from provision.core.names import STORE_HOST
+from provision.core.names import STORE_HOST, STORE_PORT
 from provision.core.wait import until
-from provision.state import STORE_PORT
 
 TUNNEL_WITHIN_S = 20.0  # from here to the store
 READY_S = 30.0  # from a node to here

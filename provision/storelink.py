@@ -13,7 +13,7 @@ from provision.core.errors import NotReady
 from provision.core.model import ClusterIdentity, ClusterSpec, NodeGroup
 from provision.core.names import STORE_HOST
 from provision.core.reporter import Reporter
-from provision.state import State, Store
+from provision.state.folder import State, Store
 from provision.store_keys import StoreKeys
 
 MACHINE = NodeGroup(name=STORE_HOST, provider="local", count=1, cores=2, memory_gb=1.5, data_disk_gb=0)

@@ -22,7 +22,7 @@ import paramiko
 from provision.core.errors import CommandFailed, HostKeyMismatch, MusterError, Unreachable
 from provision.core.names import LOGIN_USER as USER
 from provision.core.wait import until
-from provision.state import State, Target
+from provision.state.folder import State, Target
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False

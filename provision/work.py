@@ -21,7 +21,7 @@ from provision.hostkey import LABEL as HOST_KEY
 from provision.inventory import machine_size
 from provision.orders import Orders
 from provision.plan import describe
-from provision.state import Snapshot, State, Store
+from provision.state.folder import Snapshot, State, Store
 from provision.storelink import StoreLink
 
 _THREADS = 64

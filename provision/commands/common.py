@@ -89,7 +89,7 @@ class Invocation:
     def cluster(self, spec: ClusterSpec | None = None) -> Cluster:
         """The cluster of the inventory file (it may not exist yet). Raises ConfigError."""
         from provision.cluster import Cluster
-        from provision.timeline import ConsoleReporter
+        from provision.state.timeline import ConsoleReporter
 
         return Cluster(spec or self.spec(), root=ROOT, reporter=ConsoleReporter(say))
 

@@ -132,7 +132,7 @@ def _find(specs: list[ClusterSpec], names: list[str]) -> tuple[list[Doomed], dic
     """Return what is to go, the provider that listed each machine (by its id), and who did not answer."""
     from provision import providers, reap
     from provision.core.paths import owner_mark, states_folder
-    from provision.state import State
+    from provision.state.folder import State
 
     seen: dict[str, tuple[str, Any]] = {}
     by_machine: dict[str, Provider] = {}
@@ -161,8 +161,8 @@ def _delete(
     """Delete all of it; return what went wrong, by cluster id."""
     from provision import reap
     from provision.cluster import Cluster
+    from provision.state.timeline import ConsoleReporter
     from provision.storelink import Stores
-    from provision.timeline import ConsoleReporter
 
     failed: dict[str, MusterError] = {}
     for each in doomed:

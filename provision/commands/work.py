@@ -161,7 +161,7 @@ def newest_report(folder: Path, *, since: float) -> dict[str, Any] | None:
 
 def timeline(context: typer.Context, as_json: AsJson = False) -> None:
     """Print the phases of the last run and their seconds."""
-    from provision import timeline as recorded
+    from provision.state import timeline as recorded
 
     cluster = of(context).cluster()
     phases = recorded.last_run(cluster.state_dir)

@@ -30,3 +30,6 @@ def machine_number(name: str) -> int:
     """Return the number at the end of a machine's name; 0 when it has none."""
     match = re.search(r"-([0-9]+)$", name)
     return int(match[1]) if match else 0
+
+
+STORE_PORT = 8080

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from lab import ROOT, Lab, eventually, registry
 
 from provision import config, images, recipe
-from provision.timeline import ConsoleReporter
+from provision.state.timeline import ConsoleReporter
 from tests.emulators.ec2.harness import SECRET_KEY
 from tests.emulators.ec2.harness import Emulator as Ec2
 from tests.emulators.softlayer.books import Delays

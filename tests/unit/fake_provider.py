@@ -27,9 +27,9 @@ from provision.core.model import (
     Plan,
     Price,
 )
-from provision.journal import Journal
 from provision.providers.base import Provider
-from provision.state import State, Store, Target
+from provision.state.folder import State, Store, Target
+from provision.state.journal import Journal
 
 OWN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
 
@@ -317,6 +317,6 @@ def make_disk_mortal(monkeypatch: Any, clock: Clock) -> None:
 
     monkeypatch.setattr(Journal, "_append", mortal("journal", append, torn_record))
     monkeypatch.setattr(files, "write", mortal("file", write))
-    monkeypatch.setattr("provision.state.shutil.rmtree", mortal("rmtree", rmtree))
+    monkeypatch.setattr("provision.state.folder.shutil.rmtree", mortal("rmtree", rmtree))
     monkeypatch.setattr(State, "remove", mortal("remove", remove))
     monkeypatch.setattr(State, "reset", mortal("reset", reset))

@@ -11,7 +11,7 @@ import yaml
 from provision import access, cli, config_edit
 from provision.core.errors import ConfigError
 from provision.core.model import ClusterIdentity
-from provision.state import State
+from provision.state.folder import State
 
 HEAD = "---\n# a cluster\nplugin: cluster\ncluster: pond   # short\nnodes: 3\n"
 KATIE, BOB, OWN = (f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43}" for letter in "KBO")

@@ -13,7 +13,7 @@ from provision import costs, ledger
 from provision.core.errors import ProviderError, StateError
 from provision.core.model import NodeState
 from provision.costs import Tally
-from provision.journal import Journal
+from provision.state.journal import Journal
 from tests.unit.fake_provider import FakeProvider, World, cluster
 
 HOUR = 3600.0

@@ -11,7 +11,7 @@ from pathlib import Path
 from provision import connect, inventory
 from provision.core.model import ClusterIdentity, ObjectStoreSpec
 from provision.recipe import store_recipe
-from provision.state import Snapshot, State, Store
+from provision.state.folder import Snapshot, State, Store
 from tests.unit.fake_provider import OWN, machine, spec
 
 MACHINES = tuple(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provision.core.errors import StateError
-from provision.journal import Journal
+from provision.state.journal import Journal
 
 
 @pytest.fixture

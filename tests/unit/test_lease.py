@@ -11,7 +11,7 @@ import pytest
 from provision.core import process
 from provision.core.errors import LeaseHeld, OwnerGone
 from provision.core.wait import until
-from provision.lease import FILE, Lease, Party, this_owner
+from provision.state.lease import FILE, Lease, Party, this_owner
 
 
 def party(pid: int) -> Party:
@@ -112,7 +112,7 @@ def test_a_worker_whose_owner_is_gone_stops(tmp_path: Path, dead: Party) -> None
 def test_a_worker_whose_owner_dies_is_ended(
     tmp_path: Path, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provision.lease.WATCH_S", 0.01)
+    monkeypatch.setattr("provision.state.lease.WATCH_S", 0.01)
     ended = threading.Event()
     with Lease(tmp_path, owner=party(other.pid)).watched(ended.set):
         assert not ended.wait(0.05)

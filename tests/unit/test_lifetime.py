@@ -12,8 +12,8 @@ from provision import job_time, lifetime
 from provision.core import names
 from provision.core.errors import CommandFailed, NotReady, PlanRefused, Unreachable
 from provision.core.model import NodeState, Price, Term
-from provision.journal import Journal
 from provision.plan import make_plan
+from provision.state.journal import Journal
 from tests.unit.fake_provider import World, cluster, group, machine, spec
 
 NOW = 1_800_000_000.0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from provision.core.errors import MusterError
-from provision.timeline import FILE, ConsoleReporter, Phase, Timeline, last_run, this_run
+from provision.state.timeline import FILE, ConsoleReporter, Phase, Timeline, last_run, this_run
 
 
 def test_phases_are_kept_until_the_folder_is_there(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_without_a_folder_nothing_is_recorded(tmp_path: Path) -> None:
 
 
 def test_what_lasts_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provision.timeline.QUIET_S", 0.01)
+    monkeypatch.setattr("provision.state.timeline.QUIET_S", 0.01)
     lines: list[str] = []
     shown = __import__("threading").Event()
     reporter = ConsoleReporter(lambda line: (lines.append(line), shown.set()))

@@ -15,7 +15,7 @@ import pytest
 from provision import firstboot, trust
 from provision.core.errors import HostKeyMismatch, Unreachable
 from provision.core.model import ClusterIdentity
-from provision.state import Snapshot, State, Target
+from provision.state.folder import Snapshot, State, Target
 from tests.unit.fake_provider import machine
 
 

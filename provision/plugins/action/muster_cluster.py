@@ -15,8 +15,8 @@ from provision.cluster import Cluster
 from provision.core.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
 from provision.core.model import ClusterSpec, NodeState, Outcome
 from provision.providers.existing.host import approve, fingerprint
+from provision.state.timeline import ConsoleReporter
 from provision.store_keys import VAULT
-from provision.timeline import ConsoleReporter
 
 STATES = ("present", "absent", "stopped", "checked")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
-from provision.timeline import FILE, Phase, Timeline, this_run
+from provision.state.timeline import FILE, Phase, Timeline, this_run
 
 DOCUMENTATION = """
     name: muster_timeline

@@ -11,7 +11,7 @@ from ansible.utils.display import Display
 from provision import config, inventory
 from provision.core.errors import MusterError
 from provision.core.paths import project_root, states_folder
-from provision.state import State
+from provision.state.folder import State
 
 DOCUMENTATION = r"""
 name: cluster

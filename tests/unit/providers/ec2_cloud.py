@@ -15,7 +15,7 @@ from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Ma
 from provision.core.names import machine_name
 from provision.plan import make_plan
 from provision.providers.ec2.provider import Ec2Provider
-from provision.state import Target
+from provision.state.folder import Target
 from tests.emulators.ec2.harness import Emulator
 from tests.unit.fake_provider import SilentReporter
 

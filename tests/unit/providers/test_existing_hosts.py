@@ -14,12 +14,12 @@ import yaml
 from provision import config, connect
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, NodeState
-from provision.journal import View
 from provision.plan import make_plan
 from provision.providers import load
 from provision.providers.existing import agent, host
 from provision.providers.existing.host import Host, Silent
-from provision.state import State
+from provision.state.folder import State
+from provision.state.journal import View
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 KEY = "ssh-ed25519 " + "A" * 68

@@ -13,7 +13,7 @@ from provision.cluster import Cluster
 from provision.core.errors import Unreachable
 from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest
 from provision.providers.softlayer.provider import SoftLayerProvider
-from provision.state import Target
+from provision.state.folder import Target
 from tests.emulators.softlayer.machines import address
 from tests.emulators.softlayer.server import Emulator
 from tests.unit.fake_provider import OWN, FakeStores, SilentReporter, World

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -263,3 +264,8 @@ def _apply(view: View, record: Mapping[str, Any]) -> None:
         view.intents[token] = replace(view.intents[token], done=True)
     elif kind == "close":
         view.intents.pop(token, None)
+
+
+def new_token() -> str:
+    """Return a client token: 16 hex digits, so short because it may be part of a machine's name."""
+    return secrets.token_hex(8)

@@ -12,10 +12,9 @@ from provision.core import files
 from provision.core.errors import StateError
 from provision.core.model import ClusterIdentity, Machine, NodeState
 from provision.core.names import STORE_HOST
-from provision.journal import Journal, View
+from provision.state.journal import Journal, View
 
 FORMAT = 1
-STORE_PORT = 8080
 _GONE = ".gone-"
 
 

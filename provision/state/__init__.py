@@ -1,0 +1,1 @@
+"""What is remembered of a cluster: its folder, journal, lease and timeline."""
