@@ -16,7 +16,6 @@ from typing import Any
 import paramiko
 from cryptography.hazmat.primitives import serialization
 
-from provision import access, connect, firstboot, hostkey, trust
 from provision.books import Books
 from provision.core import files
 from provision.core.errors import ConfigError, NotReady, Unreachable
@@ -24,6 +23,9 @@ from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeStat
 from provision.core.names import DEADLINE_LABEL, LOGIN_USER, MASTER, OWNER_LABEL, WORKER
 from provision.core.paths import owner_mark
 from provision.providers.base import Provider
+from provision.ssh import access, connection, hostkey
+from provision.ssh.files import write_ssh_files
+from provision.ssh.keys import ensure_login_key
 from provision.state.folder import Snapshot, State, Target
 from provision.work import Work
 
@@ -122,7 +124,7 @@ class Adoption:
             work.carry_out(Plan(keep=tuple(machines)), images={}, store_image=store_image())
         else:
             self.state.save(Snapshot(tuple(machines), None, complete=False))
-            connect.write_ssh_files(self.state, identity.id)
+            write_ssh_files(self.state, identity.id)
 
     def _find(self) -> tuple[ClusterIdentity, dict[str, list[Machine]]]:
         """Return which cluster it is and its machines by provider. Raises NotReady."""
@@ -163,7 +165,7 @@ class Adoption:
         state.make_folder()
         state.key_file.unlink(missing_ok=True)
         state.key_file.symlink_to(self.key_file.resolve())
-        firstboot.ensure_login_key(state.key_file, access.control_comment(state.cluster))
+        ensure_login_key(state.key_file, access.control_comment(state.cluster))
         files.write(state.control_keys, "".join(f"{key}\n" for key in told.keys))
         state.secrets.mkdir(mode=0o700, exist_ok=True)
         for name, content in (("spark", told.spark), ("store.json", told.store)):
@@ -223,9 +225,9 @@ def read_master(target: Target, key_file: Path) -> Remembered:
     command = "; ".join(
         f"printf '\\0{name}\\0'; sudo cat {path} 2>/dev/null" for name, path in _PARTS.items()
     )
-    transport = trust.connect(target, key_file, user=LOGIN_USER, deadline_s=_CONNECT_S)
+    transport = connection.connect(target, key_file, user=LOGIN_USER, deadline_s=_CONNECT_S)
     try:
-        _, output, _ = trust.execute(transport, command, timeout_s=_READ_S)
+        _, output, _ = connection.execute(transport, command, timeout_s=_READ_S)
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise Unreachable(
             machines=[target.name], what=f"the SSH connection broke ({error})", remedy="Run adopt again"

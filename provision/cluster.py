@@ -16,11 +16,6 @@ from provision import costs, job_time, ledger, providers
 from provision.adopt import Adoption, Reader, read_master
 from provision.cluster_view import ClusterView
 from provision.config import require_dataset
-from provision.connect import (
-    RealTrust,
-    Trust,
-    close_shared_connections,
-)
 from provision.core.errors import NotReady, PlanRefused
 from provision.core.model import (
     ClusterIdentity,
@@ -34,6 +29,8 @@ from provision.endings import Endings
 from provision.job_queue import queue_of
 from provision.orders import Orders
 from provision.providers.base import Provider
+from provision.ssh.files import close_shared_connections
+from provision.ssh.pinning import RealTrust, Trust
 from provision.state import journal
 from provision.state.lease import FILE as LEASE_FILE
 from provision.state.lease import Lease

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from provision import lifetime
-from provision.connect import Trust, close_shared_connections
 from provision.core.errors import NotReady, ProviderError, Unreachable
 from provision.core.model import ClusterSpec, Machine, NodeState, Plan, Price, Term
 from provision.core.names import DEADLINE_LABEL
@@ -14,6 +13,8 @@ from provision.core.wait import until
 from provision.deadlines import deadlines
 from provision.orders import Orders
 from provision.providers import SHARED
+from provision.ssh.files import close_shared_connections
+from provision.ssh.pinning import Trust
 from provision.state.folder import State
 from provision.state.journal import new_token
 from provision.storelink import StoreLink

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from provision import access
 from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
 from provision.core.names import LOGIN_USER as USER
 from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
@@ -17,6 +16,7 @@ from provision.mixture import site
 from provision.providers import SHARED
 from provision.providers.local.helper.registry import POOL
 from provision.recipe import node_recipe, store_recipe
+from provision.ssh import access
 from provision.state.folder import Snapshot, State
 
 FUNCTIONAL = {

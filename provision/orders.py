@@ -29,6 +29,7 @@ from provision.core.wait import until
 from provision.deadlines import deadlines
 from provision.providers import SHARED
 from provision.providers.base import Provider
+from provision.ssh import keys
 from provision.state import journal
 from provision.state.folder import State
 from provision.state.journal import Intent, View
@@ -107,7 +108,7 @@ class Orders:
             NoCapacity: there is no room; nothing was made and nothing is open.
             ProviderError: the order is still open in the journal.
         """
-        bootstrap = firstboot.new_bootstrap_key()
+        bootstrap = keys.new_bootstrap_key()
         deadline = self.state.journal.read().term.deadline
         request = CreateRequest(
             cluster=self.identity,

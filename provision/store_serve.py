@@ -16,10 +16,10 @@ from provision.core import process
 from provision.core.errors import MusterError, StoreError
 from provision.core.model import ObjectStoreSpec
 from provision.core.wait import until
+from provision.ssh.tunnels import ToNodes
 from provision.state.lease import Party, this_owner
 from provision.store_folder import FolderServer, FolderStore
 from provision.store_keys import recorded
-from provision.store_tunnel import ToNodes
 
 LONGEST_S = 7 * 86400.0
 

@@ -7,20 +7,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from provision import firstboot, hostkey
 from provision.capacity import Patience, patience_of
-from provision.connect import Connector, Trust, close_shared_connections, raise_first, write_ssh_files
-from provision.core.errors import MusterError, NotReady, ProviderError, TimedOut
+from provision.core.errors import MusterError, NotReady, ProviderError, TimedOut, raise_first
 from provision.core.model import ClusterSpec, Machine, Node, NodeGroup, Plan
 from provision.core.names import MASTER, STORE_HOST
 from provision.core.reporter import Reporter
 from provision.core.text import names_of
 from provision.core.wait import until
 from provision.deadlines import deadlines
-from provision.hostkey import LABEL as HOST_KEY
 from provision.inventory import machine_size
 from provision.orders import Orders
 from provision.plan import describe
+from provision.ssh import hostkey, keys
+from provision.ssh.files import close_shared_connections, write_ssh_files
+from provision.ssh.hostkey import LABEL as HOST_KEY
+from provision.ssh.pinning import Connector, Trust
 from provision.state.folder import Snapshot, State, Store
 from provision.storelink import StoreLink
 
@@ -53,7 +54,7 @@ class Work:
         """
         for line in describe(plan):
             self.reporter.say(line)
-        login_key = firstboot.ensure_login_key(self.state.key_file, f"muster-{self.spec.name}")
+        login_key = keys.ensure_login_key(self.state.key_file, f"muster-{self.spec.name}")
         self.state.secret("spark")
         with ThreadPoolExecutor(max_workers=_THREADS) as pool:
             store = pool.submit(self._open_store, store_image, login_key)

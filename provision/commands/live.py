@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provision.commands.common import node_names, on_master, pick_node, roles
+from provision.commands.common import roles
 from provision.core.errors import MusterError
 from provision.core.text import size
+from provision.ssh.run import node_names, on_master, pick_node
 
 if TYPE_CHECKING:
     from provision.core.model import Node

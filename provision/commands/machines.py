@@ -13,17 +13,9 @@ from typing import Annotated
 
 import typer
 
-from provision.commands.common import (
-    answer,
-    answer_json,
-    examples,
-    node_names,
-    of,
-    pick_node,
-    say,
-    waiting,
-)
+from provision.commands.common import answer, answer_json, examples, of, say, waiting
 from provision.core.errors import CommandFailed, MusterError
+from provision.ssh.run import node_names, pick_node
 
 HDFS = "hdfs:"
 SCRATCH = "/data/scratch"
@@ -88,8 +80,8 @@ def run(
     timeout: Annotated[float, typer.Option(help="Seconds after which a machine counts as failed.")] = 600,
 ) -> None:
     """Run a command on all machines at once as `hadoop`; fails when it fails on any of them."""
-    from provision import trust
     from provision.core.names import STORE_HOST
+    from provision.ssh import connection
 
     cluster = of(context).cluster()
     words = command[1:] if command[:1] == ["--"] else command
@@ -98,7 +90,7 @@ def run(
     if not names:
         raise MusterError(what="no machines", where=cluster.spec.name, remedy="Start it with ./muster up")
     with waiting(f"running on {len(names)} machines"):
-        results = trust.run_on_all(cluster.state_dir, names, line, timeout_s=timeout)
+        results = connection.run_on_all(cluster.state_dir, names, line, timeout_s=timeout)
     if as_json:
         answer_json(
             {

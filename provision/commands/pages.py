@@ -33,8 +33,8 @@ def ui(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Open the pages of NameNode, Master, jobs and History through SSH, only here, until Ctrl-C."""
-    from provision import trust
     from provision.commands import live
+    from provision.ssh import connection
     from provision.ui import Pages, through
 
     cluster = of(context).cluster()
@@ -44,7 +44,7 @@ def ui(
     if master not in targets:
         raise MusterError(what="no machines", where=cluster.spec.name, remedy="Start it with ./muster up")
     with waiting(f"connecting to {master}"):
-        link = trust.connect(targets[master], cluster.state.key_file, user="hadoop", deadline_s=15)
+        link = connection.connect(targets[master], cluster.state.key_file, user="hadoop", deadline_s=15)
     link.set_keepalive(30)
     pages = Pages({machine.name: machine.address for machine in machines}, through(link))
     try:

@@ -80,7 +80,8 @@ def add(
     key: Annotated[list[str], typer.Argument(help="A public key, or the file that it is in.")],
 ) -> None:
     """Put a person into `access` of the config file and let them in on all machines at once."""
-    from provision import access, config_edit
+    from provision import config_edit
+    from provision.ssh import access
 
     invocation = of(context)
     spec = invocation.spec()
@@ -92,7 +93,8 @@ def add(
 
 def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The person's name.")]) -> None:
     """Take a person out of `access`, remove the key from all machines and end what was opened with it."""
-    from provision import access, config_edit
+    from provision import config_edit
+    from provision.ssh import access
 
     invocation = of(context)
     spec = invocation.spec()
@@ -124,7 +126,7 @@ def list_people(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Show who may log in, by the config file."""
-    from provision import access
+    from provision.ssh import access
 
     people = of(context).spec().access
     if as_json:
@@ -146,7 +148,7 @@ def _lock(invocation: Invocation, spec: ClusterSpec) -> None:
 
 def _on_machines(invocation: Invocation, spec: ClusterSpec, removed: str = "") -> dict[str, str] | None:
     """Write the keys on all machines; return what went wrong, by machine; None when there are none."""
-    from provision import access
+    from provision.ssh import access
 
     state = invocation.cluster(spec).state
     if not state.exists():

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -148,3 +148,21 @@ class Unproved(MusterError):
     def __init__(self, *, what: str, where: str, exit_status: int) -> None:
         super().__init__(what=what, where=where)
         self.exit_status = exit_status
+
+
+def raise_first(errors: Iterable[tuple[str, MusterError]], *, reached: Sequence[str]) -> None:
+    """Raise what went wrong with single machines, if anything: one line that names all of them."""
+    found = dict(errors)
+    if not found:
+        return
+    for error in found.values():
+        if isinstance(error, HostKeyMismatch):
+            raise error
+    if len(found) == 1:
+        raise next(iter(found.values()))
+    first = next(iter(found.values()))
+    raise Unreachable(
+        machines=sorted(found),
+        what=f"{len(found)} machines failed, {len(reached)} are fine; the first one: {first.what}",
+        remedy=first.remedy,
+    )

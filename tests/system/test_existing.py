@@ -20,6 +20,7 @@ from lab import ROOT
 from provision import firstboot
 from provision.providers.existing import agent
 from provision.providers.local import images
+from provision.ssh.keys import new_bootstrap_key
 
 SNAPSHOT = """
 cat /etc/hosts /etc/passwd /etc/group; sudo ls /etc/sudoers.d /etc/ssh/sshd_config.d /etc/systemd/system
@@ -81,7 +82,7 @@ def test_a_debian_system_gets_back_what_it_was(tmp_path: Path) -> None:
     cp {agent.__file__} {root}/tmp/agent.py && cp {tmp_path}/document.json {root}/tmp/
     touch {root}/etc/hosts && chroot {root} python3 -
     """
-    key = firstboot.new_bootstrap_key()
+    key = new_bootstrap_key()
     text = firstboot.user_data(login_key="ssh-ed25519 AAAA me", bootstrap=key, shared=True)
     (tmp_path / "document.json").write_text(json.dumps(yaml.safe_load(text)))
     done = subprocess.run(

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provision import access, cli, config_edit
+from provision import cli, config_edit
 from provision.core.errors import ConfigError
 from provision.core.model import ClusterIdentity
+from provision.ssh import access
 from provision.state.folder import State
 
 HEAD = "---\n# a cluster\nplugin: cluster\ncluster: pond   # short\nnodes: 3\n"

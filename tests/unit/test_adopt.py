@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from provision import access, costs, firstboot, hostkey
+from provision import costs
 from provision.adopt import Remembered, parse
 from provision.cluster import Cluster
 from provision.core.errors import ConfigError, HostKeyMismatch, NotReady, ProviderError
@@ -18,6 +18,7 @@ from provision.core.model import Machine, NodeState
 from provision.core.names import OWNER_LABEL
 from provision.core.paths import owner_mark
 from provision.deadlines import DEADLINES, Deadlines
+from provision.ssh import access, hostkey, keys
 from tests.unit.fake_provider import OWN, FakeProvider, KilledError, World, cluster, make_disk_mortal
 
 TOLD = Remembered(
@@ -38,7 +39,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     path = tmp_path / "katie"
-    firstboot.ensure_login_key(path, "katie@home")
+    keys.ensure_login_key(path, "katie@home")
     return path
 
 
@@ -147,7 +148,7 @@ def test_the_size_last_wished_is_the_one_on_the_master(world: World, tmp_path: P
 def test_nobody_without_access(world: World, tmp_path: Path, key: Path) -> None:
     lost(world, tmp_path / "one", key)
     stranger = tmp_path / "stranger"
-    firstboot.ensure_login_key(stranger, "x")
+    keys.ensure_login_key(stranger, "x")
     with pytest.raises(ConfigError, match="access: the key .*stranger.pub is not in it"):
         checkout(world, tmp_path / "two", key).adopt(stranger, read=read)
     assert not (tmp_path / "two" / ".muster").exists()

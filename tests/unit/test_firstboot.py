@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from provision import firstboot
+from provision.ssh.keys import ensure_login_key, new_bootstrap_key
 
-BOOTSTRAP = firstboot.new_bootstrap_key()
+BOOTSTRAP = new_bootstrap_key()
 
 
 def document(deadline: float = 0) -> dict:
@@ -71,10 +72,10 @@ def test_store_keeps_its_host_key_and_takes_logins_from_its_disk() -> None:
 
 def test_login_key_is_made_once(tmp_path: Path) -> None:
     path = tmp_path / "id_ed25519"
-    public = firstboot.ensure_login_key(path, "muster-retina")
+    public = ensure_login_key(path, "muster-retina")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.with_suffix(".pub").unlink()  # killed between the two files
-    assert firstboot.ensure_login_key(path, "muster-retina") == public
+    assert ensure_login_key(path, "muster-retina") == public
     assert path.with_suffix(".pub").read_text() == public + "\n"
 
 

@@ -8,9 +8,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from provision import connect, inventory
+from provision import inventory
 from provision.core.model import ClusterIdentity, ObjectStoreSpec
 from provision.recipe import store_recipe
+from provision.ssh import files
 from provision.state.folder import Snapshot, State, Store
 from tests.unit.fake_provider import OWN, machine, spec
 
@@ -143,7 +144,7 @@ def test_ssh_files(tmp_path: Path) -> None:
     for one in MACHINES[:2]:
         state.journal.pin(one.provider_id, OWN)
     state.save(Snapshot(MACHINES[:3], STORE))
-    connect.write_ssh_files(state, "0123abcd")
+    files.write_ssh_files(state, "0123abcd")
     assert state.known_hosts.read_text().splitlines() == [
         f"{name} {OWN}" for name in ("retina-worker-10", "retina-worker-2", "object-store")
     ]

@@ -12,9 +12,9 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from provision import firstboot, trust
 from provision.core.errors import HostKeyMismatch, Unreachable
 from provision.core.model import ClusterIdentity
+from provision.ssh import connection, keys
 from provision.state.folder import Snapshot, State, Target
 from tests.unit.fake_provider import machine
 
@@ -66,13 +66,13 @@ while data := link.recv(65536):
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     own, bootstrap = tmp_path / "own", tmp_path / "bootstrap"
-    HOST_KEYS["ssh-ed25519"] = " ".join(firstboot.ensure_login_key(own, "").split()[:2])
-    pair = firstboot.new_bootstrap_key()
+    HOST_KEYS["ssh-ed25519"] = " ".join(keys.ensure_login_key(own, "").split()[:2])
+    pair = keys.new_bootstrap_key()
     bootstrap.write_text(pair.private)
     HOST_KEYS["ecdsa"] = pair.public
     interface = Server()
     listener = socket.create_server(("127.0.0.1", 0))
-    monkeypatch.setattr(trust, "_PORT", listener.getsockname()[1])
+    monkeypatch.setattr(connection, "_PORT", listener.getsockname()[1])
     transports = []
 
     def serve() -> None:
@@ -97,7 +97,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     path = tmp_path / "id_ed25519"
-    firstboot.ensure_login_key(path, "me")
+    keys.ensure_login_key(path, "me")
     return path
 
 
@@ -109,7 +109,7 @@ def test_adopt_pins_the_own_key_before_the_bootstrap_key_goes(server: Server, ke
         assert not [command for command in server.commands if "rm -f" in command]
 
     target = Target("n1", "127.0.0.1", HOST_KEYS["ecdsa"])
-    own = trust.adopt(target, key, deadline_s=5, pinned=pinned)
+    own = connection.adopt(target, key, deadline_s=5, pinned=pinned)
     assert order == [own] == [HOST_KEYS["ssh-ed25519"]]
     assert "rm -f /etc/ssh/ssh_host_ecdsa_key" in server.commands[-1]
     assert set(server.logins) == {"muster"}
@@ -120,32 +120,32 @@ def test_another_host_key_is_refused_before_logging_in(
     server: Server, key: Path, tmp_path: Path, kind: str
 ) -> None:
     other = {
-        "ssh-ed25519": " ".join(firstboot.ensure_login_key(tmp_path / "other", "").split()[:2]),
-        "ecdsa-sha2-nistp256": firstboot.new_bootstrap_key().public,
+        "ssh-ed25519": " ".join(keys.ensure_login_key(tmp_path / "other", "").split()[:2]),
+        "ecdsa-sha2-nistp256": keys.new_bootstrap_key().public,
     }
     with pytest.raises(
         HostKeyMismatch, match="^n1: 127.0.0.1 shows a host key that is not the pinned one"
     ) as caught:
-        trust.check(Target("n1", "127.0.0.1", other[kind]), key, deadline_s=5)
+        connection.check(Target("n1", "127.0.0.1", other[kind]), key, deadline_s=5)
     assert "\n" not in str(caught.value)
     assert server.logins == []
 
 
 def test_nobody_there(key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        monkeypatch.setattr(trust, "_PORT", listener.getsockname()[1])
+        monkeypatch.setattr(connection, "_PORT", listener.getsockname()[1])
     with pytest.raises(Unreachable, match="^n1: not reachable by SSH at 127.0.0.1 after 0.05 s"):
-        trust.connect(Target("n1", "127.0.0.1", "ssh-ed25519 AAAA"), key, deadline_s=0.05)
+        connection.connect(Target("n1", "127.0.0.1", "ssh-ed25519 AAAA"), key, deadline_s=0.05)
 
 
 def test_run_on_all(server: Server, tmp_path: Path, key: Path) -> None:
     state = State(tmp_path / "retina")
     state.begin(ClusterIdentity("retina", "0123abcd"))
-    firstboot.ensure_login_key(state.key_file, "me")
+    keys.ensure_login_key(state.key_file, "me")
     found = machine("retina-master")
     state.journal.pin(found.provider_id, HOST_KEYS["ssh-ed25519"])
     state.save(Snapshot((type(found)(**{**vars(found), "ssh_address": "127.0.0.1"}),)))
-    results = trust.run_on_all(state.folder, ["retina-master", "retina-worker-1"], "fail")
+    results = connection.run_on_all(state.folder, ["retina-master", "retina-worker-1"], "fail")
     assert (results["retina-master"].status, results["retina-master"].stderr) == (3, "so bad\n")
     assert results["retina-worker-1"].status == 255
     assert "host key is not known" in results["retina-worker-1"].stderr
@@ -160,9 +160,9 @@ def test_a_jump_host_is_gone_by(server: Server, tmp_path: Path, monkeypatch: pyt
     relay.chmod(0o755)
     monkeypatch.setenv("PATH", f"{relay.parent}:{os.environ['PATH']}")
     key = tmp_path / "login"
-    firstboot.ensure_login_key(key, "")
+    keys.ensure_login_key(key, "")
     target = Target("n1", "127.0.0.1", HOST_KEYS["ssh-ed25519"], "ada@gate.example:2222")
-    trust.check(target, key, deadline_s=10)
-    port = trust._PORT
+    connection.check(target, key, deadline_s=10)
+    port = connection._PORT
     told = (tmp_path / "bin" / "told").read_text()
     assert told == f"-o BatchMode=yes -p 2222 -W 127.0.0.1:{port} ada@gate.example"

@@ -14,6 +14,7 @@ from provision import cli
 from provision.commands import common, lifecycle, live, machines, playbooks, work
 from provision.core.errors import MusterError
 from provision.core.text import size
+from provision.ssh import run
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = [
@@ -242,12 +243,12 @@ def test_machines_are_known_by_long_and_short_names(tmp_path: Path) -> None:
     path.write_text(
         "Host *\n  User hadoop\nHost pond-master 10.0.0.2\n  HostName 10.0.0.2\nHost pond-worker-1\n"
     )
-    names = common.node_names(path)
+    names = run.node_names(path)
     assert names == ["pond-master", "pond-worker-1"]
-    assert common.pick_node("", "pond", names) == "pond-master"
-    assert common.pick_node("worker-1", "pond", names) == "pond-worker-1"
+    assert run.pick_node("", "pond", names) == "pond-master"
+    assert run.pick_node("worker-1", "pond", names) == "pond-worker-1"
     with pytest.raises(MusterError, match=r"Did you mean worker-1\?|Did you mean pond-worker-1\?"):
-        common.pick_node("wroker-1", "pond", names)
+        run.pick_node("wroker-1", "pond", names)
 
 
 def test_a_remote_path_says_which_machine() -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 import yaml
 
-from provision import config, firstboot
+from provision import config
 from provision.cluster import Cluster
 from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeState
 from provision.core.names import machine_name
 from provision.plan import make_plan
 from provision.providers.ec2.provider import Ec2Provider
+from provision.ssh.keys import ensure_login_key
 from provision.state.folder import Target
 from tests.emulators.ec2.harness import Emulator
 from tests.unit.fake_provider import SilentReporter
@@ -55,7 +56,7 @@ class Cloud:
         """Return the provider of a new process, with the cluster's state begun."""
         state = self.folder / "state" / "retina"
         state.mkdir(parents=True, exist_ok=True)
-        firstboot.ensure_login_key(state / "id_ed25519", "muster-retina")
+        ensure_login_key(state / "id_ed25519", "muster-retina")
         return Ec2Provider(self.spec(nodes, **keys))
 
     def cluster(self, nodes: int = 3, **keys: Any) -> Cluster:

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from provision import config, connect
+from provision import config
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, NodeState
 from provision.plan import make_plan
 from provision.providers import load
 from provision.providers.existing import agent, host
 from provision.providers.existing.host import Host, Silent
+from provision.ssh import pinning
 from provision.state.folder import State
 from provision.state.journal import View
 
@@ -231,7 +232,7 @@ def test_a_known_host_key_is_pinned_without_a_bootstrap_key(spec, world, tmp_pat
             seen.append((target.host_key, unfinished))
 
     state.begin(ME)
-    connector = connect.Connector(state, Trust(), lambda: None)
+    connector = pinning.Connector(state, Trust(), lambda: None)
     connector.reach(machine, "ecdsa-sha2-nistp256 BBBB", View(), deadline_s=1)
     assert seen == [(KEY, False)]
     assert state.journal.read().pins == {machine.provider_id: KEY}

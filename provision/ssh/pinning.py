@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from provision import hostkey, trust
-from provision.core import files
-from provision.core.errors import HostKeyMismatch, MusterError, StateError, Unreachable
+from provision.core.errors import StateError
 from provision.core.model import Machine
-from provision.core.names import JOB_USER, LOGIN_USER, STORE_HOST
-from provision.core.paths import control_path
-from provision.core.templates import render
+from provision.core.names import LOGIN_USER
+from provision.ssh import connection, hostkey
 from provision.state.folder import State, Target, target_of
 from provision.state.journal import View
 
@@ -50,13 +46,15 @@ class Trust(Protocol):
 class RealTrust:
     """Reaches machines with paramiko."""
 
-    adopt = staticmethod(trust.adopt)
-    check = staticmethod(trust.check)
+    adopt = staticmethod(connection.adopt)
+    check = staticmethod(connection.check)
 
     @staticmethod
     def tell(state: State, names: Sequence[str], command: str) -> dict[str, str]:
         """See `Trust.tell`."""
-        done = trust.run_on_all(state.folder, names, f"sudo {command}", user=LOGIN_USER, timeout_s=TELL_S)
+        done = connection.run_on_all(
+            state.folder, names, f"sudo {command}", user=LOGIN_USER, timeout_s=TELL_S
+        )
         return {name: result.stderr for name, result in done.items() if result.status}
 
 
@@ -108,60 +106,3 @@ class Connector:
         self.trust.check(
             target, self.state.key_file, deadline_s=deadline_s, unfinished=False, stop=self.guard
         )
-
-
-def write_ssh_files(state: State, cluster_id: str) -> None:
-    """Write known_hosts and ssh_config from the snapshot and the pinned keys."""
-    targets = state.targets()
-    lines = "".join(f"{target.name} {target.host_key}\n" for target in targets.values())
-    files.write_if_changed(state.known_hosts, lines)
-    hosts = [
-        {
-            "name": target.name,
-            "address": target.address,
-            "jump": trust.jump_command(target.jump),
-            "user": LOGIN_USER if target.name == STORE_HOST else JOB_USER,
-        }
-        for target in targets.values()
-    ]
-    control = control_path(cluster_id)
-    Path(control).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text = render(
-        "ssh_config.j2",
-        path=state.ssh_config,
-        hosts=hosts,
-        key_file=state.key_file,
-        known_hosts=state.known_hosts,
-        control_path=control,
-    )
-    files.write_if_changed(state.ssh_config, text)
-
-
-def close_shared_connections(cluster_id: str) -> None:
-    """End the SSH connections that stay open in the background for reuse."""
-    for path in Path(control_path(cluster_id)).parent.glob(f"{cluster_id}-*"):
-        subprocess.run(
-            ["ssh", "-o", f"ControlPath={path}", "-O", "exit", "muster"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-        path.unlink(missing_ok=True)
-
-
-def raise_first(errors: Iterable[tuple[str, MusterError]], *, reached: Sequence[str]) -> None:
-    """Raise what went wrong with single machines, if anything: one line that names all of them."""
-    found = dict(errors)
-    if not found:
-        return
-    for error in found.values():
-        if isinstance(error, HostKeyMismatch):
-            raise error
-    if len(found) == 1:
-        raise next(iter(found.values()))
-    first = next(iter(found.values()))
-    raise Unreachable(
-        machines=sorted(found),
-        what=f"{len(found)} machines failed, {len(reached)} are fine; the first one: {first.what}",
-        remedy=first.remedy,
-    )

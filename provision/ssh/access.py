@@ -74,11 +74,11 @@ def script(lines: Iterable[str], removed: str = "") -> str:
 
 def apply(state: State, access: Mapping[str, str], removed: str = "") -> dict[str, str]:
     """Write the keys on all machines at once; return what went wrong, by machine."""
-    from provision import trust  # paramiko takes its time, and the inventory needs only the lines
+    from provision.ssh import connection  # paramiko takes its time, and the inventory needs only the lines
 
     text = script(login_keys(state, access), removed)
     names = [name for name in state.targets() if name != STORE_HOST]
-    results = trust.run_on_all(state.folder, names, text, user=LOGIN_USER, timeout_s=_WITHIN_S)
+    results = connection.run_on_all(state.folder, names, text, user=LOGIN_USER, timeout_s=_WITHIN_S)
     return {
         name: result.stderr.strip().splitlines()[-1] if result.stderr.strip() else f"status {result.status}"
         for name, result in results.items()

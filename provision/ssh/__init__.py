@@ -1,0 +1,1 @@
+"""Reaching machines: pinned host keys, connections, tunnels, who may log in."""
