@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from provision.config_ec2 import Ec2Model
-from provision.config_existing import HostModel
-from provision.config_softlayer import SoftLayerModel
 from provision.config_store import ObjectStoreModel
 from provision.core.schema import Alternatives, Model, duration, wrong
 from provision.providers import CLASSES
-from provision.providers.local.helper.registry import POOL
+from provision.providers.ec2.config import Ec2Model
+from provision.providers.existing.config import HostModel
+from provision.providers.local.config import LocalModel
+from provision.providers.softlayer.config import SoftLayerModel
 
 MACHINE_NAME_LIMIT = 41
 """Characters a machine's name may have; the local provider's folders and bridges rely on it."""
@@ -26,7 +26,6 @@ _PUBLIC_KEY = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|"
     r"sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( .*)?"
 )
-_SUBNET = re.compile(r"([0-9]{1,3}\.){3}0/24")
 _RESERVED_GROUPS = frozenset(
     {
         "all",
@@ -125,23 +124,6 @@ class DatasetModel(Model):
         return value
 
 
-class LocalModel(Model):
-    """What only the provider `local` knows."""
-
-    subnet: str | None = None
-
-    @field_validator("subnet")
-    @classmethod
-    def _subnet(cls, value: str | None) -> str | None:
-        if value is not None and not (
-            _SUBNET.fullmatch(value) and all(int(part) < 256 for part in value[:-3].split("."))
-        ):
-            raise wrong(f"{value!r} is no subnet of 256 addresses", "Write it like 10.77.5.0/24")
-        if value is not None and not IPv4Network(value).subnet_of(POOL):
-            raise wrong(f"{value!r} is not inside {POOL}", "Write it like 10.77.5.0/24")
-        return value
-
-
 class BudgetModel(Model):
     """Money that the cluster may cost, in US dollars."""
 
@@ -150,7 +132,7 @@ class BudgetModel(Model):
 
 
 class DeadlinesModel(Model):
-    """Seconds after which waiting ends; the defaults are in provision/deadlines.py."""
+    """Seconds after which waiting ends; the defaults are in provision/providers/facts.py."""
 
     boot: Annotated[float, Field(gt=0)] | None = None
     settle: Annotated[float, Field(ge=0)] | None = None

@@ -10,9 +10,9 @@ from provision.core.errors import NotReady, ProviderError, Unreachable
 from provision.core.model import ClusterSpec, Machine, NodeState, Plan, Price, Term
 from provision.core.names import DEADLINE_LABEL
 from provision.core.wait import until
-from provision.deadlines import deadlines
 from provision.orders import Orders
 from provision.providers import SHARED
+from provision.providers.facts import deadlines
 from provision.ssh.files import close_shared_connections
 from provision.ssh.pinning import Trust
 from provision.state.folder import State

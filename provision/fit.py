@@ -7,18 +7,6 @@ from collections.abc import Callable, Iterable
 from provision.core.model import ClusterSpec, Machine, NodeGroup
 from provision.core.text import names_of
 
-UNITS = {"cores": "cores", "memory_gb": "GiB of memory", "data_disk_gb": "GB of data disk"}
-
-
-def sizes(machine: Machine, **wanted: float) -> list[str]:
-    """Return in which of the wanted sizes (keys of UNITS) a machine differs, e.g. `2 cores, not 4`."""
-    labels = machine.labels
-    return [
-        f"{labels[key]} {UNITS[key]}, not {value:g}"
-        for key, value in wanted.items()
-        if key in labels and f"{float(labels[key]):g}" != f"{value:g}"  # labels are rounded like this
-    ]
-
 
 def refusals(
     spec: ClusterSpec,

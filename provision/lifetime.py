@@ -10,6 +10,7 @@ from provision.core.model import ClusterSpec, NodeState, Plan, Price, Term
 from provision.core.schema import minutes
 from provision.core.text import duration, moment
 from provision.plan import group_size
+from provision.providers.softlayer.last_calls import cancels
 
 LEAD_S = 300
 """Seconds before the deadline at which the master begins to bring home what there is."""
@@ -142,11 +143,6 @@ def ends_by_itself(spec: ClusterSpec) -> bool:
 def stopped_words(spec: ClusterSpec) -> list[str]:
     """Return, one line per provider, what a stopped cluster costs."""
     return [_STOPPED[name] for name in sorted({group.provider for group in spec.groups if group.count != 0})]
-
-
-def cancels(spec: ClusterSpec) -> bool:
-    """Return whether the user lets the master cancel the SoftLayer machines of its cluster."""
-    return bool(dict(spec.options.get("softlayer", {})).get("self_cancel"))
 
 
 def may_outlive(deadline: float, *, now: float, last_took: float) -> str:

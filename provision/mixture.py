@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from provision.core.model import ClusterSpec, NodeGroup
 from provision.core.names import MASTER, WORKER
-
-
-def site(group: NodeGroup) -> str:
-    """Return the name of the private network that the group's machines are in; those at one site share it."""
-    where = group.options.get("region", "") if group.provider == "ec2" else ""
-    return f"{group.provider}:{where}" if where else group.provider
+from provision.providers.facts import site
 
 
 def refusals(spec: ClusterSpec) -> tuple[str, ...]:

@@ -26,9 +26,9 @@ from provision.core.model import (
 from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
 from provision.core.paths import owner_mark
 from provision.core.wait import until
-from provision.deadlines import deadlines
 from provision.providers import SHARED
 from provision.providers.base import Provider
+from provision.providers.facts import deadlines
 from provision.ssh import keys
 from provision.state import journal
 from provision.state.folder import State

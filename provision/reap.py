@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from provision import deletion
 from provision.core.model import ClusterIdentity, Machine, NodeState
 from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
-from provision.deadlines import DEADLINES
 from provision.providers.base import Provider
+from provision.providers.facts import DEADLINES
 
 EXPIRED, ORPHANED = "past its deadline", "no cluster of this clone any more"
 

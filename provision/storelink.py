@@ -10,14 +10,11 @@ from typing import Protocol
 from provision import firstboot, store_keys
 from provision.core import files
 from provision.core.errors import NotReady
-from provision.core.model import ClusterIdentity, ClusterSpec, NodeGroup
-from provision.core.names import STORE_HOST
+from provision.core.model import ClusterIdentity, ClusterSpec
 from provision.core.reporter import Reporter
+from provision.providers.local.stores import MACHINE
 from provision.state.folder import State, Store
 from provision.store_keys import StoreKeys
-
-MACHINE = NodeGroup(name=STORE_HOST, provider="local", count=1, cores=2, memory_gb=1.5, data_disk_gb=0)
-"""The size of a store's machine."""
 
 
 class StoreLink(Protocol):

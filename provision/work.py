@@ -14,10 +14,10 @@ from provision.core.names import MASTER, STORE_HOST
 from provision.core.reporter import Reporter
 from provision.core.text import names_of
 from provision.core.wait import until
-from provision.deadlines import deadlines
 from provision.inventory import machine_size
 from provision.orders import Orders
 from provision.plan import describe
+from provision.providers.facts import deadlines
 from provision.ssh import hostkey, keys
 from provision.ssh.files import close_shared_connections, write_ssh_files
 from provision.ssh.hostkey import LABEL as HOST_KEY

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from provision import fit
 from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, Plan, Price
 
 Machines = list[Machine]  # inside the class, `list` is the verb
@@ -72,9 +71,7 @@ class Provider(ABC):
 
     def unlike(self, group: NodeGroup, machine: Machine) -> Texts:
         """Return in what an existing machine is not as its group says now, e.g. `2 cores, not 4`."""
-        return fit.sizes(
-            machine, cores=group.cores, memory_gb=group.memory_gb, data_disk_gb=group.data_disk_gb
-        )
+        return sizes(machine, cores=group.cores, memory_gb=group.memory_gb, data_disk_gb=group.data_disk_gb)
 
     def allow(self, cluster: ClusterIdentity, sources: Sequence[str] = ()) -> Texts:  # noqa: ARG002
         """Let addresses reach SSH of a cluster's machines.
@@ -87,3 +84,16 @@ class Provider(ABC):
             those that could not before; providers without a firewall of their own have nothing to do.
         """
         return []
+
+
+UNITS = {"cores": "cores", "memory_gb": "GiB of memory", "data_disk_gb": "GB of data disk"}
+
+
+def sizes(machine: Machine, **wanted: float) -> list[str]:
+    """Return in which of the wanted sizes (keys of UNITS) a machine differs, e.g. `2 cores, not 4`."""
+    labels = machine.labels
+    return [
+        f"{labels[key]} {UNITS[key]}, not {value:g}"
+        for key, value in wanted.items()
+        if key in labels and f"{float(labels[key]):g}" != f"{value:g}"  # labels are rounded like this
+    ]

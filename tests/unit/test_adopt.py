@@ -17,7 +17,7 @@ from provision.core.errors import ConfigError, HostKeyMismatch, NotReady, Provid
 from provision.core.model import Machine, NodeState
 from provision.core.names import OWNER_LABEL
 from provision.core.paths import owner_mark
-from provision.deadlines import DEADLINES, Deadlines
+from provision.providers.facts import DEADLINES, Deadlines
 from provision.ssh import access, hostkey, keys
 from tests.unit.fake_provider import OWN, FakeProvider, KilledError, World, cluster, make_disk_mortal
 

@@ -19,7 +19,7 @@ from provision.core.errors import (
     Unreachable,
 )
 from provision.core.model import DatasetSpec, NodeState
-from provision.deadlines import DEADLINES, Deadlines
+from provision.providers.facts import DEADLINES, Deadlines
 from tests.unit.fake_provider import FakeProvider, KilledError, World, cluster, make_disk_mortal
 
 Three = ["retina-master", "retina-worker-1", "retina-worker-2"]

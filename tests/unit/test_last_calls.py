@@ -14,9 +14,9 @@ from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 import pytest
 from ansible.template import trust_as_template
 
-from provision import last_calls
 from provision.core.errors import NotReady
 from provision.plugins.filter.last_calls import cancel_calls
+from provision.providers.softlayer import last_calls
 from tests.unit.fake_provider import group, machine, spec
 from tests.unit.programs import load
 

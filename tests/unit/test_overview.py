@@ -15,8 +15,8 @@ from provision import cli, ledger, overview
 from provision.commands import common
 from provision.core.errors import ProviderError
 from provision.core.model import ClusterSpec, NodeState, Price
-from provision.deadlines import DEADLINES, Deadlines
 from provision.providers.base import Provider
+from provision.providers.facts import DEADLINES, Deadlines
 from tests.unit.fake_provider import (
     FakeProvider,
     KilledError,

@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 import yaml
 
-from provision import prices
 from provision.core.text import money
+from provision.providers import prices
 
 
 def test_a_price_says_where_it_is_from_and_how_old_it_is() -> None:

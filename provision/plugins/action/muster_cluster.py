@@ -10,11 +10,12 @@ from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision import config, last_calls, lifetime, offer
+from provision import config, lifetime, offer
 from provision.cluster import Cluster
 from provision.core.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
 from provision.core.model import ClusterSpec, NodeState, Outcome
 from provision.providers.existing.host import approve, fingerprint
+from provision.providers.softlayer import last_calls
 from provision.state.timeline import ConsoleReporter
 from provision.store_keys import VAULT
 

@@ -1,11 +1,11 @@
-"""Filter over provision.last_calls for the role lifetime."""
+"""Filter over provision.providers.softlayer.last_calls for the role lifetime."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from provision import last_calls
+from provision.providers.softlayer import last_calls
 
 
 class FilterModule:

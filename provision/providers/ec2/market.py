@@ -9,8 +9,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from provision import prices
 from provision.core.model import NodeGroup, Price
+from provision.providers import prices
 from provision.providers.ec2.client import Clients, spoken
 
 _LINUX = "Linux/UNIX"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from provision.config_ec2 import ADDRESS_SERVICE
 from provision.core.errors import NotReady, ProviderError
 from provision.core.model import ClusterIdentity, ClusterSpec, NodeGroup
 from provision.core.wait import until
 from provision.providers.ec2 import tags
 from provision.providers.ec2.client import NAME, Clients, code_of, once_visible, spoken
+from provision.providers.ec2.config import ADDRESS_SERVICE
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

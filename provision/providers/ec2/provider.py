@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from provision import fit, lifetime, prices
+from provision import lifetime
 from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import (
     ClusterIdentity,
@@ -21,8 +21,8 @@ from provision.core.model import (
 from provision.core.paths import project_root, states_folder
 from provision.core.text import names_of
 from provision.core.wait import until
-from provision.deadlines import deadlines
-from provision.providers import base
+from provision.providers import base, prices
+from provision.providers.base import sizes
 from provision.providers.ec2 import requests, tags
 from provision.providers.ec2.client import NAME, Clients
 from provision.providers.ec2.images import Images
@@ -31,6 +31,7 @@ from provision.providers.ec2.ledger import SETTLING_S, Alternative, Ledger, Orde
 from provision.providers.ec2.machines import Machines
 from provision.providers.ec2.market import Market
 from provision.providers.ec2.network import Networks
+from provision.providers.facts import deadlines
 
 _VISIBLE_S = 120.0
 """Seconds until AWS lists machines that it has made."""
@@ -127,7 +128,7 @@ class Ec2Provider(base.Provider):
         spot, wished = machine.labels.get("market") == "spot", bool(group.options.get("spot"))
         if spot != wished and not (wished and group.options.get("on_demand")):
             found.append("spot, not on demand" if spot else "on demand, not spot")
-        return found + fit.sizes(machine, data_disk_gb=group.data_disk_gb)
+        return found + sizes(machine, data_disk_gb=group.data_disk_gb)
 
     def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         """Boot stopped machines; their public addresses may be others than before."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from provision.config_ec2 import Ec2Model
 from provision.core.errors import MusterError, OutcomeUnknown
 from provision.core.model import CreateRequest, NodeGroup
 from provision.providers.ec2 import tags
@@ -20,6 +19,7 @@ from provision.providers.ec2.client import (
     translated,
     unanswered,
 )
+from provision.providers.ec2.config import Ec2Model
 from provision.providers.ec2.images import Image
 from provision.providers.ec2.kinds import Kind
 from provision.providers.ec2.ledger import Alternative, Order

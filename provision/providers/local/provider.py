@@ -18,7 +18,7 @@ from provision.core.model import (
 )
 from provision.providers.base import Machines, Provider
 from provision.providers.local import client
-from provision.storelink import MACHINE as STORE_MACHINE
+from provision.providers.local.stores import MACHINE as STORE_MACHINE
 
 DATA_DEVICE = "/dev/xvdc"
 """Where a machine of this computer sees its data disk."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from provision.core.model import ClusterIdentity, NodeGroup
+from provision.core.names import STORE_HOST
 from provision.providers.local import client
 
 
@@ -90,3 +91,7 @@ def store_list() -> list[Store]:
 def store_remove(name: str) -> None:
     """Delete a store with all its data; raises ProviderError while a cluster uses it."""
     client.call("store-remove", {"store": name})
+
+
+MACHINE = NodeGroup(name=STORE_HOST, provider="local", count=1, cores=2, memory_gb=1.5, data_disk_gb=0)
+"""The size of a store's machine."""

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from provision import fit, prices
 from provision.core.errors import NoCapacity, NotReady, ProviderError
 from provision.core.model import (
     ClusterIdentity,
@@ -21,8 +20,9 @@ from provision.core.model import (
     Price,
 )
 from provision.core.wait import until
-from provision.deadlines import deadlines
+from provision.providers import base, prices
 from provision.providers.base import Machines, Provider, Texts
+from provision.providers.facts import deadlines
 from provision.providers.softlayer import guests, identity, offers, orders
 from provision.providers.softlayer.client import Api, Raw
 from provision.providers.softlayer.failures import NAME, ApiError, Kind
@@ -111,7 +111,7 @@ class SoftLayerProvider(Provider):
         if wanted.flavor:
             told = _FLAVOR.search(wanted.flavor)
             own = {"cores": float(told[1]), "memory_gb": float(told[2])} if told else {}
-        return fit.sizes(machine, **own, data_disk_gb=wanted.data_disk_gb)
+        return base.sizes(machine, **own, data_disk_gb=wanted.data_disk_gb)
 
     def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         """Power guests on."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provision.config_softlayer import SoftLayerModel
 from provision.core.model import NodeGroup
+from provision.providers.softlayer.config import SoftLayerModel
 
 DEFAULT_OS = "DEBIAN_13_64"
 ROOT_DEVICE, DATA_DEVICE = "0", "2"

@@ -8,8 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from provision import last_calls, lifetime
+from provision import lifetime
 from provision.core.wait import until
+from provision.providers.softlayer import last_calls
 from tests.emulators.softlayer.server import API_KEY, USERNAME
 from tests.unit.programs import load
 from tests.unit.providers.softlayer.account import Account

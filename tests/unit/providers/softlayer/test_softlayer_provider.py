@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from provision import config, prices
+from provision import config
 from provision.core.errors import MusterError, NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import Machine, NodeState
 from provision.core.wait import until
 from provision.plan import make_plan
+from provision.providers import prices
 from provision.providers.softlayer import orders
 from provision.providers.softlayer.client import PER_SECOND, Api
 from provision.providers.softlayer.provider import SoftLayerProvider

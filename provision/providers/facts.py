@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provision.core.model import ClusterSpec
+from provision.core.model import ClusterSpec, NodeGroup
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,9 @@ DEADLINES: dict[str, Deadlines] = {
 def deadlines(spec: ClusterSpec, provider: str) -> Deadlines:
     """Return the deadlines for machines of `provider`."""
     return Deadlines(**{**vars(DEADLINES[provider]), **spec.options.get("deadlines", {})})
+
+
+def site(group: NodeGroup) -> str:
+    """Return the name of the private network that the group's machines are in; those at one site share it."""
+    where = group.options.get("region", "") if group.provider == "ec2" else ""
+    return f"{group.provider}:{where}" if where else group.provider

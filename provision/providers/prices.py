@@ -11,7 +11,7 @@ import yaml
 
 from provision.core.model import Price
 
-TABLE = Path(__file__).with_name("data") / "prices.yml"
+TABLE = Path(__file__).with_name("prices.yml")
 _MONTH_DAYS = 30.44
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from provision.core.errors import NotReady
 from provision.core.model import ClusterSpec, Machine
 from provision.core.names import MASTER
-from provision.lifetime import cancels
 
 GONE = "SoftLayer_Exception_ObjectNotFound"
 VAULT = ("softlayer_cancel_username", "softlayer_cancel_api_key")
@@ -82,3 +81,8 @@ def _endpoint() -> str:
     import SoftLayer.config  # a second, and only who opted in needs it
 
     return str(SoftLayer.config.get_client_settings()["endpoint_url"])
+
+
+def cancels(spec: ClusterSpec) -> bool:
+    """Return whether the user lets the master cancel the SoftLayer machines of its cluster."""
+    return bool(dict(spec.options.get("softlayer", {})).get("self_cancel"))
