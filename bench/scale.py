@@ -21,8 +21,8 @@ from typing import Any
 
 import yaml
 
-from provision import config
 from provision.cluster import Cluster
+from provision.config.load import load_config
 from provision.state.folder import Target
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -138,7 +138,7 @@ def in_a_process(command: Sequence[str], environment: Mapping[str, str]) -> Spen
 def step(name: str, file: str, result: str) -> int:
     """Be that process."""
     calls = counted()
-    cluster = Cluster(config.load(Path(file)), root=ROOT, trust=NoTrust())
+    cluster = Cluster(load_config(Path(file)), root=ROOT, trust=NoTrust())
     {"plan": cluster.offer, "create": cluster.ensure, "destroy": cluster.destroy}[name]()
     Path(result).write_text(json.dumps(calls))
     return 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from provision import costs, job_time, ledger, providers
 from provision.adopt import Adoption, Reader, read_master
 from provision.cluster_view import ClusterView
-from provision.config import require_dataset
+from provision.config.load import require_dataset
 from provision.core.errors import NotReady, PlanRefused
 from provision.core.model import (
     ClusterIdentity,

@@ -49,7 +49,7 @@ def ensure(recipe: Recipe, reporter: Reporter) -> str:
 
 def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
     from provision.cluster import Cluster  # a builder is a cluster of one: a circle only at import time
-    from provision.config import load
+    from provision.config.load import load_config
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         fetching = pool.submit(_fetch_artifacts, recipe, reporter)
@@ -58,7 +58,7 @@ def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
         fetching.result()
     states = Cluster.state_folder(name).parent
     file = _builder_file(states / f"{name}.yml", name)
-    cluster = Cluster(load(file), reporter=reporter, bake=lambda *_: "")
+    cluster = Cluster(load_config(file), reporter=reporter, bake=lambda *_: "")
     cluster.destroy()  # what a killed run left
     try:
         cluster.ensure(wish=1)
@@ -74,13 +74,13 @@ def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
 def _sweep(reporter: Reporter) -> None:
     """Delete the builders of bakes that were killed; those that are at work are locked."""
     from provision.cluster import Cluster
-    from provision.config import load
+    from provision.config.load import load_config
 
     for file in Cluster.state_folder(BUILDER).parent.glob(f"{BUILDER}*.yml"):
         try:
             with _baking(file.stem):
                 if file.exists():
-                    Cluster(load(file), reporter=reporter).destroy()
+                    Cluster(load_config(file), reporter=reporter).destroy()
                     file.unlink()
         except BlockingIOError:
             continue

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from provision import config, costs, ledger, providers
+from provision import costs, ledger, providers
+from provision.config.load import is_config, load_config
 from provision.core.errors import MusterError, one_line
 from provision.core.model import ClusterSpec, Machine, NodeState
 from provision.costs import Tally
@@ -68,9 +69,9 @@ def configs(files: Iterable[Path]) -> tuple[list[ClusterSpec], list[str]]:
     """Return the configs that can be read, and one line for each that cannot."""
     specs, problems = [], []
     for path in files:
-        if config.is_config(path):
+        if is_config(path):
             try:
-                specs.append(config.load(path))
+                specs.append(load_config(path))
             except MusterError as error:
                 problems.append(str(error))
     return specs, problems

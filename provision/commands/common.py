@@ -81,9 +81,9 @@ class Invocation:
 
     def spec(self, nodes: int | None = None) -> ClusterSpec:
         """The validated config. Raises ConfigError."""
-        from provision import config
+        from provision.config.load import load_config
 
-        return config.load(self.inventory, {} if nodes is None else {"NUM_NODES": nodes})
+        return load_config(self.inventory, {} if nodes is None else {"NUM_NODES": nodes})
 
     def cluster(self, spec: ClusterSpec | None = None) -> Cluster:
         """The cluster of the inventory file (it may not exist yet). Raises ConfigError."""

@@ -135,12 +135,12 @@ def init(
 
 def _write_checked(path: Path, text: str) -> None:
     """Write a config file, but only one that is valid. Raises ConfigError, leaving everything as it was."""
-    from provision import config
+    from provision.config.load import load_config
 
     before = path.read_text(encoding="utf-8") if path.exists() else None
     try:
         path.write_text(text, encoding="utf-8")
-        config.load(path)
+        load_config(path)
     except (MusterError, OSError):
         if before is None:
             path.unlink(missing_ok=True)

@@ -116,13 +116,13 @@ def reap(
 
 def _specs(given: Path) -> list[ClusterSpec]:
     """Return the configs of the given inventory file and of all others; what cannot be read is said."""
-    from provision import config
+    from provision.config.load import is_config, load_config
 
     specs = []
     for path in dict.fromkeys(p.resolve() for p in [given, *sorted((ROOT / "inventories").glob("*.yml"))]):
-        if config.is_config(path):
+        if is_config(path):
             try:
-                specs.append(config.load(path))
+                specs.append(load_config(path))
             except MusterError as error:
                 say(f"left out: {error}")
     return specs

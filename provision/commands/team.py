@@ -80,20 +80,20 @@ def add(
     key: Annotated[list[str], typer.Argument(help="A public key, or the file that it is in.")],
 ) -> None:
     """Put a person into `access` of the config file and let them in on all machines at once."""
-    from provision import config_edit
+    from provision.config import edit
     from provision.ssh import access
 
     invocation = of(context)
     spec = invocation.spec()
     _lock(invocation, spec)
-    config_edit.add_person(invocation.inventory, name, access.read_key(" ".join(key)))
+    edit.add_person(invocation.inventory, name, access.read_key(" ".join(key)))
     spec = invocation.spec()
     _told(spec, f"{name} may log in", _on_machines(invocation, spec))
 
 
 def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The person's name.")]) -> None:
     """Take a person out of `access`, remove the key from all machines and end what was opened with it."""
-    from provision import config_edit
+    from provision.config import edit
     from provision.ssh import access
 
     invocation = of(context)
@@ -117,7 +117,7 @@ def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The
     doubled = access.bare(removed) in map(access.bare, rest.values())
     # The machines first: killed in between, the same command is still possible.
     failed = _on_machines(invocation, replace(spec, access=rest), "" if doubled else removed)
-    config_edit.remove_person(invocation.inventory, name)
+    edit.remove_person(invocation.inventory, name)
     _told(spec, f"{name} may not log in any more", failed)
 
 

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from lab import ROOT, Lab, eventually, registry
 
-from provision import config, images, recipe
+from provision import images, recipe
+from provision.config.load import load_config
 from provision.state.timeline import ConsoleReporter
 from tests.emulators.ec2.harness import SECRET_KEY
 from tests.emulators.ec2.harness import Emulator as Ec2
@@ -40,7 +41,7 @@ with registry.changing() as state:
 
 def layer() -> str:
     """Return the key of the baked layer of nodes, made when it is missing."""
-    spec = config.load(ROOT / "inventories" / "local.yml")
+    spec = load_config(ROOT / "inventories" / "local.yml")
     return images.ensure(recipe.node_recipe(spec, spec.group("worker")), ConsoleReporter())
 
 

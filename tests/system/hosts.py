@@ -9,7 +9,7 @@ from typing import Any
 
 from lab import eventually
 
-from provision import config
+from provision.config.load import load_config
 from provision.core.model import ClusterIdentity, CreateRequest, NodeGroup
 from provision.providers.local.provider import LocalProvider
 from provision.recipe import NODE_ROLES, Recipe
@@ -47,7 +47,7 @@ class Hosts:
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
         self.identity = ClusterIdentity("theirs", secrets.token_hex(4))
-        self.provider = LocalProvider(config.load(INVENTORY))
+        self.provider = LocalProvider(load_config(INVENTORY))
         public = self.key.with_suffix(".pub").read_text().strip()
         group = NodeGroup("host", "local", count, 2, memory_gb, 0)
         names = tuple(f"theirs-{self.identity.id[:4]}-{number}" for number in range(1, count + 1))

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from lab import registry
 
-from provision import config, recipe
+from provision import recipe
+from provision.config.load import load_config
 from provision.providers.local import images
 
 SMALL = {"master": {"cores": 2, "memory_gb": 1, "data_disk_gb": 1}}
@@ -33,7 +34,7 @@ def own(labs):
 
 
 def key_of(lab) -> str:
-    spec = config.load(lab.config)
+    spec = load_config(lab.config)
     return recipe.node_recipe(spec, spec.group("master")).key
 
 

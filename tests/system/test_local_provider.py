@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from provision import artifact_cache, config
+from provision import artifact_cache
+from provision.config.load import load_config
 from provision.core.errors import NotReady, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeGroup, NodeState
 from provision.core.wait import until
@@ -31,7 +32,7 @@ pytestmark = [
 ]
 ROOT = Path("/var/lib/muster")
 GROUP = NodeGroup("worker", "local", None, 1, 0.5, 1)
-SPEC = config.load(Path(__file__).resolve().parents[2] / "inventories" / "local.yml")
+SPEC = load_config(Path(__file__).resolve().parents[2] / "inventories" / "local.yml")
 USER_DATA = """\
 #cloud-config
 bootcmd:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from lab import ROOT, Lab, eventually
 
-from provision import config
+from provision.config.load import load_config
 from provision.core.model import ClusterIdentity
 from provision.providers.local.provider import LocalProvider
 
@@ -111,7 +111,7 @@ def test_a_lost_state_is_made_anew(labs: Callable[..., Lab], key):
     seen = found(lab)
     assert not seen["state_here"]
 
-    provider, cluster = LocalProvider(config.load(lab.config)), ClusterIdentity(lab.name, seen["id"])
+    provider, cluster = LocalProvider(load_config(lab.config)), ClusterIdentity(lab.name, seen["id"])
     (machine,) = provider.list(cluster)
     provider.label(cluster, {machine.provider_id: {"host_key": f"ed25519-{'0' * 64}"}})
     lab.muster("adopt", lab.name, "--key", str(key)).refused("host key that is not the pinned one")

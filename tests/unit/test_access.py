@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provision import cli, config_edit
+from provision import cli
+from provision.config import edit
 from provision.core.errors import ConfigError
 from provision.core.model import ClusterIdentity
 from provision.ssh import access
@@ -44,10 +45,10 @@ def test_adding_changes_nothing_else(tmp_path: Path, before: str, after: str | N
     path.write_text(HEAD + before.format(K=KATIE, B=BOB))
     if after is None:  # a file that is not valid is left alone
         with pytest.raises(ConfigError, match="nodes_: unknown key"):
-            config_edit.add_person(path, "katie", KATIE)
+            edit.add_person(path, "katie", KATIE)
         return
     path.chmod(0o640)
-    config_edit.add_person(path, "katie", KATIE)
+    edit.add_person(path, "katie", KATIE)
     assert path.read_text() == HEAD + after.format(K=KATIE, B=BOB)
     assert said(path)["katie"] == KATIE
     assert path.stat().st_mode & 0o777 == 0o640
@@ -70,7 +71,7 @@ def test_adding_changes_nothing_else(tmp_path: Path, before: str, after: str | N
 def test_removing_changes_nothing_else(tmp_path: Path, before: str, after: str) -> None:
     path = tmp_path / "pond.yml"
     path.write_text(HEAD + before.format(K=KATIE, B=BOB))
-    config_edit.remove_person(path, "katie")
+    edit.remove_person(path, "katie")
     assert path.read_text() == HEAD + after.format(K=KATIE, B=BOB)
 
 
@@ -86,14 +87,14 @@ def test_what_is_no_person_or_key_is_refused(tmp_path: Path, name: str, key: str
     path = tmp_path / "pond.yml"
     path.write_text(HEAD)
     with pytest.raises(ConfigError, match=why):
-        config_edit.add_person(path, name, key)
+        edit.add_person(path, name, key)
     assert path.read_text() == HEAD
 
 
 def test_a_comment_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
     path = tmp_path / "pond.yml"
     path.write_text(HEAD)
-    config_edit.add_person(path, "katie", f"{KATIE} home: #1")
+    edit.add_person(path, "katie", f"{KATIE} home: #1")
     assert said(path) == {"katie": f"{KATIE} home: #1"}
 
 
@@ -101,7 +102,7 @@ def test_a_file_in_one_line_is_left_to_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "pond.yml"
     path.write_text("{plugin: cluster, cluster: pond}\n")
     with pytest.raises(ConfigError, match="cannot be edited by a program.*Change `access` there yourself"):
-        config_edit.add_person(path, "katie", KATIE)
+        edit.add_person(path, "katie", KATIE)
 
 
 def test_a_key_is_given_as_text_or_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from provision import config
+from provision.config.load import load_config, require_dataset
 from provision.core.errors import ConfigError
 from provision.core.schema import minutes
 
@@ -25,7 +25,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def load(text: str, extra: dict | None = None, name: str = "retina.yml"):
     path = Path.cwd() / name
     path.write_text(dedent(text))
-    return config.load(path, extra)
+    return load_config(path, extra)
 
 
 def line(text: str, extra: dict | None = None) -> str:
@@ -132,7 +132,7 @@ def test_missing_and_foreign_files() -> None:
     with pytest.raises(
         ConfigError, match=r"^no\.yml: this config file does not exist\. Give an existing one"
     ):
-        config.load(Path("no.yml"))
+        load_config(Path("no.yml"))
 
 
 def test_two_files_of_one_folder_cannot_share_a_name() -> None:
@@ -190,12 +190,12 @@ def test_ttl() -> None:
 def test_a_data_set_that_is_not_there_is_refused_when_a_cluster_is_made(tmp_path: Path) -> None:
     spec = load(GOOD + "dataset: {source: no/such}")
     with pytest.raises(ConfigError) as caught:
-        config.require_dataset(spec)
+        require_dataset(spec)
     missing = str(tmp_path / "no" / "such")
     assert str(caught.value).startswith(f"retina.yml: dataset.source: there is no folder {missing!r}. Name")
     (tmp_path / "no" / "such").mkdir(parents=True)
-    config.require_dataset(spec)
-    config.require_dataset(load(GOOD))
+    require_dataset(spec)
+    require_dataset(load(GOOD))
 
 
 @pytest.mark.parametrize("dataset", ["{source: eyes, name: digits}", "{source: my/Digits}"])

@@ -7,8 +7,8 @@ from textwrap import dedent
 
 import pytest
 
-from provision import config
 from provision.cluster import Cluster
+from provision.config.load import ConfigError, load_config
 from provision.core.errors import PlanRefused
 from provision.mixture import refusals
 from tests.unit.fake_provider import SilentReporter
@@ -39,7 +39,7 @@ def spec(tmp_path: Path):
     def load(text: str):
         path = tmp_path / "retina.yml"
         path.write_text(dedent(text))
-        return config.load(path)
+        return load_config(path)
 
     return load
 
@@ -90,7 +90,7 @@ def test_nothing_is_made_of_what_does_not_fit(spec, tmp_path: Path) -> None:
     ],
 )
 def test_hosts_in_the_config_file(host: str, said: str, spec) -> None:
-    with pytest.raises(config.ConfigError) as error:
+    with pytest.raises(ConfigError) as error:
         spec(HOSTS.replace("{address: 192.0.2.1}", host))
     assert said in str(error.value)
 
@@ -109,6 +109,6 @@ def test_hosts_in_the_config_file(host: str, said: str, spec) -> None:
     ],
 )
 def test_stores_in_the_config_file(block: str, said: str, spec) -> None:
-    with pytest.raises(config.ConfigError) as error:
+    with pytest.raises(ConfigError) as error:
         spec(MIXED.replace("{kind: s3}", block))
     assert said in str(error.value)

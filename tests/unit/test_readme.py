@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from provision.config_models import ConfigFile
+from provision.config.models import ConfigFile
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_DEFAULT: tuple[object, ...] = (None, "", [], {})

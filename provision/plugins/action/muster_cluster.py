@@ -10,8 +10,9 @@ from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision import config, lifetime, offer
+from provision import lifetime, offer
 from provision.cluster import Cluster
+from provision.config.load import SIZE_VARIABLE, is_config, load_config
 from provision.core.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
 from provision.core.model import ClusterSpec, NodeState, Outcome
 from provision.providers.existing.host import approve, fingerprint
@@ -125,12 +126,12 @@ def _told(outcome: Outcome) -> dict[str, Any]:
 def _spec(task_vars: dict[str, Any]) -> ClusterSpec:
     """Return the config of the inventory file that this run was given. Raises ConfigError."""
     sources = context.CLIARGS.get("inventory") or constants.DEFAULT_HOST_LIST
-    found = [Path(source) for source in sources if config.is_config(Path(source))]
+    found = [Path(source) for source in sources if is_config(Path(source))]
     if len(found) != 1:
         raise ConfigError(
             file=", ".join(map(str, sources)),
             what=f"{len(found)} of these are config files of a cluster, exactly one is needed",
             remedy="Give one with -i, for example -i inventories/local.yml",
         )
-    size = task_vars.get(config.SIZE_VARIABLE)
-    return config.load(found[0], {} if size is None else {config.SIZE_VARIABLE: size})
+    size = task_vars.get(SIZE_VARIABLE)
+    return load_config(found[0], {} if size is None else {SIZE_VARIABLE: size})

@@ -8,7 +8,8 @@ from typing import Any
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.display import Display
 
-from provision import config, inventory
+from provision import inventory
+from provision.config.load import load_config
 from provision.core.errors import MusterError
 from provision.core.paths import project_root, states_folder
 from provision.state.folder import State
@@ -18,7 +19,7 @@ name: cluster
 short_description: The machines of a Muster cluster
 description:
   - Reads one config file (see docs/) and the cluster's state folder. The keys of the file are validated by
-    provision/config.py; this list only names the one that Ansible itself needs.
+    provision/config/load.py; this list only names the one that Ansible itself needs.
 options:
   plugin:
     description: Always C(cluster).
@@ -43,7 +44,7 @@ class InventoryModule(BaseInventoryPlugin):
         """
         super().parse(inventory_data, loader, path, cache)
         try:
-            spec = config.load(Path(path), self._vars)
+            spec = load_config(Path(path), self._vars)
             root = project_root(Path(path).parent)
             found = inventory.build(spec, State(states_folder(root) / spec.name), root=str(root))
         except MusterError as error:

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from provision import config
 from provision.cluster import Cluster
+from provision.config.load import load_config
 from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeState
 from provision.core.names import machine_name
 from provision.plan import make_plan
@@ -50,7 +50,7 @@ class Cloud:
         }
         path = self.folder / "retina.yml"
         path.write_text(yaml.safe_dump(data, sort_keys=False))
-        return config.load(path)
+        return load_config(path)
 
     def provider(self, nodes: int = 3, **keys: Any) -> Ec2Provider:
         """Return the provider of a new process, with the cluster's state begun."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from provision import config
+from provision.config.load import load_config
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, NodeState
 from provision.plan import make_plan
@@ -53,7 +53,7 @@ def spec(tmp_path: Path):
     path.write_text(yaml.safe_dump(keys))
     (tmp_path / "ansible.cfg").touch()
     (tmp_path / ".muster" / "retina").mkdir(parents=True)
-    return config.load(path)
+    return load_config(path)
 
 
 class World:

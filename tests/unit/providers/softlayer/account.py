@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from provision import config
 from provision.cluster import Cluster
+from provision.config.load import load_config
 from provision.core.errors import Unreachable
 from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest
 from provision.providers.softlayer.provider import SoftLayerProvider
@@ -85,7 +85,7 @@ class Account:
         block = {**CONFIG["softlayer"], **keys.pop("softlayer", {})}
         file = self.folder / "retina.yml"
         file.write_text(yaml.safe_dump({**CONFIG, **keys, "softlayer": block}))
-        return config.load(file)
+        return load_config(file)
 
     def provider(self, **keys: Any) -> SoftLayerProvider:
         return SoftLayerProvider(self.spec(**keys))

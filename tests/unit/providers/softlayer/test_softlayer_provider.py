@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provision import config
+from provision.config.load import load_config
 from provision.core.errors import MusterError, NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import Machine, NodeState
 from provision.core.wait import until
@@ -364,7 +364,7 @@ def test_what_is_offered_is_not_refused(account: Account) -> None:
 
 
 def test_the_inventory_that_is_shipped_can_be_ordered(account: Account) -> None:
-    spec = config.load(Path(__file__).resolve().parents[4] / "inventories" / "softlayer.yml")
+    spec = load_config(Path(__file__).resolve().parents[4] / "inventories" / "softlayer.yml")
     SoftLayerProvider(spec).check_ready(spec, make_plan(spec, 3, []))
 
 

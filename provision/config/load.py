@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from provision.config_errors import explain
-from provision.config_models import ConfigFile, GroupModel, PackagesModel
+from provision.config.explain import explain
+from provision.config.models import ConfigFile, GroupModel, PackagesModel
 from provision.core.errors import ConfigError
 from provision.core.model import ClusterSpec, DatasetSpec, NodeGroup, ObjectStoreSpec, Packages
 from provision.core.paths import project_root
@@ -57,7 +57,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def load(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSpec:
+def load_config(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSpec:
     """Read and validate the config file `path`; `extra` are Ansible's `-e` values (only NUM_NODES is used).
 
     Raises:

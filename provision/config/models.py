@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from provision.config_store import ObjectStoreModel
+from provision.config.object_store import ObjectStoreModel
 from provision.core.schema import Alternatives, Model, duration, wrong
 from provision.providers import CLASSES
 from provision.providers.ec2.config import Ec2Model

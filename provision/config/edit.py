@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from provision.config_errors import explain
-from provision.config_models import ConfigFile
+from provision.config.explain import explain
+from provision.config.models import ConfigFile
 from provision.core import files
 from provision.core.errors import ConfigError
 
