@@ -11,13 +11,13 @@ from provision.core.errors import NotReady, PlanRefused
 from provision.core.model import ClusterIdentity, ClusterSpec, Machine, Node, NodeState, Plan
 from provision.core.names import machine_number
 from provision.core.paths import project_root, states_folder
-from provision.mixture import refusals
 from provision.offer import Offer, make_offer
 from provision.orders import Orders
-from provision.plan import make_plan
+from provision.planning.nodes import node_of
+from provision.planning.plan import make_plan
+from provision.planning.sites import refusals
 from provision.providers.base import Provider
 from provision.state.folder import State
-from provision.work import node_of
 
 
 class ClusterView:

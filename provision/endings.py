@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from provision import lifetime
 from provision.core.errors import NotReady, ProviderError, Unreachable
 from provision.core.model import ClusterSpec, Machine, NodeState, Plan, Price, Term
 from provision.core.names import DEADLINE_LABEL
 from provision.core.wait import until
 from provision.orders import Orders
+from provision.planning.nodes import node_of
+from provision.planning.term import extended_term, hourly_price, settle_term
 from provision.providers import SHARED
 from provision.providers.facts import deadlines
 from provision.ssh.files import close_shared_connections
@@ -18,7 +19,6 @@ from provision.ssh.pinning import Trust
 from provision.state.folder import State
 from provision.state.journal import new_token
 from provision.storelink import StoreLink
-from provision.work import node_of
 
 
 @dataclass
@@ -38,8 +38,8 @@ class Endings:
             group = self.spec.group(name)
             return self.orders.provider(group.provider).price(group)
 
-        hourly = lifetime.hourly_price(self.spec, wish, price)
-        return lifetime.settle(self.state.journal.read().term, self.spec, plan, hourly=hourly, now=self.now)
+        hourly = hourly_price(self.spec, wish, price)
+        return settle_term(self.state.journal.read().term, self.spec, plan, hourly=hourly, now=self.now)
 
     def begin(self, term: Term | None) -> None:
         """Record a new term and label the machines with it, before any of them is started.
@@ -89,7 +89,7 @@ class Endings:
         if term.pending == f"extend {duration}":
             say("finishing the extension that was interrupted")
         else:
-            term = lifetime.extended(term, self.spec, duration, self.now)
+            term = extended_term(term, self.spec, duration, self.now)
             self.state.journal.term(term)
         self.label()
         self.arm()

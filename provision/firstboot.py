@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from provision.core.names import LOGIN_USER as USER
 from provision.core.templates import render
-from provision.lifetime import GRACE_S, LEAD_S
+from provision.planning.term import GRACE_S, LEAD_S
 from provision.ssh.keys import BootstrapKey
 
 

@@ -11,6 +11,7 @@ from provision.core.names import LOGIN_USER as USER
 from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
 from provision.core.paths import control_path
 from provision.core.schema import minutes
+from provision.planning.nodes import machine_size
 from provision.providers import SHARED
 from provision.providers.facts import site
 from provision.providers.local.helper.registry import POOL
@@ -143,16 +144,6 @@ def compose(
         "cluster_autostop_minutes": minutes(str(spec.options.get("autostop", ""))),
     }
     return inventory
-
-
-def machine_size(machine: Machine, group: NodeGroup) -> dict[str, Any]:
-    """Return cores, memory_gb and data_disk_gb as the machine was made, whatever the config says now."""
-    labels: Mapping[str, str] = machine.labels
-    return {
-        "cores": int(labels.get("cores", group.cores)),
-        "memory_gb": float(labels.get("memory_gb", group.memory_gb)),
-        "data_disk_gb": int(labels.get("data_disk_gb", group.data_disk_gb)),
-    }
 
 
 def _in_order(spec: ClusterSpec, snapshot: Snapshot) -> list[Machine]:

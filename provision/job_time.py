@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
-from provision import lifetime
 from provision.core.errors import MusterError, PlanRefused
+from provision.planning.term import may_outlive
 
 ACTIVE = ("queued", "running")
 
@@ -38,4 +38,4 @@ def warning(deadline: float, queue: Asked, name: str) -> str:
     if not deadline:
         return ""
     took = [run["seconds"] for run in queue.ask("list", "--json") if run["name"] == name and run["ended"]]
-    return lifetime.may_outlive(deadline, now=time.time(), last_took=took[-1] if took else 0.0)
+    return may_outlive(deadline, now=time.time(), last_took=took[-1] if took else 0.0)

@@ -10,7 +10,7 @@ from provision import costs
 from provision.core.model import ClusterSpec, Machine, Plan
 from provision.core.text import money, table
 from provision.costs import HOURS_A_MONTH, Rate
-from provision.plan import describe
+from provision.planning.plan import describe
 from provision.providers.base import Provider
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from provision import deletion, firstboot, fit
+from provision import deletion, firstboot
 from provision.books import Books
 from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import (
@@ -26,6 +26,7 @@ from provision.core.model import (
 from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
 from provision.core.paths import owner_mark
 from provision.core.wait import until
+from provision.planning import fit
 from provision.providers import SHARED
 from provision.providers.base import Provider
 from provision.providers.facts import deadlines

@@ -9,14 +9,14 @@ from functools import partial
 
 from provision.capacity import Patience, patience_of
 from provision.core.errors import MusterError, NotReady, ProviderError, TimedOut, raise_first
-from provision.core.model import ClusterSpec, Machine, Node, NodeGroup, Plan
+from provision.core.model import ClusterSpec, Machine, Plan
 from provision.core.names import MASTER, STORE_HOST
 from provision.core.reporter import Reporter
 from provision.core.text import names_of
 from provision.core.wait import until
-from provision.inventory import machine_size
 from provision.orders import Orders
-from provision.plan import describe
+from provision.planning.nodes import node_of
+from provision.planning.plan import describe
 from provision.providers.facts import deadlines
 from provision.ssh import hostkey, keys
 from provision.ssh.files import close_shared_connections, write_ssh_files
@@ -172,15 +172,6 @@ class Work:
         connector = Connector(self.state, self.trust, self.guard)
         connector.reach_store(store.target, deadline_s=deadlines(self.spec, "local").boot)
         return store
-
-
-def node_of(spec: ClusterSpec, machine: Machine) -> Node:
-    """Return a machine with its group, in the size that it was made with."""
-    for group in spec.groups:
-        if group.name == machine.group:
-            return Node(machine=machine, group=NodeGroup(**{**vars(group), **machine_size(machine, group)}))
-    lost = NodeGroup(machine.group, spec.provider, 0, cores=0, memory_gb=0, data_disk_gb=0)
-    return Node(machine=machine, group=lost)
 
 
 def _errors(reaching: Mapping[str, Future[None]]) -> dict[str, MusterError]:

@@ -22,7 +22,7 @@ from provision.core.text import table as table
 
 if TYPE_CHECKING:
     from provision.cluster import Cluster
-    from provision.core.model import ClusterSpec, Node
+    from provision.core.model import ClusterSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE_SIZES = (16, 32, 64, 128, 256)
@@ -154,12 +154,3 @@ def in_parallel(*calls: Callable[[], Any]) -> list[Any]:
 def describe(command: Sequence[str]) -> str:
     """Return a command as it would be typed."""
     return shlex.join(command)
-
-
-def roles(node: Node) -> list[str]:
-    """Return what runs on a machine, in words."""
-    from provision.core.names import MASTER, WORKER
-
-    names = ["NameNode", "Master", "History"] if node.group.name == MASTER else []
-    names += ["DataNode", "Worker"] if node.group.name in (MASTER, WORKER) else []
-    return [*names, "deep learning"] if node.group.deep_learning else names

@@ -17,13 +17,13 @@ from provision.commands.common import (
     in_parallel,
     known_size,
     of,
-    roles,
     say,
     state_folder,
     table,
     waiting,
 )
 from provision.core.errors import MusterError, PlanRefused
+from provision.planning.nodes import roles
 
 if TYPE_CHECKING:
     from provision.cluster import Cluster
@@ -159,8 +159,8 @@ def up(
     more: Annotated[list[str] | None, typer.Argument(help="Options for ansible-playbook, after --.")] = None,
 ) -> None:
     """Make the cluster as wished and ready to train: start_cluster.yml and main.yml in one go."""
-    from provision import lifetime
     from provision.commands.playbooks import play_or_fail
+    from provision.ends import ending_words
 
     invocation = of(context)
     invocation.spec(nodes)
@@ -171,15 +171,15 @@ def up(
         extra["SCALE_IN"] = True
     play_or_fail(["start_cluster.yml", "main.yml"], invocation.inventory, extra, more or [])
     cluster = invocation.cluster()
-    for line in lifetime.ending_words(cluster.spec, cluster.deadline):
+    for line in ending_words(cluster.spec, cluster.deadline):
         say(line)
     say("Ready. Next: ./muster submit logistic_regression, ./muster ui; at the end ./muster destroy")
 
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show nodes, states, addresses, roles, web pages and what runs."""
-    from provision import lifetime
     from provision.commands import live
+    from provision.ends import ending_words, stopped_words
 
     invocation = of(context)
     spec = invocation.spec()
@@ -212,7 +212,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     answer(f"{cluster.spec.name}: {len(nodes)} machines, wished size {wish}")
     answer(table(("NODE", "STATE", "ADDRESS", "CORES", "MEMORY", "ROLES"), rows))
     off = all(node.machine.state == "stopped" for node in nodes)
-    ends = lifetime.stopped_words(spec) if off else lifetime.ending_words(spec, cluster.deadline)
+    ends = stopped_words(spec) if off else ending_words(spec, cluster.deadline)
     for line in [*live.lines(report), *ends]:
         answer(line)
 

@@ -55,13 +55,13 @@ def stop(
     force: Annotated[bool, typer.Option("--force", help="Also while a job runs; it is ended.")] = False,
 ) -> None:
     """Power the machines off. HDFS and all else on their disks is there again after start_cluster.yml."""
-    from provision import lifetime
+    from provision.ends import stopped_words
 
     cluster = of(context).cluster()
     stopped = cluster.stop(force=force)
     what = f"stopped {', '.join(stopped)}" if stopped else "was stopped already"
     say(f"{cluster.spec.name}: {what}")
-    for line in lifetime.stopped_words(cluster.spec):
+    for line in stopped_words(cluster.spec):
         say(f"  {line}")
 
 
@@ -70,13 +70,13 @@ def extend(
     duration: Annotated[str, typer.Argument(help="How much longer: 30m, 4h or 1d.")],
 ) -> None:
     """Move the deadline of the cluster: on its machines, at the provider, and here."""
-    from provision import lifetime
+    from provision.ends import ending_words
 
     if not re.fullmatch(r"[1-9][0-9]*[mhd]", duration):
         raise typer.BadParameter(f"{duration!r} is no duration; write it like 30m, 4h or 1d")
     cluster = of(context).cluster()
     deadline = cluster.extend(duration)
-    for line in lifetime.ending_words(cluster.spec, deadline):
+    for line in ending_words(cluster.spec, deadline):
         say(line)
 
 

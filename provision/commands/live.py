@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provision.commands.common import roles
 from provision.core.errors import MusterError
 from provision.core.text import size
+from provision.planning.nodes import roles
 from provision.ssh.run import node_names, on_master, pick_node
 
 if TYPE_CHECKING:

@@ -46,7 +46,8 @@ def plan(
 
     Exit status 1 when it would be refused, for example above `budget.max_hourly`.
     """
-    from provision import lifetime, offer
+    from provision import offer
+    from provision.ends import ending_words
 
     invocation = of(context)
     cluster = invocation.cluster(invocation.spec(nodes))
@@ -55,7 +56,7 @@ def plan(
     if as_json:
         answer_json(offer.as_json(cluster.spec.name, found))
     else:
-        for line in [*offer.lines(found), *lifetime.ending_words(cluster.spec, cluster.deadline)]:
+        for line in [*offer.lines(found), *ending_words(cluster.spec, cluster.deadline)]:
             answer(line)
     if found.plan.refuse:
         raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from provision import fit
 from provision.cluster import Cluster
 from provision.core.errors import PlanRefused
+from provision.planning import fit
 from tests.unit.fake_provider import World, cluster
 
 

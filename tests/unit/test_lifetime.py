@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from provision import job_time, lifetime
+from provision import job_time
 from provision.core import names
 from provision.core.errors import CommandFailed, NotReady, PlanRefused, Unreachable
 from provision.core.model import NodeState, Price, Term
-from provision.plan import make_plan
+from provision.ends import ending_words
+from provision.planning.plan import make_plan
+from provision.planning.term import extended_term, hourly_price, may_outlive, settle_term
 from provision.state.journal import Journal
 from tests.unit.fake_provider import World, cluster, group, machine, spec
 
@@ -24,7 +26,7 @@ NAMES = ("retina-master", "retina-worker-1", "retina-worker-2")
 def settle(old: Term | None = None, *, states=(), hourly: float = 0.0, **options) -> Term | None:
     wished = spec(**options)
     exist = [machine(name, state) for name, state in zip(NAMES, states, strict=False)]
-    return lifetime.settle(old or Term(), wished, make_plan(wished, 3, exist), hourly=hourly, now=NOW)
+    return settle_term(old or Term(), wished, make_plan(wished, 3, exist), hourly=hourly, now=NOW)
 
 
 RUNS, STOPPED = [NodeState.RUNNING] * 3, [NodeState.STOPPED] * 3
@@ -91,24 +93,24 @@ def test_the_price_of_a_cluster_is_only_asked_for_when_a_budget_needs_it() -> No
     def price(name: str) -> Price | None:
         return {"master": Price(0.5, "table"), "worker": Price(1.0, "table"), "gpu": None}[name]
 
-    assert lifetime.hourly_price(spec(gpu=2, budget={"total": 1.0}), 3, price) == 2.5
-    assert lifetime.hourly_price(spec(gpu=2), 3, lambda name: pytest.fail(name)) == 0.0
+    assert hourly_price(spec(gpu=2, budget={"total": 1.0}), 3, price) == 2.5
+    assert hourly_price(spec(gpu=2), 3, lambda name: pytest.fail(name)) == 0.0
 
 
 def test_extending_counts_from_the_deadline_or_from_now_when_that_is_over() -> None:
-    assert lifetime.extended(Term(NOW + 60), spec(), "4h", NOW).deadline == NOW + 60 + 4 * HOUR
-    assert lifetime.extended(Term(NOW - 60), spec(), "4h", NOW).deadline == NOW + 4 * HOUR
+    assert extended_term(Term(NOW + 60), spec(), "4h", NOW).deadline == NOW + 60 + 4 * HOUR
+    assert extended_term(Term(NOW - 60), spec(), "4h", NOW).deadline == NOW + 4 * HOUR
     with pytest.raises(NotReady, match="retina: has no deadline that could be moved. `ttl` in the config"):
-        lifetime.extended(Term(), spec(), "4h", NOW)
+        extended_term(Term(), spec(), "4h", NOW)
     paid = Term(NOW + HOUR, spent=6.0, hourly=2.0, since=NOW)
     with pytest.raises(PlanRefused, match=r"budget of \$10 lasts until .*Raise budget.total"):
-        lifetime.extended(paid, spec(budget={"total": 10.0}), "4h", NOW)
-    assert lifetime.extended(paid, spec(budget={"total": 10.0}), "1h", NOW).deadline == NOW + 2 * HOUR
+        extended_term(paid, spec(budget={"total": 10.0}), "4h", NOW)
+    assert extended_term(paid, spec(budget={"total": 10.0}), "1h", NOW).deadline == NOW + 2 * HOUR
 
 
 def ending(*providers: str, deadline: float = NOW + 460 * 60, **options) -> str:
     groups = tuple(group(f"g{number}", 1, provider=name) for number, name in enumerate(providers))
-    words = lifetime.ending_words(replace(spec(**options), groups=groups), deadline, now=NOW)
+    words = ending_words(replace(spec(**options), groups=groups), deadline, now=NOW)
     return "\n".join(words)
 
 
@@ -138,7 +140,7 @@ def test_how_a_cluster_ends_is_said_for_each_provider() -> None:
     ],
 )
 def test_submit_warns_of_the_deadline(left: float, took: float, said: str) -> None:
-    warning = lifetime.may_outlive(NOW + left, now=NOW, last_took=took)
+    warning = may_outlive(NOW + left, now=NOW, last_took=took)
     assert said in warning
     assert bool(said) == bool(warning)
 

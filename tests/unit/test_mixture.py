@@ -10,7 +10,7 @@ import pytest
 from provision.cluster import Cluster
 from provision.config.load import ConfigError, load_config
 from provision.core.errors import PlanRefused
-from provision.mixture import refusals
+from provision.planning.sites import refusals
 from tests.unit.fake_provider import SilentReporter
 
 MIXED = """

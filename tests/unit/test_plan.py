@@ -8,7 +8,7 @@ import pytest
 
 from provision.core.model import NodeState
 from provision.core.names import machine_name
-from provision.plan import describe, make_plan, total_size
+from provision.planning.plan import describe, make_plan, total_size
 from tests.unit.fake_provider import machine, spec
 
 MASTER, W1, W2, W3 = (machine(f"retina-{name}") for name in ("master", "worker-1", "worker-2", "worker-3"))

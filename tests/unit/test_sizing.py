@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provision.sizing import (
+from provision.planning.sizing import (
     DAEMON_HEAPS,
     GROUP_DAEMONS,
     JVM_BEYOND_HEAP_MB,

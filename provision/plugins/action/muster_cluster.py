@@ -10,11 +10,12 @@ from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision import lifetime, offer
+from provision import offer
 from provision.cluster import Cluster
 from provision.config.load import SIZE_VARIABLE, is_config, load_config
 from provision.core.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
 from provision.core.model import ClusterSpec, NodeState, Outcome
+from provision.ends import stopped_words
 from provision.providers.existing.host import approve, fingerprint
 from provision.providers.softlayer import last_calls
 from provision.state.timeline import ConsoleReporter
@@ -103,7 +104,7 @@ def _stopped(cluster: Cluster, *, force: bool, check_mode: bool) -> dict[str, An
         Display().display(f"would stop {', '.join(names) or 'nothing'}")
     else:
         names = cluster.stop(force=force)
-        for line in lifetime.stopped_words(cluster.spec):
+        for line in stopped_words(cluster.spec):
             Display().display(line)
     return {"changed": bool(names), "stopped": list(names)}
 

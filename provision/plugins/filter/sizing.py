@@ -1,4 +1,4 @@
-"""Filters over provision.sizing and provision.artifact_cache for the roles' variables."""
+"""Filters over provision.planning.sizing and provision.artifact_cache for the roles' variables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from provision import artifact_cache, sizing
+from provision import artifact_cache
+from provision.planning import sizing
 
 
 def muster_node_sizing(roles: Iterable[str], cores: int, memory_gb: float) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from provision import cli
 from provision.commands import common, lifecycle, live, machines, playbooks, work
 from provision.core.errors import MusterError
 from provision.core.text import size
+from provision.planning import nodes
 from provision.ssh import run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -306,4 +307,4 @@ def test_sizes_are_readable(count: float, text: str) -> None:
 )
 def test_deep_learning_is_a_role_only_where_it_is(group: str, deep_learning: bool, wanted: list[str]) -> None:
     node = SimpleNamespace(group=SimpleNamespace(name=group, deep_learning=deep_learning))
-    assert common.roles(node) == wanted  # type: ignore[arg-type]
+    assert nodes.roles(node) == wanted  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from provision.cluster import Cluster
 from provision.config.load import load_config
 from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeState
 from provision.core.names import machine_name
-from provision.plan import make_plan
+from provision.planning.plan import make_plan
 from provision.providers.ec2.provider import Ec2Provider
 from provision.ssh.keys import ensure_login_key
 from provision.state.folder import Target

@@ -14,7 +14,7 @@ import yaml
 from provision.config.load import load_config
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, NodeState
-from provision.plan import make_plan
+from provision.planning.plan import make_plan
 from provision.providers import load
 from provision.providers.existing import agent, host
 from provision.providers.existing.host import Host, Silent

@@ -11,7 +11,7 @@ import pytest
 
 from provision.core.errors import NotReady, ProviderError
 from provision.core.model import ObjectStoreSpec
-from provision.plan import make_plan
+from provision.planning.plan import make_plan
 from provision.providers import load
 from provision.providers.local import client
 from tests.unit.fake_provider import spec

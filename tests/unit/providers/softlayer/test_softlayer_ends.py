@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from provision import lifetime
 from provision.core.wait import until
+from provision.ends import ending_words
 from provision.providers.softlayer import last_calls
 from tests.emulators.softlayer.server import API_KEY, USERNAME
 from tests.unit.programs import load
@@ -48,5 +48,5 @@ def test_without_it_the_warning_is_printed(account: Account) -> None:
     cluster = account.cluster(1, ttl="8h")
     cluster.ensure()
     assert last_calls.to_cancel(cluster.spec, [node.machine for node in cluster.nodes]) == []
-    words = "\n".join(lifetime.ending_words(cluster.spec, cluster.deadline))
+    words = "\n".join(ending_words(cluster.spec, cluster.deadline))
     assert "machines on softlayer power off but BILL ON until `./muster reap` cancels them" in words

@@ -12,7 +12,7 @@ from provision.config.load import load_config
 from provision.core.errors import MusterError, NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import Machine, NodeState
 from provision.core.wait import until
-from provision.plan import make_plan
+from provision.planning.plan import make_plan
 from provision.providers import prices
 from provision.providers.softlayer import orders
 from provision.providers.softlayer.client import PER_SECOND, Api

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from provision.core.errors import NotReady, PlanRefused
 from provision.core.model import ClusterSpec, NodeState, Plan, Price, Term
 from provision.core.schema import minutes
 from provision.core.text import duration, moment
-from provision.plan import group_size
-from provision.providers.softlayer.last_calls import cancels
+from provision.planning.plan import group_size
 
 LEAD_S = 300
 """Seconds before the deadline at which the master begins to bring home what there is."""
 GRACE_S = 900
 """Seconds after a boot within which a machine that was stopped is told its new deadline."""
-
-_ENDS = {
-    "local": "machines of this computer power off; they stay, and cost nothing, until destroy or reap",
-    "existing": "hosts of your own go on running",
-    "ec2": "instances on ec2 terminate themselves, with their disks; nothing bills after that",
-    "softlayer": "machines on softlayer power off but BILL ON until `./muster reap` cancels them",
-}
-_CANCELLED = (
-    "machines on softlayer are cancelled by the master, with its own API key; nothing bills after that"
-)
-_STOPPED = {
-    "local": "stopped machines of this computer cost nothing",
-    "existing": "hosts of your own stay on; only the cluster's services on them are stopped",
-    "ec2": "stopped instances on ec2 cost nothing, their disks BILL ON until destroy",
-    "softlayer": "stopped machines on softlayer BILL ON as if they ran, until destroy",
-}
 
 
 def hourly_price(spec: ClusterSpec, wish: int, price: Callable[[str], Price | None]) -> float:
@@ -42,7 +24,7 @@ def hourly_price(spec: ClusterSpec, wish: int, price: Callable[[str], Price | No
         wish: master + workers.
         price: returns the price of a machine of the group of this name, None when nobody is paid.
     """
-    if not _total(spec):
+    if not budget_total(spec):
         return 0.0
     prices = {group.name: price(group.name) for group in spec.groups}
     return sum(
@@ -52,7 +34,7 @@ def hourly_price(spec: ClusterSpec, wish: int, price: Callable[[str], Price | No
     )
 
 
-def settle(old: Term, spec: ClusterSpec, plan: Plan, *, hourly: float, now: float) -> Term | None:
+def settle_term(old: Term, spec: ClusterSpec, plan: Plan, *, hourly: float, now: float) -> Term | None:
     """Return the term that a plan's machines get, None when nothing changes.
 
     A cluster of which nothing runs yet gets a new deadline; one that runs keeps its own, also for machines
@@ -62,7 +44,7 @@ def settle(old: Term, spec: ClusterSpec, plan: Plan, *, hourly: float, now: floa
         PlanRefused: the budget is used up.
     """
     spent = old.cost(now)
-    total = _total(spec)
+    total = budget_total(spec)
     if total and hourly and spent >= total and (plan.create or plan.start):
         raise PlanRefused(
             where=spec.name,
@@ -83,7 +65,7 @@ def settle(old: Term, spec: ClusterSpec, plan: Plan, *, hourly: float, now: floa
     return Term(deadline, spent, hourly, now, "changed" if untold else old.pending)
 
 
-def extended(old: Term, spec: ClusterSpec, duration: str, now: float) -> Term:
+def extended_term(old: Term, spec: ClusterSpec, duration: str, now: float) -> Term:
     """Return the term that is longer by `duration` (such as `4h`), counted from its deadline.
 
     Raises:
@@ -101,48 +83,15 @@ def extended(old: Term, spec: ClusterSpec, duration: str, now: float) -> Term:
     if paid and deadline > paid:
         raise PlanRefused(
             where=spec.name,
-            what=f"its budget of ${_total(spec):g} lasts until {moment(paid)}",
+            what=f"its budget of ${budget_total(spec):g} lasts until {moment(paid)}",
             remedy="Raise budget.total, or extend by less",
         )
     return Term(deadline, old.cost(now), old.hourly, now, pending=f"extend {duration}")
 
 
-def ending_words(spec: ClusterSpec, deadline: float, *, now: float | None = None) -> list[str]:
-    """Return, one line each, when the cluster ends by itself and what still bills then.
-
-    Args:
-        spec: the config.
-        deadline: seconds since the epoch; 0 for none, or when it has not been started.
-        now: seconds since the epoch; default: now.
-    """
-    present = time.time() if now is None else now
-    idle = str(spec.options.get("autostop", ""))
-    when = []
-    if deadline:
-        left = f"in {duration(deadline - present)}" if deadline > present else "its time is over"
-        when.append(f"at {moment(deadline)} ({left})")
-    elif ttl := spec.options.get("ttl"):
-        when.append(f"{ttl} after its start")
-    if not deadline and _total(spec):
-        when.append(f"when ${_total(spec):g} are spent")
-    if idle:
-        when.append(f"after {idle} without a job, a notebook kernel or an SSH session")
-    names = sorted({group.provider for group in spec.groups if group.count != 0})
-    if not when:
-        paid = [name for name in names if name not in ("local", "existing")]
-        return [f"Ends   never by itself: machines on {', '.join(paid)} bill until destroy"] if paid else []
-    how = [_CANCELLED if name == "softlayer" and cancels(spec) else _ENDS[name] for name in names]
-    return [f"Ends   {', or '.join(when)}", *(f"       then {line}" for line in how)]
-
-
 def ends_by_itself(spec: ClusterSpec) -> bool:
     """Return whether machines power themselves off one day, and should be gone at their provider then."""
-    return bool(spec.options.get("ttl") or spec.options.get("autostop") or _total(spec))
-
-
-def stopped_words(spec: ClusterSpec) -> list[str]:
-    """Return, one line per provider, what a stopped cluster costs."""
-    return [_STOPPED[name] for name in sorted({group.provider for group in spec.groups if group.count != 0})]
+    return bool(spec.options.get("ttl") or spec.options.get("autostop") or budget_total(spec))
 
 
 def may_outlive(deadline: float, *, now: float, last_took: float) -> str:
@@ -162,7 +111,8 @@ def may_outlive(deadline: float, *, now: float, last_took: float) -> str:
     return f"the machines end in {duration(deadline - now)}{before}. ./muster extend 4h gives them more time"
 
 
-def _total(spec: ClusterSpec) -> float:
+def budget_total(spec: ClusterSpec) -> float:
+    """Return the US dollars that a cluster may cost in all; 0 = no limit."""
     return float(dict(spec.options.get("budget", {})).get("total") or 0)
 
 
@@ -176,5 +126,5 @@ def _first(spec: ClusterSpec, spent: float, hourly: float, now: float) -> float:
 
 def _paid_until(spec: ClusterSpec, spent: float, hourly: float, now: float) -> float:
     """Return until when the budget lasts, in whole seconds; 0 when nothing is to be paid."""
-    total = _total(spec)
+    total = budget_total(spec)
     return float(int(now + max(0.0, total - spent) / hourly * 3600)) if total and hourly else 0.0

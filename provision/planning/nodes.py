@@ -1,0 +1,35 @@
+"""Machines together with their groups, and what runs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from provision.core.model import ClusterSpec, Machine, Node, NodeGroup
+from provision.core.names import MASTER, WORKER
+
+
+def machine_size(machine: Machine, group: NodeGroup) -> dict[str, Any]:
+    """Return cores, memory_gb and data_disk_gb as the machine was made, whatever the config says now."""
+    labels: Mapping[str, str] = machine.labels
+    return {
+        "cores": int(labels.get("cores", group.cores)),
+        "memory_gb": float(labels.get("memory_gb", group.memory_gb)),
+        "data_disk_gb": int(labels.get("data_disk_gb", group.data_disk_gb)),
+    }
+
+
+def node_of(spec: ClusterSpec, machine: Machine) -> Node:
+    """Return a machine with its group, in the size that it was made with."""
+    for group in spec.groups:
+        if group.name == machine.group:
+            return Node(machine=machine, group=NodeGroup(**{**vars(group), **machine_size(machine, group)}))
+    lost = NodeGroup(machine.group, spec.provider, 0, cores=0, memory_gb=0, data_disk_gb=0)
+    return Node(machine=machine, group=lost)
+
+
+def roles(node: Node) -> list[str]:
+    """Return what runs on a machine, in words."""
+    names = ["NameNode", "Master", "History"] if node.group.name == MASTER else []
+    names += ["DataNode", "Worker"] if node.group.name in (MASTER, WORKER) else []
+    return [*names, "deep learning"] if node.group.deep_learning else names
