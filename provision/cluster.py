@@ -219,14 +219,12 @@ class Cluster(ClusterView):
         return Endings(self.spec, self.state, orders, self._trust, time.time())
 
     def _image(self, spec: ClusterSpec, group: NodeGroup) -> str:
-        from provision import (
-            images,
-            recipe,
-        )  # it makes clusters of its own to bake in: a circle only at import time
+        from provision import baking  # it makes clusters of its own to bake in: a circle only at import time
+        from provision.images import recipe
 
         wanted = recipe.node_recipe(spec, group)
         # Elsewhere an image with the recipe's key is used where there is one, else a base image.
-        return images.ensure(wanted, self._reporter) if group.provider == "local" else wanted.key
+        return baking.ensure(wanted, self._reporter) if group.provider == "local" else wanted.key
 
     def _record(self) -> None:
         if isinstance(self._reporter, ConsoleReporter):

@@ -11,12 +11,12 @@ from provision.core.names import LOGIN_USER as USER
 from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
 from provision.core.paths import control_path
 from provision.core.schema import minutes
+from provision.images.recipe import node_recipe, store_recipe
 from provision.planning.nodes import machine_size
 from provision.providers import SHARED
 from provision.providers.facts import site
 from provision.providers.local.helper.registry import POOL
 from provision.providers.softlayer.last_calls import to_cancel
-from provision.recipe import node_recipe, store_recipe
 from provision.ssh import access
 from provision.state.folder import Snapshot, State
 

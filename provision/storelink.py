@@ -60,9 +60,10 @@ class Stores:
             )
         if spec.object_store.kind != "local":
             return ""
-        from provision import images, recipe  # see Cluster._image
+        from provision import baking  # see Cluster._image
+        from provision.images import recipe
 
-        return images.ensure(recipe.store_recipe(), self._reporter)
+        return baking.ensure(recipe.store_recipe(), self._reporter)
 
     def open(
         self, spec: ClusterSpec, identity: ClusterIdentity, state: State, *, image: str, login_key: str

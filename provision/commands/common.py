@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from provision.core.errors import ConfigError, MusterError, StateError
+from provision.core.paths import PROJECT
 from provision.core.text import table as table
 
 if TYPE_CHECKING:
     from provision.cluster import Cluster
     from provision.core.model import ClusterSpec
 
-ROOT = Path(__file__).resolve().parents[2]
 IMAGE_SIZES = (16, 32, 64, 128, 256)
 
 
@@ -57,11 +57,13 @@ class Invocation:
     @property
     def inventory(self) -> Path:
         """The inventory file. Raises ConfigError, with the closest name, when there is no such file."""
-        for base in (Path.cwd(), ROOT):
+        for base in (Path.cwd(), PROJECT):
             path = base / self.given
             if path.is_file():
                 return path
-        names = {str(path.relative_to(ROOT)): path for path in sorted((ROOT / "inventories").glob("*.yml"))}
+        names = {
+            str(path.relative_to(PROJECT)): path for path in sorted((PROJECT / "inventories").glob("*.yml"))
+        }
         wanted = Path(self.given).stem
         close = difflib.get_close_matches(wanted, [path.stem for path in names.values()], n=1)
         shown = [name for name, path in names.items() if not close or path.stem == close[0]]
@@ -74,8 +76,8 @@ class Invocation:
 
     def files(self) -> list[Path]:
         """The project's config files, and the given one when it is there and lies elsewhere."""
-        found = sorted((ROOT / "inventories").glob("*.yml"))
-        given = [path for base in (Path.cwd(), ROOT) if (path := base / self.given).is_file()]
+        found = sorted((PROJECT / "inventories").glob("*.yml"))
+        given = [path for base in (Path.cwd(), PROJECT) if (path := base / self.given).is_file()]
         known = {path.resolve() for path in found}
         return found + [path for path in given[:1] if path.resolve() not in known]
 
@@ -90,7 +92,7 @@ class Invocation:
         from provision.cluster import Cluster
         from provision.state.timeline import ConsoleReporter
 
-        return Cluster(spec or self.spec(), root=ROOT, reporter=ConsoleReporter(say))
+        return Cluster(spec or self.spec(), root=PROJECT, reporter=ConsoleReporter(say))
 
     def ssh_config(self) -> tuple[str, Path]:
         """The cluster's name and its ssh_config. Raises StateError when the cluster was not started."""
@@ -105,7 +107,7 @@ def state_folder(cluster: str) -> Path:
     """Return where a cluster's state lies."""
     from provision.core.paths import states_folder
 
-    return states_folder(ROOT) / cluster
+    return states_folder(PROJECT) / cluster
 
 
 def of(context: typer.Context) -> Invocation:

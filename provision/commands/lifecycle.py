@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from provision.commands.common import (
-    ROOT,
     answer,
     answer_json,
     confirm,
@@ -23,6 +22,7 @@ from provision.commands.common import (
     waiting,
 )
 from provision.core.errors import MusterError, PlanRefused
+from provision.core.paths import PROJECT
 from provision.planning.nodes import roles
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def init(
         memory = (
             typer.prompt("GiB of memory of each worker", default=2.0, type=float, err=True) if asking else 2.0
         )
-    path = ROOT / "inventories" / f"{name}.yml"
+    path = PROJECT / "inventories" / f"{name}.yml"
     if path.exists() and not force:
         raise MusterError(
             what="the file exists and was left as it is",
@@ -129,7 +129,7 @@ def init(
             memory=memory, master_memory=memory + 1,
         ),
     )  # fmt: skip
-    shown = path.relative_to(ROOT)
+    shown = path.relative_to(PROJECT)
     say(f"Wrote {shown}. Look it over, then: ./muster -i {shown} up")
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provision.commands.common import ROOT, answer_json, confirm, examples, of, say
+from provision.commands.common import answer_json, confirm, examples, of, say
 from provision.core.errors import MusterError
+from provision.core.paths import PROJECT
 
 if TYPE_CHECKING:
     from provision.core.model import ClusterSpec
@@ -119,7 +120,7 @@ def _specs(given: Path) -> list[ClusterSpec]:
     from provision.config.load import is_config, load_config
 
     specs = []
-    for path in dict.fromkeys(p.resolve() for p in [given, *sorted((ROOT / "inventories").glob("*.yml"))]):
+    for path in dict.fromkeys(p.resolve() for p in [given, *sorted((PROJECT / "inventories").glob("*.yml"))]):
         if is_config(path):
             try:
                 specs.append(load_config(path))
@@ -137,7 +138,7 @@ def _find(specs: list[ClusterSpec], names: list[str]) -> tuple[list[Doomed], dic
     seen: dict[str, tuple[str, Any]] = {}
     by_machine: dict[str, Provider] = {}
     unseen: list[str] = []
-    states = states_folder(ROOT)
+    states = states_folder(PROJECT)
     for spec in specs:
         for name in sorted({group.provider for group in spec.groups} - {"existing"}):  # they never end
             try:
@@ -168,7 +169,7 @@ def _delete(
     for each in doomed:
         try:
             cluster = next(
-                (Cluster(spec, root=ROOT) for spec in specs if spec.name == each.cluster.name), None
+                (Cluster(spec, root=PROJECT) for spec in specs if spec.name == each.cluster.name), None
             )
             if cluster is not None and cluster.state.identity() == each.cluster:
                 cluster.destroy()

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from provision.commands.common import ROOT, answer, answer_json, examples, of, say, table, waiting
+from provision.commands.common import answer, answer_json, examples, of, say, table, waiting
 from provision.core.errors import PlanRefused
+from provision.core.paths import PROJECT
 from provision.core.text import ago, money
 
 
@@ -161,7 +162,7 @@ def list_clusters(context: typer.Context, as_json: AsJson = False) -> None:
 def _states() -> Path:
     from provision.core.paths import states_folder
 
-    return states_folder(ROOT)
+    return states_folder(PROJECT)
 
 
 def _day(seconds: float | None) -> str:

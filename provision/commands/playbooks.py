@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from provision.commands.common import ROOT
 from provision.core.errors import CommandFailed
+from provision.core.paths import PROJECT
 
 
 def command(
@@ -37,14 +37,14 @@ def play(
     """
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
         "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     if sys.stdout.isatty() and not output_to_stderr:
         environment.setdefault("ANSIBLE_FORCE_COLOR", "1")
     process = subprocess.Popen(
         command(playbooks, inventory, extra, more),
-        cwd=ROOT,
+        cwd=PROJECT,
         env=environment,
         stdout=sys.stderr.fileno() if output_to_stderr else None,
     )

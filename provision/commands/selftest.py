@@ -15,8 +15,9 @@ from typing import Annotated
 
 import typer
 
-from provision.commands.common import ROOT, examples, say
+from provision.commands.common import examples, say
 from provision.core.errors import CommandFailed
+from provision.core.paths import PROJECT
 
 BIN = Path(sys.executable).parent
 SUITES = (("tests/unit", "-n", "auto", "--dist", "loadfile"), ("tests/system",))
@@ -50,9 +51,11 @@ def register(app: typer.Typer) -> None:
 def checks() -> list[Check]:
     """Return the lint commands of this project."""
     scripts = [
-        str(path.relative_to(ROOT)) for path in (ROOT / "muster", ROOT / ".ci" / "run") if path.exists()
+        str(path.relative_to(PROJECT))
+        for path in (PROJECT / "muster", PROJECT / ".ci" / "run")
+        if path.exists()
     ]
-    scripts += [str(path.relative_to(ROOT)) for path in sorted((ROOT / "roles").rglob("*.sh"))]
+    scripts += [str(path.relative_to(PROJECT)) for path in sorted((PROJECT / "roles").rglob("*.sh"))]
     return [  # the slowest first
         Check("ansible-lint", ("ansible-lint", "--offline", "--nocolor", "-q")),
         Check("mypy", ("mypy",)),
@@ -81,7 +84,8 @@ def perform(check: Check) -> Check:
         return Check(check.name, check.command, 127, f"{check.command[0]} is not installed", 0.0)
     done = subprocess.run(
         [program, *check.command[1:]],
-        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        cwd=PROJECT, env=environment(), check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     return Check(check.name, check.command, done.returncode, done.stdout, time.monotonic() - begin)
 
@@ -112,7 +116,7 @@ def test(
         words = [*marks, *suite]
         say(f"pytest {' '.join(words)}")
         command = [sys.executable, "-m", "pytest", *words]
-        if subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode:
+        if subprocess.run(command, cwd=PROJECT, env=environment(), check=False).returncode:
             failed.append("pytest" if more else f"pytest {suite[0]}")
     if failed:
         raise CommandFailed(what=f"failed: {', '.join(failed)}", remedy="The output is above")

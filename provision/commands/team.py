@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provision.commands.common import (
-    ROOT,
     Invocation,
     answer,
     answer_json,
@@ -21,6 +20,7 @@ from provision.commands.common import (
     waiting,
 )
 from provision.core.errors import CommandFailed, ConfigError, MusterError
+from provision.core.paths import PROJECT
 
 if TYPE_CHECKING:
     from provision.core.model import ClusterSpec
@@ -190,4 +190,4 @@ def _named(invocation: Invocation, name: str) -> ClusterSpec:
 
 def _shown(path: Path) -> str:
     """Return a path as it would be typed."""
-    return shlex.quote(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path))
+    return shlex.quote(str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path))

@@ -7,6 +7,8 @@ import os
 import socket
 from pathlib import Path
 
+PROJECT = Path(__file__).resolve().parents[2]
+"""The clone that this package lies in."""
 STATE_FOLDER = ".muster"
 
 _SOCKET_PATH_LIMIT = 104 - 18
@@ -22,7 +24,7 @@ def project_root(start: Path | None = None) -> Path:
         for folder in (resolved, *resolved.parents):
             if (folder / "ansible.cfg").is_file():
                 return folder
-    return Path(__file__).resolve().parents[2]
+    return PROJECT
 
 
 def states_folder(root: Path) -> Path:

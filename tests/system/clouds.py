@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 from lab import ROOT, Lab, eventually, registry
 
-from provision import images, recipe
+from provision import baking
 from provision.config.load import load_config
+from provision.images import recipe
 from provision.state.timeline import ConsoleReporter
 from tests.emulators.ec2.harness import SECRET_KEY
 from tests.emulators.ec2.harness import Emulator as Ec2
@@ -42,7 +43,7 @@ with registry.changing() as state:
 def layer() -> str:
     """Return the key of the baked layer of nodes, made when it is missing."""
     spec = load_config(ROOT / "inventories" / "local.yml")
-    return images.ensure(recipe.node_recipe(spec, spec.group("worker")), ConsoleReporter())
+    return baking.ensure(recipe.node_recipe(spec, spec.group("worker")), ConsoleReporter())
 
 
 def move(addresses: Mapping[str, str]) -> None:

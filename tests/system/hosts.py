@@ -11,8 +11,8 @@ from lab import eventually
 
 from provision.config.load import load_config
 from provision.core.model import ClusterIdentity, CreateRequest, NodeGroup
+from provision.images.recipe import NODE_ROLES, Recipe
 from provision.providers.local.provider import LocalProvider
-from provision.recipe import NODE_ROLES, Recipe
 
 INVENTORY = Path(__file__).resolve().parents[2] / "inventories" / "local.yml"
 USER_DATA = """\

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from lab import registry
 
-from provision import recipe
 from provision.config.load import load_config
+from provision.images import recipe
 from provision.providers.local import images
 
 SMALL = {"master": {"cores": 2, "memory_gb": 1, "data_disk_gb": 1}}

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from provision import artifact_cache
 from provision.config.load import load_config
 from provision.core.errors import NotReady, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeGroup, NodeState
 from provision.core.wait import until
+from provision.images import cache
 from provision.providers.local import client, images, stores
 from provision.providers.local.helper import cgroups
 from provision.providers.local.provider import LocalProvider, group_request
@@ -169,7 +169,7 @@ def test_another_user_of_the_computer(
     try:
         (machine,) = provider.create(request(cluster, 1))
         assert downloads.stat().st_uid == uid
-        assert artifact_cache.cache_folder() == downloads
+        assert cache.cache_folder() == downloads
         (downloads / "file").write_text("theirs")
         wait_for_ssh([machine])
         assert inside(machine, "cat", "/var/cache/muster/artifacts/file") == "theirs"

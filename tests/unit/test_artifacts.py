@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from provision import artifacts
-from provision.artifact_cache import LOCK
 from provision.artifacts import Artifact, ArtifactError, fetch, fetch_each, install, read_lock
-from provision.artifacts_lock import maven_path
+from provision.images.cache import LOCK
+from provision.images.lock import maven_path
 
 BODY = bytes(range(256)) * 4096
 

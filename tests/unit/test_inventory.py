@@ -10,7 +10,7 @@ from pathlib import Path
 
 from provision import inventory
 from provision.core.model import ClusterIdentity, ObjectStoreSpec
-from provision.recipe import store_recipe
+from provision.images.recipe import store_recipe
 from provision.ssh import files
 from provision.state.folder import Snapshot, State, Store
 from tests.unit.fake_provider import OWN, machine, spec

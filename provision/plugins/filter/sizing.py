@@ -1,4 +1,4 @@
-"""Filters over provision.planning.sizing and provision.artifact_cache for the roles' variables."""
+"""Filters over provision.planning.sizing and provision.images.cache for the roles' variables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from provision import artifact_cache
+from provision.images import cache
 from provision.planning import sizing
 
 
@@ -30,7 +30,7 @@ def muster_cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def muster_registry(kind: str) -> str:
     """Base address of a package registry (`'maven'`, `'pypi'`), as the control machine is configured."""
-    return artifact_cache.default_registries()[kind]
+    return cache.default_registries()[kind]
 
 
 class FilterModule:

@@ -19,12 +19,13 @@ from pathlib import Path
 
 import yaml
 
-from provision import artifact_cache
 from provision.core import files
 from provision.core.errors import CommandFailed
+from provision.core.paths import PROJECT
 from provision.core.reporter import Reporter
+from provision.images import cache
+from provision.images.recipe import Recipe
 from provision.providers.local import images as local_images
-from provision.recipe import ROOT, Recipe
 
 # What a builder needs while packages are unpacked and class-data archives are made.
 BUILDER_CORES, BUILDER_MEMORY_GB = 2, 3
@@ -89,7 +90,7 @@ def _sweep(reporter: Reporter) -> None:
 def _fetch_artifacts(recipe: Recipe, reporter: Reporter) -> None:
     if "hdfs" in recipe.roles:
         with reporter.phase("artifacts", "Hadoop and Spark"):
-            artifact_cache.fetch_all(reporter)
+            cache.fetch_all(reporter)
 
 
 def _builder_file(path: Path, name: str) -> Path:
@@ -112,12 +113,12 @@ def _run_playbook(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     extra = json.dumps({"node_recipe": recipe.as_variable(), "node_recipe_key": recipe.key})
     command = [program, "-i", str(inventory), "playbooks/image/install.yml", "-e", extra]
-    environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")}
     with (
         log.open("w", buffering=1) as sink,
         subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=PROJECT,
             env=environment,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -160,7 +161,7 @@ def _baking(name: str, waiter: Reporter | None = None) -> Iterator[None]:
         name: the builder's.
         waiter: told when another command has it and is waited for; None raises BlockingIOError instead.
     """
-    locks = artifact_cache.cache_folder()
+    locks = cache.cache_folder()
     locks.mkdir(parents=True, exist_ok=True)
     with (locks / f".{name}.lock").open("w") as lock:
         try:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from provision.core.model import ClusterSpec, NodeGroup, Packages
+from provision.core.paths import PROJECT
 from provision.providers.local.helper import bootstrap
 
-ROOT = Path(__file__).resolve().parent.parent
 SUITE = "trixie"
 NODE_ROLES = ("base", "java", "hdfs", "spark", "deep_learning", "dataset")
 STORE_ROLES = ("base", "object_store")
@@ -34,7 +34,7 @@ class Recipe:
         """Sixteen hex digits that change whenever the layer's content would; read once, before baking."""
         digest = hashlib.sha256(f"{SUITE} {bootstrap.recipe()}".encode())
         for path in self._files():
-            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+            digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() + b"\0")
         digest.update(json.dumps(self.as_variable()).encode())
         return digest.hexdigest()[:16]
 
@@ -50,11 +50,11 @@ class Recipe:
     def _files(self) -> Iterator[Path]:
         """The files of the project that the install parts read."""
         for name in ("versions.yml", "artifacts.lock"):
-            yield ROOT / "group_vars" / "all" / name
-        yield ROOT / "provision" / "artifacts.py"
-        yield ROOT / "playbooks" / "image" / "install.yml"
+            yield PROJECT / "group_vars" / "all" / name
+        yield PROJECT / "provision" / "artifacts.py"
+        yield PROJECT / "playbooks" / "image" / "install.yml"
         for role in self.roles:
-            folder = ROOT / "roles" / role
+            folder = PROJECT / "roles" / role
             for part in INSTALLED:
                 path = folder / part
                 found = [path] if path.is_file() else sorted(path.rglob("*"))

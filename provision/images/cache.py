@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from provision.artifacts import ArtifactError, fetch_each, read_lock
 from provision.core.errors import CommandFailed
+from provision.core.paths import PROJECT
 from provision.providers.local.helper import registry
 
 if TYPE_CHECKING:
     from provision.core.reporter import Reporter
 
-LOCK = Path(__file__).resolve().parent.parent / "group_vars" / "all" / "artifacts.lock"
+LOCK = PROJECT / "group_vars" / "all" / "artifacts.lock"
 
 
 def cache_folder() -> Path:

@@ -1,4 +1,4 @@
-"""Maintainer's command: `python -m provision.artifacts_lock` makes artifacts.lock anew from versions.yml.
+"""Maintainer's command: `python -m provision.images.lock` makes artifacts.lock anew from versions.yml.
 
 Needs Maven on the PATH (it resolves Hadoop's dependency tree); users of the lock need none of it.
 """
@@ -15,13 +15,13 @@ from pathlib import Path
 
 import yaml
 
-from provision.artifact_cache import LOCK, default_registries
 from provision.artifacts import Artifact, digest, locate
 from provision.core.errors import CommandFailed
+from provision.images.cache import LOCK, default_registries
 
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
 HEAD = """\
-# Every jar and archive that nodes get. Made by `python -m provision.artifacts_lock`; do not edit.
+# Every jar and archive that nodes get. Made by `python -m provision.images.lock`; do not edit.
 # Line: component kind sha256 size path; maven: path in the repository, pypi: project/file of the index.
 """
 # Native code for other systems than Linux, and what no daemon or client of ours loads.
