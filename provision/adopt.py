@@ -16,12 +16,12 @@ from typing import Any
 import paramiko
 from cryptography.hazmat.primitives import serialization
 
-from provision.books import Books
 from provision.core import files
 from provision.core.errors import ConfigError, NotReady, Unreachable
 from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeState, Plan
 from provision.core.names import DEADLINE_LABEL, LOGIN_USER, MASTER, OWNER_LABEL, WORKER
 from provision.core.paths import owner_mark
+from provision.costs.books import Books
 from provision.providers.base import Provider
 from provision.ssh import access, connection, hostkey
 from provision.ssh.files import write_ssh_files

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from provision import costs, job_time, ledger, providers
+from provision import job_time, providers
 from provision.adopt import Adoption, Reader, read_master
 from provision.cluster_view import ClusterView
 from provision.config.load import require_dataset
@@ -25,6 +25,8 @@ from provision.core.model import (
     Outcome,
 )
 from provision.core.reporter import Reporter
+from provision.costs import ledger
+from provision.costs.accounts import read_accounts
 from provision.endings import Endings
 from provision.job_queue import queue_of
 from provision.orders import Orders
@@ -207,7 +209,7 @@ class Cluster(ClusterView):
             for name in sorted(view.stores):
                 guard()
                 self._stores.close(name, identity)
-        accounts = costs.accounts(self.state.journal.records())
+        accounts = read_accounts(self.state.journal.records())
         if remembered := ledger.entry(identity.name, identity.id, accounts, time.time()):
             ledger.append(self.state.parent, remembered)
         return Outcome(deleted=tuple(orders.deleted))

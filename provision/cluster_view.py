@@ -11,7 +11,7 @@ from provision.core.errors import NotReady, PlanRefused
 from provision.core.model import ClusterIdentity, ClusterSpec, Machine, Node, NodeState, Plan
 from provision.core.names import machine_number
 from provision.core.paths import project_root, states_folder
-from provision.offer import Offer, make_offer
+from provision.costs.offer import Offer, make_offer
 from provision.orders import Orders
 from provision.planning.nodes import node_of
 from provision.planning.plan import make_plan

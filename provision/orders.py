@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from provision import deletion, firstboot
-from provision.books import Books
 from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import (
     ClusterIdentity,
@@ -26,6 +25,7 @@ from provision.core.model import (
 from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
 from provision.core.paths import owner_mark
 from provision.core.wait import until
+from provision.costs.books import Books
 from provision.planning import fit
 from provision.providers import SHARED
 from provision.providers.base import Provider

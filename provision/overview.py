@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from provision import costs, ledger, providers
+from provision import providers
 from provision.config.load import is_config, load_config
 from provision.core.errors import MusterError, one_line
 from provision.core.model import ClusterSpec, Machine, NodeState
-from provision.costs import Tally
+from provision.costs import ledger
+from provision.costs.accounts import Account, Tally, read_accounts
 from provision.providers.base import Provider
 from provision.state.journal import Journal
 
@@ -131,7 +132,7 @@ def spent(states: Path, now: float) -> list[Cost]:
     living = {id for _, id in _identities(states)}
     found = [cost for cost in gone if cost.id not in living]
     for name, id in _identities(states):
-        accounts = _told(costs.accounts(Journal(states / name).records()))
+        accounts = _told(read_accounts(Journal(states / name).records()))
         alive = [account.last for account in accounts.values() if account.ended is None]
         known = [bill.hourly for bill in alive if bill.hourly is not None]
         found.append(
@@ -148,7 +149,7 @@ def spent(states: Path, now: float) -> list[Cost]:
     return sorted(found, key=lambda cost: (cost.began or now, cost.cluster))
 
 
-def _told(accounts: dict[str, costs.Account]) -> dict[str, costs.Account]:
+def _told(accounts: dict[str, Account]) -> dict[str, Account]:
     """Return the accounts, where old records without a price belong to a provider that nobody is paid at."""
     for account in accounts.values():
         if account.last.provider in providers.CLASSES and not providers.paid(account.last.provider):

@@ -47,7 +47,7 @@ def plan(
 
     Exit status 1 when it would be refused, for example above `budget.max_hourly`.
     """
-    from provision import offer
+    from provision.costs import offer
     from provision.ends import ending_words
 
     invocation = of(context)

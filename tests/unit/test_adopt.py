@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from provision import costs
 from provision.adopt import Remembered, parse
 from provision.cluster import Cluster
 from provision.core.errors import ConfigError, HostKeyMismatch, NotReady, ProviderError
 from provision.core.model import Machine, NodeState
 from provision.core.names import OWNER_LABEL
 from provision.core.paths import owner_mark
+from provision.costs.accounts import read_accounts
 from provision.providers.facts import DEADLINES, Deadlines
 from provision.ssh import access, hostkey, keys
 from tests.unit.fake_provider import OWN, FakeProvider, KilledError, World, cluster, make_disk_mortal
@@ -83,7 +83,7 @@ def test_everything_is_there_again(world: World, tmp_path: Path, key: Path) -> N
     assert (state.secrets / "spark").read_text() == TOLD.spark
     assert access.login_keys(state, found.spec.access)[-1] == f"{access.bare(public(key))} access:katie"
     assert "AAAAfirst" in access.login_keys(state, found.spec.access)[0]
-    bills = costs.accounts(state.journal.records())
+    bills = read_accounts(state.journal.records())
     assert len(bills) == 3 and all(account.last.hourly == 0.5 for account in bills.values())
     found.check()
     owners = {machine.labels["owner"] for machine in world.machines.values()}

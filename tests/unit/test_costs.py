@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from provision import costs, ledger
 from provision.core.errors import ProviderError, StateError
 from provision.core.model import NodeState
-from provision.costs import Tally
+from provision.costs import ledger
+from provision.costs.accounts import Account, Bill, Tally, read_accounts
 from provision.state.journal import Journal
 from tests.unit.fake_provider import FakeProvider, World, cluster
 
@@ -22,11 +22,11 @@ HOUR = 3600.0
 def bill(
     since: float, hourly: float | None = 0.5, *, stopped: bool = False, machine: str = "i-1"
 ) -> dict[str, Any]:
-    return costs.Bill(machine, f"retina-{machine}", "worker", "ec2", hourly, "list", since, stopped).record()
+    return Bill(machine, f"retina-{machine}", "worker", "ec2", hourly, "list", since, stopped).record()
 
 
 def total(records: list[dict[str, Any]], now: float) -> Tally:
-    return sum((account.tally(now) for account in costs.accounts(records).values()), Tally())
+    return sum((account.tally(now) for account in read_accounts(records).values()), Tally())
 
 
 def test_a_machine_costs_from_its_making_to_its_end() -> None:
@@ -71,7 +71,7 @@ def test_records_of_older_versions_have_no_price() -> None:
         {"kind": "done", "token": "t", "machines": {"retina-master": "i-1"}, "at": 0},
     ]
     assert total(records, HOUR) == Tally(1, 1.0, 0.0, 1.0)
-    assert costs.accounts(records)["i-1"].last.provider == "ec2"
+    assert read_accounts(records)["i-1"].last.provider == "ec2"
 
 
 def test_a_machine_that_was_not_listed_for_a_while_costs_all_the_same() -> None:
@@ -96,8 +96,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World()
 
 
-def accounts(journal: Journal) -> dict[str, costs.Account]:
-    return costs.accounts(journal.records())
+def accounts(journal: Journal) -> dict[str, Account]:
+    return read_accounts(journal.records())
 
 
 def test_the_journal_follows_what_the_provider_lists(paid: World, tmp_path: Path) -> None:

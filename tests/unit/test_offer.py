@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from provision import offer
 from provision.cluster import Cluster
 from provision.core.errors import PlanRefused
 from provision.core.model import Price
+from provision.costs import offer
 from tests.unit.fake_provider import FakeProvider, World, cluster
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from provision import cli, ledger, overview
+from provision import cli, overview
 from provision.commands import common
 from provision.core.errors import ProviderError
 from provision.core.model import ClusterSpec, NodeState, Price
+from provision.costs import ledger
 from provision.providers.base import Provider
 from provision.providers.facts import DEADLINES, Deadlines
 from tests.unit.fake_provider import (

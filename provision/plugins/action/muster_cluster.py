@@ -10,11 +10,11 @@ from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision import offer
 from provision.cluster import Cluster
 from provision.config.load import SIZE_VARIABLE, is_config, load_config
 from provision.core.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
 from provision.core.model import ClusterSpec, NodeState, Outcome
+from provision.costs import offer
 from provision.ends import stopped_words
 from provision.providers.existing.host import approve, fingerprint
 from provision.providers.softlayer import last_calls

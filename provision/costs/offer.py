@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from provision import costs
 from provision.core.model import ClusterSpec, Machine, Plan
 from provision.core.text import money, table
-from provision.costs import HOURS_A_MONTH, Rate
+from provision.costs.accounts import FREE, HOURS_A_MONTH, Rate, hourly_rate
 from provision.planning.plan import describe
 from provision.providers.base import Provider
 
@@ -73,12 +72,12 @@ def make_offer(spec: ClusterSpec, wish: int, plan: Plan, provider: Callable[[str
             keep=_names(plan.keep, group.name),
             start=_names(plan.start, group.name),
             delete=_names(plan.delete, group.name),
-            rate=costs.rate(provider(group.provider), group),
+            rate=hourly_rate(provider(group.provider), group),
         )
         for group in spec.groups
     ]
     lost = sorted({machine.group for machine in plan.delete} - known)
-    lines += [Line(name, "", (), (), (), _names(plan.delete, name), costs.FREE) for name in lost]
+    lines += [Line(name, "", (), (), (), _names(plan.delete, name), FREE) for name in lost]
     limit = spec.options.get("budget", {}).get("max_hourly")
     offer = Offer(plan, wish, tuple(line for line in lines if line.count or line.delete), limit)
     refuse = _beyond(offer)

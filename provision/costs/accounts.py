@@ -29,7 +29,7 @@ FREE = Rate(0.0, "nobody is paid")
 UNKNOWN = Rate(None, "not known")
 
 
-def rate(provider: Provider, group: NodeGroup, *, stopped: bool = False) -> Rate:
+def hourly_rate(provider: Provider, group: NodeGroup, *, stopped: bool = False) -> Rate:
     """Return what a machine of the group costs; a provider that does not answer leaves it not known."""
     if not provider.paid:
         return FREE
@@ -102,7 +102,7 @@ class Tally:
         )
 
 
-def accounts(records: Iterable[Mapping[str, Any]]) -> dict[str, Account]:
+def read_accounts(records: Iterable[Mapping[str, Any]]) -> dict[str, Account]:
     """Return the account of every machine that a journal has ever known, by provider id."""
     found: dict[str, Account] = {}
     opened: dict[str, Mapping[str, Any]] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from provision.core import files
 from provision.core.errors import StateError
-from provision.costs import Account, Tally
+from provision.costs.accounts import Account, Tally
 
 FILE = "ledger.jsonl"
 FORMAT = 1

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from provision import costs
 from provision.core.model import ClusterSpec, Machine, NodeGroup, NodeState
-from provision.costs import UNKNOWN, Bill, Rate
+from provision.costs.accounts import FREE, UNKNOWN, Bill, Rate, hourly_rate, read_accounts
 from provision.providers.base import Provider
 from provision.state.journal import Journal
 
@@ -42,7 +41,7 @@ class Books:
             machines: all machines of the cluster, as their providers list them.
             at: the provider of a machine.
         """
-        accounts = costs.accounts(self.journal.records())
+        accounts = read_accounts(self.journal.records())
         there = {machine.provider_id for machine in machines}
         bills: list[Bill] = []
         for machine in machines:
@@ -79,9 +78,9 @@ class Books:
 
     def _rate(self, provider: str, group: NodeGroup | None, *, stopped: bool = False) -> Rate:
         if group is None:
-            return costs.FREE if not self.provider(provider).paid else UNKNOWN
+            return FREE if not self.provider(provider).paid else UNKNOWN
         if (group.name, stopped) not in self._rates:
-            self._rates[group.name, stopped] = costs.rate(self.provider(provider), group, stopped=stopped)
+            self._rates[group.name, stopped] = hourly_rate(self.provider(provider), group, stopped=stopped)
         return self._rates[group.name, stopped]
 
     def _group(self, machine: Machine) -> NodeGroup | None:
