@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from provision import job_time, providers
+from provision import providers
 from provision.adopt import Adoption, Reader, read_master
 from provision.cluster_view import ClusterView
 from provision.config.load import require_dataset
@@ -28,7 +28,8 @@ from provision.core.reporter import Reporter
 from provision.costs import ledger
 from provision.costs.accounts import read_accounts
 from provision.endings import Endings
-from provision.job_queue import queue_of
+from provision.jobs.busy import refuse_while_busy
+from provision.jobs.queue import queue_of
 from provision.orders import Orders
 from provision.providers.base import Provider
 from provision.ssh.files import close_shared_connections
@@ -122,7 +123,7 @@ class Cluster(ClusterView):
         """
         identity = self.identity
         if not force and any(node.machine.state is NodeState.RUNNING for node in self.nodes):
-            job_time.refuse_while_busy(self.spec.name, queue_of(self))
+            refuse_while_busy(self.spec.name, queue_of(self))
         with self._leased() as guard, self._reporter.phase("stop"):
             orders = self._orders(identity, guard)
             stopped = self._endings(orders).stop(self._stores)

@@ -70,7 +70,7 @@ def submit(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
 ) -> None:
     """Send a job to the cluster and follow it; it goes on without this computer. Results come to results/."""
-    from provision import jobs as queue
+    from provision.jobs import runs as queue
 
     run = queue.submit(
         of(context).cluster(),
@@ -88,7 +88,7 @@ def submit(
 
 def jobs(context: typer.Context, as_json: AsJson = False) -> None:
     """List the runs, the newest first."""
-    from provision import jobs as queue
+    from provision.jobs import runs as queue
 
     runs = queue.list_runs(of(context).cluster())
     if as_json:
@@ -111,14 +111,14 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
 ) -> None:
     """Print what a run has printed; with -f until it ends, and then its results come to results/."""
-    from provision import jobs as queue
+    from provision.jobs import runs as queue
 
     queue.logs(of(context).cluster(), run or None, follow=follow)
 
 
 def cancel(context: typer.Context, run: Annotated[str, typer.Argument(help="See ./muster jobs.")]) -> None:
     """Stop a run, or take it out of the queue."""
-    from provision import jobs as queue
+    from provision.jobs import runs as queue
 
     queue.cancel(of(context).cluster(), run)
     say(f"{run}: cancelled")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from provision import job_time
 from provision.core import names
 from provision.core.errors import CommandFailed, NotReady, PlanRefused, Unreachable
 from provision.core.model import NodeState, Price, Term
 from provision.ends import ending_words
+from provision.jobs.busy import deadline_warning, refuse_while_busy
 from provision.planning.plan import make_plan
 from provision.planning.term import extended_term, hourly_price, may_outlive, settle_term
 from provision.state.journal import Journal
@@ -158,16 +158,16 @@ class Queue:
 def test_the_last_run_of_the_same_job_is_the_measure() -> None:
     run = {"run": "r", "name": "train", "seconds": 9 * HOUR, "ended": 1.0, "state": "succeeded"}
     queue = Queue(run | {"seconds": 1}, run, run | {"name": "other", "seconds": 1})
-    assert "took 9 h" in job_time.warning(time.time() + 5 * HOUR, queue, "train")
-    assert job_time.warning(time.time() + 5 * HOUR, queue, "new") == ""
-    assert job_time.warning(0, Queue(), "train") == ""
+    assert "took 9 h" in deadline_warning(time.time() + 5 * HOUR, queue, "train")
+    assert deadline_warning(time.time() + 5 * HOUR, queue, "new") == ""
+    assert deadline_warning(0, Queue(), "train") == ""
 
 
 def test_a_running_job_holds_a_stop_up_and_a_silent_master_does_not() -> None:
     busy = Queue({"run": "train-1", "state": "running"}, {"run": "old-1", "state": "failed"})
     with pytest.raises(PlanRefused, match="retina: 1 job.s. run or wait there: train-1. Wait, .*--force"):
-        job_time.refuse_while_busy("retina", busy)
-    job_time.refuse_while_busy("retina", Queue())
+        refuse_while_busy("retina", busy)
+    refuse_while_busy("retina", Queue())
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision import jobs
 from provision.cluster import Cluster
 from provision.core.errors import MusterError
+from provision.jobs import runs
 from provision.plugins.action.muster_cluster import _spec
 
 
@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
         lines = Lines()
         try:
             cluster = Cluster(_spec(task_vars or {}))
-            run = jobs.submit(
+            run = runs.submit(
                 cluster,
                 given["job"],
                 args=words(given["args"]),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from provision.core.errors import BadJob
-from provision.job_request import make_request, new_run_id
+from provision.jobs.request import make_request, new_run_id
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provision import job_time
 from provision.core.errors import CommandFailed
-from provision.job_queue import Queue, Sink, fetch, queue_of, send, stream
-from provision.job_request import make_request
+from provision.jobs.busy import deadline_warning
+from provision.jobs.queue import Queue, Sink, fetch, queue_of, send, stream
+from provision.jobs.request import make_request
 
 if TYPE_CHECKING:
     from provision.cluster import Cluster
@@ -51,7 +51,7 @@ def submit(
     """
     request = make_request(job, root=cluster.root, args=args, deps=deps, main_class=main_class or "", env=env)
     queue, tell = queue_of(cluster), say or _to_stderr
-    if warning := job_time.warning(cluster.deadline, queue, request.name):
+    if warning := deadline_warning(cluster.deadline, queue, request.name):
         tell(f"Warning: {warning}")
     send(queue, request)
     tell(f"Submitted {request.run}")

@@ -33,7 +33,7 @@ def refuse_while_busy(cluster: str, queue: Asked) -> None:
         )
 
 
-def warning(deadline: float, queue: Asked, name: str) -> str:
+def deadline_warning(deadline: float, queue: Asked, name: str) -> str:
     """Return a warning when the machines may end before a job of this name does, '' otherwise."""
     if not deadline:
         return ""

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 from provision.core.errors import CommandFailed, MusterError, NotReady, Unreachable, one_line
 from provision.core.names import MASTER
 from provision.core.wait import until
-from provision.job_request import JobRequest
+from provision.jobs.request import JobRequest
 
 if TYPE_CHECKING:
     from provision.cluster_view import ClusterView
