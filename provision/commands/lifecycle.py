@@ -178,8 +178,8 @@ def up(
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show nodes, states, addresses, roles, web pages and what runs."""
-    from provision.commands import live
     from provision.ends import ending_words, stopped_words
+    from provision.services import live
 
     invocation = of(context)
     spec = invocation.spec()
@@ -238,7 +238,7 @@ def destroy(
 
 def _refuse_while_busy(cluster: Cluster) -> None:
     """Raise PlanRefused when a job runs or waits there. A master that does not answer stops nobody."""
-    from provision.commands import live
+    from provision.services import live
 
     busy = live.look(cluster.state_dir, cluster.spec.name).jobs
     if busy:

@@ -14,7 +14,7 @@ from provision.core.errors import MusterError
 if TYPE_CHECKING:
     from paramiko import Transport
 
-    from provision.ui import Pages
+    from provision.services.pages import Pages
 
 
 def register(app: typer.Typer) -> None:
@@ -33,9 +33,9 @@ def ui(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Open the pages of NameNode, Master, jobs and History through SSH, only here, until Ctrl-C."""
-    from provision.commands import live
+    from provision.services import live
+    from provision.services.pages import Pages, through
     from provision.ssh import connection
-    from provision.ui import Pages, through
 
     cluster = of(context).cluster()
     targets = cluster.state.targets()
@@ -75,13 +75,13 @@ def _until_closed(link: Transport) -> None:
 
 def addresses(pages: Pages, master: str, applications: Sequence[str]) -> list[tuple[str, str]]:
     """Return the names and local addresses of the pages to begin with."""
-    from provision import ui as ports
+    from provision.services.pages import HISTORY, MASTER, NAMENODE
 
-    spark = pages.local(master, ports.MASTER)
+    spark = pages.local(master, MASTER)
     found = [
-        ("NameNode", f"http://{pages.local(master, ports.NAMENODE)}/"),
+        ("NameNode", f"http://{pages.local(master, NAMENODE)}/"),
         ("Master", f"http://{spark}/"),
-        ("History", f"http://{pages.local(master, ports.HISTORY)}/"),
+        ("History", f"http://{pages.local(master, HISTORY)}/"),
     ]
     for application in applications:
         identifier = application.rpartition("(")[2].rstrip(")")

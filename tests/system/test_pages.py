@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from lab import ROOT, eventually
 
-from provision.ui import PORTS
+from provision.services.pages import PORTS
 
 BUSY = """\
 import time

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision.verification import READY, merge, only_busy
+from provision.services.verification import READY, merge, only_busy
 
 FILE = "verify.json"
 

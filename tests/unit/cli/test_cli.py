@@ -11,10 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from provision import cli
-from provision.commands import common, lifecycle, live, machines, playbooks, work
+from provision.commands import common, lifecycle, machines, playbooks, work
 from provision.core.errors import MusterError
 from provision.core.text import size
 from provision.planning import nodes
+from provision.services import live
 from provision.ssh import run
 
 ROOT = Path(__file__).resolve().parents[3]

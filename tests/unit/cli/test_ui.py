@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from provision import ui
+from provision.services.pages import DATANODE, HISTORY, MASTER, NAMENODE, WORKER, Pages
 
 PAGE = (
     b'<a href="http://pond-worker-1:9864/x">w</a> "infoAddr":"10.0.0.3:9864" '
@@ -61,16 +61,16 @@ class Remote(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def pages() -> Iterator[ui.Pages]:
+def pages() -> Iterator[Pages]:
     remote = ThreadingHTTPServer(("127.0.0.1", 0), Remote)
     threading.Thread(target=remote.serve_forever, daemon=True).start()
 
     def dial(node: str, port: int) -> Channel:
-        if port == ui.HISTORY:
+        if port == HISTORY:
             raise OSError("refused")
         return Channel(socket.create_connection(remote.server_address[:2]))
 
-    made = ui.Pages({"pond-master": "10.0.0.2", "pond-worker-1": "10.0.0.3"}, dial)
+    made = Pages({"pond-master": "10.0.0.2", "pond-worker-1": "10.0.0.3"}, dial)
     yield made
     made.close()
     remote.shutdown()
@@ -85,11 +85,11 @@ def ask(
     return connection.getresponse()
 
 
-def test_links_between_pages_become_local_and_only_those(pages: ui.Pages) -> None:
-    namenode = pages.local("pond-master", ui.NAMENODE)
+def test_links_between_pages_become_local_and_only_those(pages: Pages) -> None:
+    namenode = pages.local("pond-master", NAMENODE)
     response = ask(namenode, "/")
     text = response.read().decode()
-    worker = pages.local("pond-worker-1", ui.DATANODE)
+    worker = pages.local("pond-worker-1", DATANODE)
     assert text == (
         f'<a href="http://{worker}/x">w</a> "infoAddr":"{worker}" spark://pond-master:7077 pond-worker-1:9866'
     )
@@ -97,32 +97,32 @@ def test_links_between_pages_become_local_and_only_those(pages: ui.Pages) -> Non
     assert ask(worker, "/").status == 200
 
 
-def test_redirects_are_followed_locally(pages: ui.Pages) -> None:
-    response = ask(pages.local("pond-master", ui.NAMENODE), "/moved")
-    worker = pages.local("pond-worker-1", ui.DATANODE)
+def test_redirects_are_followed_locally(pages: Pages) -> None:
+    response = ask(pages.local("pond-master", NAMENODE), "/moved")
+    worker = pages.local("pond-worker-1", DATANODE)
     assert response.status == 307
     assert response.headers["Location"] == f"http://{worker}/webhdfs/v1/a?namenode=pond-master:8020"
 
 
-def test_downloads_and_uploads_pass_unchanged(pages: ui.Pages) -> None:
-    address = pages.local("pond-master", ui.NAMENODE)
+def test_downloads_and_uploads_pass_unchanged(pages: Pages) -> None:
+    address = pages.local("pond-master", NAMENODE)
     assert ask(address, "/file").read() == b"\xff\x00" * 100_000
     assert ask(address, "/file", "PUT", b"abc").read() == b"cba"
 
 
-def test_a_script_arrives_whole(pages: ui.Pages) -> None:
-    assert ask(pages.local("pond-master", ui.MASTER), "/script").read() == SCRIPT
+def test_a_script_arrives_whole(pages: Pages) -> None:
+    assert ask(pages.local("pond-master", MASTER), "/script").read() == SCRIPT
 
 
-def test_the_same_page_has_one_port_and_a_taken_one_is_avoided(pages: ui.Pages) -> None:
-    master, worker = pages.local("pond-master", ui.WORKER), pages.local("pond-worker-1", ui.WORKER)
-    assert master == pages.local("pond-master", ui.WORKER)
+def test_the_same_page_has_one_port_and_a_taken_one_is_avoided(pages: Pages) -> None:
+    master, worker = pages.local("pond-master", WORKER), pages.local("pond-worker-1", WORKER)
+    assert master == pages.local("pond-master", WORKER)
     assert master != worker
 
 
-def test_a_foreign_page_is_refused(pages: ui.Pages) -> None:
-    assert ask(pages.local("pond-master", ui.NAMENODE), "/", host="evil.example").status == 403
+def test_a_foreign_page_is_refused(pages: Pages) -> None:
+    assert ask(pages.local("pond-master", NAMENODE), "/", host="evil.example").status == 403
 
 
-def test_a_page_that_does_not_answer_is_said(pages: ui.Pages) -> None:
-    assert ask(pages.local("pond-master", ui.HISTORY), "/").status == 502
+def test_a_page_that_does_not_answer_is_said(pages: Pages) -> None:
+    assert ask(pages.local("pond-master", HISTORY), "/").status == 502

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from provision.verification import BUSY, merge, only_busy
+from provision.services.verification import BUSY, merge, only_busy
 from tests.unit.programs import load
 
 PROGRAM = Path(__file__).parents[3] / "roles/verify/files/verify.py"

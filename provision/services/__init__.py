@@ -1,0 +1,1 @@
+"""What runs on a cluster, seen from here: live counts, web pages, proofs."""
