@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from provision import firstboot, store_keys
+from provision import firstboot
 from provision.core import files
 from provision.core.errors import NotReady
 from provision.core.model import ClusterIdentity, ClusterSpec
 from provision.core.reporter import Reporter
+from provision.data.stores import keys
+from provision.data.stores.keys import StoreKeys
 from provision.providers.local.stores import MACHINE
 from provision.state.folder import State, Store
-from provision.store_keys import StoreKeys
 
 
 class StoreLink(Protocol):
@@ -49,9 +50,9 @@ class Stores:
     def prepare(self, spec: ClusterSpec) -> str:
         """See `StoreLink.prepare`. A store elsewhere is asked, before anything is made that it is for."""
         if spec.object_store.elsewhere and spec.object_store.credentials == "keys":
-            from provision import store_open
+            from provision.data.stores.open import check
 
-            store_open.check(spec.object_store, store_keys.obtain(spec, self._given))
+            check(spec.object_store, keys.obtain(spec, self._given))
         if spec.object_store.kind == "folder" and not Path(spec.object_store.path).is_dir():
             raise NotReady(
                 where=f"object store {spec.object_store.path}",
@@ -81,16 +82,16 @@ class Stores:
             name, identity, login_key, image=image, user_data=firstboot.store_user_data(), group=MACHINE
         )
         credentials = {"access_key": opened.access_key, "secret_key": opened.secret_key}
-        files.write_if_changed(state.secrets / store_keys.FILE, json.dumps(credentials) + "\n")
+        files.write_if_changed(state.secrets / keys.FILE, json.dumps(credentials) + "\n")
         host_key = " ".join(opened.host_key.split()[:2])
         return Store(name=name, address=opened.address, host_key=host_key, image=image)
 
     def renew(self, spec: ClusterSpec, state: State) -> None:
         """See `StoreLink.renew`."""
         if spec.object_store.elsewhere and spec.object_store.credentials == "keys":
-            store_keys.record(state.secrets, store_keys.obtain(spec, self._given))
+            keys.record(state.secrets, keys.obtain(spec, self._given))
         if spec.object_store.kind == "folder":  # whoever is on a node may not read it without these
-            store_keys.record(state.secrets, StoreKeys("folder", state.secret("folder")))
+            keys.record(state.secrets, StoreKeys("folder", state.secret("folder")))
 
     def close(self, name: str, identity: ClusterIdentity) -> None:
         """See `StoreLink.close`."""

@@ -84,10 +84,10 @@ def prune_images(yes: Yes = False) -> None:
 
 def list_data(context: typer.Context, as_json: AsJson = False) -> None:
     """List the data sets in the cluster's object store."""
-    from provision import dataset
+    from provision.data import sets
 
     with waiting("asking the object store"):
-        found = dataset.list_sets(of(context).cluster())
+        found = sets.list_sets(of(context).cluster())
     if as_json:
         answer_json(found)
         return
@@ -131,12 +131,12 @@ def remove_data(
             stores.store_remove(store)
         say(f"Deleted the store {store}.")
         return
-    from provision import dataset
+    from provision.data import sets
 
     cluster = of(context).cluster()
     where = cluster.spec.object_store
     place = where.path or (f"{where.url}, container {where.container}" if where.elsewhere else where.name)
     confirm(f"Delete {name} from the object store {place} for good?", yes=yes)
     with waiting(f"deleting {name}"):
-        count = dataset.remove(cluster, name)
+        count = sets.remove(cluster, name)
     say(f"Deleted {count} objects.")

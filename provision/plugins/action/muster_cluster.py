@@ -15,11 +15,11 @@ from provision.config.load import SIZE_VARIABLE, is_config, load_config
 from provision.core.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
 from provision.core.model import ClusterSpec, NodeState, Outcome
 from provision.costs import offer
+from provision.data.stores.keys import VAULT
 from provision.ends import stopped_words
 from provision.providers.existing.host import approve, fingerprint
 from provision.providers.softlayer import last_calls
 from provision.state.timeline import ConsoleReporter
-from provision.store_keys import VAULT
 
 STATES = ("present", "absent", "stopped", "checked")
 

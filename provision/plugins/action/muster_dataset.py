@@ -12,9 +12,9 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision import dataset
 from provision.core.errors import MusterError
 from provision.core.model import ObjectStoreSpec
+from provision.data import sets
 
 display = Display()
 DIGITS = "digits"
@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
                 f"and dataset.source {source} does not exist"
             )
         try:
-            done = dataset.source_to_store(
+            done = sets.source_to_store(
                 self._cluster(variables), name, Path(source), arguments["labels"], _Shown()
             )
         except MusterError as error:

@@ -8,9 +8,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from provision import store_serve
 from provision.core.errors import MusterError
 from provision.core.model import ObjectStoreSpec
+from provision.data.stores import serve
 
 
 class ActionModule(ActionBase):
@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
             return result | {"changed": False}
         store = ObjectStoreSpec(**{key: given["store"][key] for key in asdict(ObjectStoreSpec())})
         try:
-            store_serve.begin(store, Path(given["state_dir"]), given["nodes"])
+            serve.begin(store, Path(given["state_dir"]), given["nodes"])
         except MusterError as error:
             return result | {"failed": True, "msg": str(error)}
         return result | {"changed": False}

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from provision.core.errors import StoreError
-from provision.dataset import DatasetError, remove_from, sets_in, upload
-from provision.labels import match, scan
-from provision.store import StoredObject
+from provision.data.labels import match, scan
+from provision.data.sets import DatasetError, remove_from, sets_in, upload
+from provision.data.stores.base import StoredObject
 
 
 class Memory:

@@ -14,13 +14,13 @@ import muster_s3
 import pytest
 from servers import NoBucket, Server, StoreHandler, SwiftHandler
 
-from provision import store_swift
 from provision.core.errors import NotReady, StoreError
 from provision.core.model import ObjectStoreSpec
-from provision.store_folder import FolderServer, FolderStore
-from provision.store_keys import StoreKeys, obtain, record, recorded
-from provision.store_open import check, connect
-from provision.store_swift import SwiftStore
+from provision.data.stores import swift as store_swift
+from provision.data.stores.folder import FolderServer, FolderStore
+from provision.data.stores.keys import StoreKeys, obtain, record, recorded
+from provision.data.stores.open import check, connect
+from provision.data.stores.swift import SwiftStore
 from tests.unit.fake_provider import spec
 
 ROLE = Path(__file__).resolve().parents[3] / "roles/dataset/files/muster-role-credentials"
@@ -92,7 +92,7 @@ def folder(tmp_path):
 
 
 def test_a_folder_is_a_store_for_nodes_and_for_this_computer(folder, monkeypatch) -> None:
-    monkeypatch.setattr("provision.store_folder.PAGE", 2)
+    monkeypatch.setattr("provision.data.stores.folder.PAGE", 2)
     url = f"http://127.0.0.1:{folder.server_address[1]}"
     client = muster_s3.client(muster_s3.Settings(url, "folder", "secret", "muster"))
     for number in range(5):

@@ -1,6 +1,6 @@
 """Shows a folder of this computer to a cluster's nodes while a command runs; a process of its own.
 
-Usage: python -m provision.store_serve REQUEST, where REQUEST is JSON; prints `ready`, or why it cannot be.
+Usage: python -m provision.data.stores.serve REQUEST (JSON); prints `ready`, or why it cannot be.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from provision.core import process
 from provision.core.errors import MusterError, StoreError
 from provision.core.model import ObjectStoreSpec
 from provision.core.wait import until
+from provision.data.stores.folder import FolderServer, FolderStore
+from provision.data.stores.keys import recorded
 from provision.ssh.tunnels import ToNodes
 from provision.state.lease import Party, this_owner
-from provision.store_folder import FolderServer, FolderStore
-from provision.store_keys import recorded
 
 LONGEST_S = 7 * 86400.0
 
@@ -34,7 +34,7 @@ def begin(store: ObjectStoreSpec, state_dir: Path, names: Sequence[str]) -> None
         "owner": asdict(this_owner()),
     }
     server = subprocess.Popen(
-        [sys.executable, "-m", "provision.store_serve", json.dumps(request)],
+        [sys.executable, "-m", "provision.data.stores.serve", json.dumps(request)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from provision.core.errors import DatasetError
-from provision.labels import Source, scan
-from provision.store import ObjectStore, StoredObject
-from provision.store_open import HasStore, open_store
+from provision.data.labels import Source, scan
+from provision.data.stores.base import ObjectStore, StoredObject
+from provision.data.stores.open import HasStore, open_store
 
 __all__ = ["DatasetError", "Uploaded", "list_sets", "remove", "source_to_store", "upload"]
 

@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from provision.core.errors import StoreError
 from provision.core.model import ObjectStoreSpec
-from provision.store import StoredObject
-from provision.store_keys import StoreKeys
+from provision.data.stores.base import StoredObject
+from provision.data.stores.keys import StoreKeys
 
 TIMEOUT_S = 60
 SEGMENT = 1 << 30

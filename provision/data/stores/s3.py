@@ -9,8 +9,8 @@ from typing import Any
 
 from provision.core.errors import StoreError
 from provision.core.model import ObjectStoreSpec
-from provision.store import StoredObject
-from provision.store_keys import StoreKeys
+from provision.data.stores.base import StoredObject
+from provision.data.stores.keys import StoreKeys
 
 # Beyond this boto3 sends an object in parts, and its ETag is no MD5 any more.
 ONE_PART = 64 << 20

@@ -18,9 +18,9 @@ from typing import ClassVar
 from xml.sax.saxutils import escape
 
 from provision.core.errors import StoreError
-from provision.sigv4 import Signed, signed_by
-from provision.store import StoredObject
-from provision.store_keys import StoreKeys
+from provision.data.stores.base import StoredObject
+from provision.data.stores.keys import StoreKeys
+from provision.data.stores.sigv4 import Signed, signed_by
 
 PAGE = 1000
 CHUNK = 1 << 20

@@ -9,12 +9,12 @@ from typing import Protocol
 
 from provision.core.errors import NotReady, StoreError
 from provision.core.model import ClusterSpec, ObjectStoreSpec
+from provision.data.stores.base import ObjectStore
+from provision.data.stores.folder import FolderStore
+from provision.data.stores.keys import StoreKeys, obtain, recorded
+from provision.data.stores.s3 import S3Store
+from provision.data.stores.swift import SwiftStore
 from provision.ssh.tunnels import to_store
-from provision.store import ObjectStore
-from provision.store_folder import FolderStore
-from provision.store_keys import StoreKeys, obtain, recorded
-from provision.store_s3 import S3Store
-from provision.store_swift import SwiftStore
 
 
 class HasStore(Protocol):

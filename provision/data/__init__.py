@@ -1,0 +1,1 @@
+"""Stores and sets: the data that outlives clusters."""
