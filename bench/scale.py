@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from provision.cluster import Cluster
+from provision.cluster.cluster import Cluster
 from provision.config.load import load_config
 from provision.state.folder import Target
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from provision import deletion
+from provision.cluster import deletion
 from provision.core.model import ClusterIdentity, Machine, NodeState
 from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
 from provision.providers.base import Provider

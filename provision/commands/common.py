@@ -22,7 +22,7 @@ from provision.core.paths import PROJECT
 from provision.core.text import table as table
 
 if TYPE_CHECKING:
-    from provision.cluster import Cluster
+    from provision.cluster.cluster import Cluster
     from provision.core.model import ClusterSpec
 
 IMAGE_SIZES = (16, 32, 64, 128, 256)
@@ -89,7 +89,7 @@ class Invocation:
 
     def cluster(self, spec: ClusterSpec | None = None) -> Cluster:
         """The cluster of the inventory file (it may not exist yet). Raises ConfigError."""
-        from provision.cluster import Cluster
+        from provision.cluster.cluster import Cluster
         from provision.state.timeline import ConsoleReporter
 
         return Cluster(spec or self.spec(), root=PROJECT, reporter=ConsoleReporter(say))

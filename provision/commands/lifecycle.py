@@ -26,7 +26,7 @@ from provision.core.paths import PROJECT
 from provision.planning.nodes import roles
 
 if TYPE_CHECKING:
-    from provision.cluster import Cluster
+    from provision.cluster.cluster import Cluster
     from provision.core.model import Node
 
 CONFIG = """\
@@ -159,8 +159,8 @@ def up(
     more: Annotated[list[str] | None, typer.Argument(help="Options for ansible-playbook, after --.")] = None,
 ) -> None:
     """Make the cluster as wished and ready to train: start_cluster.yml and main.yml in one go."""
+    from provision.cluster.ends import ending_words
     from provision.commands.playbooks import play_or_fail
-    from provision.ends import ending_words
 
     invocation = of(context)
     invocation.spec(nodes)
@@ -178,7 +178,7 @@ def up(
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show nodes, states, addresses, roles, web pages and what runs."""
-    from provision.ends import ending_words, stopped_words
+    from provision.cluster.ends import ending_words, stopped_words
     from provision.services import live
 
     invocation = of(context)

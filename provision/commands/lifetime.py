@@ -56,7 +56,7 @@ def stop(
     force: Annotated[bool, typer.Option("--force", help="Also while a job runs; it is ended.")] = False,
 ) -> None:
     """Power the machines off. HDFS and all else on their disks is there again after start_cluster.yml."""
-    from provision.ends import stopped_words
+    from provision.cluster.ends import stopped_words
 
     cluster = of(context).cluster()
     stopped = cluster.stop(force=force)
@@ -71,7 +71,7 @@ def extend(
     duration: Annotated[str, typer.Argument(help="How much longer: 30m, 4h or 1d.")],
 ) -> None:
     """Move the deadline of the cluster: on its machines, at the provider, and here."""
-    from provision.ends import ending_words
+    from provision.cluster.ends import ending_words
 
     if not re.fullmatch(r"[1-9][0-9]*[mhd]", duration):
         raise typer.BadParameter(f"{duration!r} is no duration; write it like 30m, 4h or 1d")
@@ -161,9 +161,9 @@ def _delete(
 ) -> dict[str, MusterError]:
     """Delete all of it; return what went wrong, by cluster id."""
     from provision import reap
-    from provision.cluster import Cluster
+    from provision.cluster.cluster import Cluster
+    from provision.cluster.store import Stores
     from provision.state.timeline import ConsoleReporter
-    from provision.storelink import Stores
 
     failed: dict[str, MusterError] = {}
     for each in doomed:

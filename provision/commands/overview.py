@@ -47,8 +47,8 @@ def plan(
 
     Exit status 1 when it would be refused, for example above `budget.max_hourly`.
     """
+    from provision.cluster.ends import ending_words
     from provision.costs import offer
-    from provision.ends import ending_words
 
     invocation = of(context)
     cluster = invocation.cluster(invocation.spec(nodes))

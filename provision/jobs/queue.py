@@ -25,7 +25,7 @@ from provision.core.wait import until
 from provision.jobs.request import JobRequest
 
 if TYPE_CHECKING:
-    from provision.cluster_view import ClusterView
+    from provision.cluster.view import ClusterView
 
 PROGRAM = "/opt/muster/bin/muster-job"
 USER = "hadoop"

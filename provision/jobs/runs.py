@@ -17,7 +17,7 @@ from provision.jobs.queue import Queue, Sink, fetch, queue_of, send, stream
 from provision.jobs.request import make_request
 
 if TYPE_CHECKING:
-    from provision.cluster import Cluster
+    from provision.cluster.cluster import Cluster
 
 
 def submit(

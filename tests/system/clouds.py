@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from lab import ROOT, Lab, eventually, registry
 
-from provision import baking
+from provision.cluster import baking
 from provision.config.load import load_config
 from provision.images import recipe
 from provision.state.timeline import ConsoleReporter

@@ -17,7 +17,7 @@ import yaml
 from hosts import Hosts
 from lab import ROOT
 
-from provision import firstboot
+from provision.cluster import firstboot
 from provision.providers.existing import agent
 from provision.providers.local import images
 from provision.ssh.keys import new_bootstrap_key

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from provision.cluster import Cluster
+from provision.cluster.cluster import Cluster
 from provision.core import files
 from provision.core.errors import MusterError, Unreachable
 from provision.core.model import (

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from provision.adopt import Remembered, parse
-from provision.cluster import Cluster
+from provision.cluster.adoption import Remembered, parse
+from provision.cluster.cluster import Cluster
 from provision.core.errors import ConfigError, HostKeyMismatch, NotReady, ProviderError
 from provision.core.model import Machine, NodeState
 from provision.core.names import OWNER_LABEL
@@ -30,8 +30,8 @@ TOLD = Remembered(
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(hourly=0.5)
     make_disk_mortal(monkeypatch, world.clock)
-    monkeypatch.setattr("provision.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.work.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     monkeypatch.setitem(DEADLINES, "local", Deadlines(boot=60, gone=0.0))
     return world
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from provision.capacity import Patience, patience_of
+from provision.cluster.capacity import Patience, patience_of
 from provision.core.errors import NoCapacity
 from provision.core.model import Machine, NodeGroup, Price
 from tests.unit import fake_provider

@@ -91,8 +91,8 @@ def paid(world: World) -> World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("provision.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.work.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     return World()
 
 

@@ -29,9 +29,9 @@ Three = ["retina-master", "retina-worker-1", "retina-worker-2"]
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     make_disk_mortal(monkeypatch, world.clock)
-    monkeypatch.setattr("provision.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.endings.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.work.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.endings.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     monkeypatch.setitem(DEADLINES, "local", Deadlines(boot=60, gone=0.0))
     return world
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provision import firstboot
+from provision.cluster import firstboot
 from provision.ssh.keys import ensure_login_key, new_bootstrap_key
 
 BOOTSTRAP = new_bootstrap_key()

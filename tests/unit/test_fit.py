@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.cluster import Cluster
+from provision.cluster.cluster import Cluster
 from provision.core.errors import PlanRefused
 from provision.planning import fit
 from tests.unit.fake_provider import World, cluster
@@ -15,8 +15,8 @@ from tests.unit.fake_provider import World, cluster
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("provision.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.work.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     return World()
 
 

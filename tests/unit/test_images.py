@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from provision.baking import _reason
+from provision.cluster.baking import _reason
 
 RECAP = ["", "PLAY RECAP ****", "image-1-master : ok=1 failed=1"]
 

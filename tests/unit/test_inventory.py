@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from provision import inventory
+from provision.cluster import inventory
 from provision.core.model import ClusterIdentity, ObjectStoreSpec
 from provision.images.recipe import store_recipe
 from provision.ssh import files

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from provision.cluster.ends import ending_words
 from provision.core import names
 from provision.core.errors import CommandFailed, NotReady, PlanRefused, Unreachable
 from provision.core.model import NodeState, Price, Term
-from provision.ends import ending_words
 from provision.jobs.busy import deadline_warning, refuse_while_busy
 from provision.planning.plan import make_plan
 from provision.planning.term import extended_term, hourly_price, may_outlive, settle_term

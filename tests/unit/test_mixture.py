@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from provision.cluster import Cluster
+from provision.cluster.cluster import Cluster
 from provision.config.load import ConfigError, load_config
 from provision.core.errors import PlanRefused
 from provision.planning.sites import refusals

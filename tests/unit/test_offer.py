@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.cluster import Cluster
+from provision.cluster.cluster import Cluster
 from provision.core.errors import PlanRefused
 from provision.core.model import Price
 from provision.costs import offer
@@ -16,8 +16,8 @@ from tests.unit.fake_provider import FakeProvider, World, cluster
 
 @pytest.fixture
 def paid(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("provision.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.work.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     return World(hourly=0.5)
 
 

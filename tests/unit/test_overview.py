@@ -31,8 +31,8 @@ from tests.unit.fake_provider import (
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("provision.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.work.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
+    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     monkeypatch.setitem(DEADLINES, "local", Deadlines(boot=60, gone=0.0))
     return World(hourly=0.5)
 

@@ -10,13 +10,13 @@ from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision.cluster import Cluster
+from provision.cluster.cluster import Cluster
+from provision.cluster.ends import stopped_words
 from provision.config.load import SIZE_VARIABLE, is_config, load_config
 from provision.core.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
 from provision.core.model import ClusterSpec, NodeState, Outcome
 from provision.costs import offer
 from provision.data.stores.keys import VAULT
-from provision.ends import stopped_words
 from provision.providers.existing.host import approve, fingerprint
 from provision.providers.softlayer import last_calls
 from provision.state.timeline import ConsoleReporter

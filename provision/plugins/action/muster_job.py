@@ -10,7 +10,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision.cluster import Cluster
+from provision.cluster.cluster import Cluster
 from provision.core.errors import MusterError
 from provision.jobs import runs
 from provision.plugins.action.muster_cluster import _spec

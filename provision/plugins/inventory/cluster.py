@@ -8,7 +8,7 @@ from typing import Any
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.display import Display
 
-from provision import inventory
+from provision.cluster import inventory
 from provision.config.load import load_config
 from provision.core.errors import MusterError
 from provision.core.paths import project_root, states_folder
@@ -29,7 +29,7 @@ options:
 
 
 class InventoryModule(BaseInventoryPlugin):
-    """Hands the inventory of provision/inventory.py to Ansible."""
+    """Hands the inventory of provision/cluster/inventory.py to Ansible."""
 
     NAME = "cluster"
 

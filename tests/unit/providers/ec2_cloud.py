@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from provision.cluster import Cluster
+from provision.cluster.cluster import Cluster
 from provision.config.load import load_config
 from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeState
 from provision.core.names import machine_name

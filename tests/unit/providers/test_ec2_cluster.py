@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from provision.cluster import Cluster
+from provision.cluster.cluster import Cluster
 from provision.core.errors import NoCapacity, PlanRefused
 from tests.unit.providers.ec2_cloud import Cloud
 

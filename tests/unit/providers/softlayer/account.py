@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from provision.cluster import Cluster
+from provision.cluster.cluster import Cluster
 from provision.config.load import load_config
 from provision.core.errors import Unreachable
 from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest

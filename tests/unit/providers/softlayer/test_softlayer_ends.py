@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
+from provision.cluster.ends import ending_words
 from provision.core.wait import until
-from provision.ends import ending_words
 from provision.providers.softlayer import last_calls
 from tests.emulators.softlayer.server import API_KEY, USERNAME
 from tests.unit.programs import load

@@ -16,6 +16,7 @@ from typing import Any
 import paramiko
 from cryptography.hazmat.primitives import serialization
 
+from provision.cluster.carry_out import Work
 from provision.core import files
 from provision.core.errors import ConfigError, NotReady, Unreachable
 from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeState, Plan
@@ -27,7 +28,6 @@ from provision.ssh import access, connection, hostkey
 from provision.ssh.files import write_ssh_files
 from provision.ssh.keys import ensure_login_key
 from provision.state.folder import Snapshot, State, Target
-from provision.work import Work
 
 _CONNECT_S = 20.0
 _READ_S = 30.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from provision import firstboot
+from provision.cluster import firstboot
 from provision.core import files
 from provision.core.errors import NotReady
 from provision.core.model import ClusterIdentity, ClusterSpec
@@ -61,7 +61,7 @@ class Stores:
             )
         if spec.object_store.kind != "local":
             return ""
-        from provision import baking  # see Cluster._image
+        from provision.cluster import baking  # see Cluster._image
         from provision.images import recipe
 
         return baking.ensure(recipe.store_recipe(), self._reporter)

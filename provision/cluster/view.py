@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from provision import providers
+from provision.cluster.orders import Orders
 from provision.core.errors import NotReady, PlanRefused
 from provision.core.model import ClusterIdentity, ClusterSpec, Machine, Node, NodeState, Plan
 from provision.core.names import machine_number
 from provision.core.paths import project_root, states_folder
 from provision.costs.offer import Offer, make_offer
-from provision.orders import Orders
 from provision.planning.nodes import node_of
 from provision.planning.plan import make_plan
 from provision.planning.sites import refusals

@@ -7,14 +7,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from provision.capacity import Patience, patience_of
+from provision.cluster.capacity import Patience, patience_of
+from provision.cluster.orders import Orders
+from provision.cluster.store import StoreLink
 from provision.core.errors import MusterError, NotReady, ProviderError, TimedOut, raise_first
 from provision.core.model import ClusterSpec, Machine, Plan
 from provision.core.names import MASTER, STORE_HOST
 from provision.core.reporter import Reporter
 from provision.core.text import names_of
 from provision.core.wait import until
-from provision.orders import Orders
 from provision.planning.nodes import node_of
 from provision.planning.plan import describe
 from provision.providers.facts import deadlines
@@ -23,7 +24,6 @@ from provision.ssh.files import close_shared_connections, write_ssh_files
 from provision.ssh.hostkey import LABEL as HOST_KEY
 from provision.ssh.pinning import Connector, Trust
 from provision.state.folder import Snapshot, State, Store
-from provision.storelink import StoreLink
 
 _THREADS = 64
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from provision import deletion, firstboot
+from provision.cluster import deletion, firstboot
 from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import (
     ClusterIdentity,

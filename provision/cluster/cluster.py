@@ -13,8 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provision import providers
-from provision.adopt import Adoption, Reader, read_master
-from provision.cluster_view import ClusterView
+from provision.cluster.adoption import Adoption, Reader, read_master
+from provision.cluster.carry_out import Work
+from provision.cluster.endings import Endings
+from provision.cluster.orders import Orders
+from provision.cluster.store import StoreLink, Stores
+from provision.cluster.view import ClusterView
 from provision.config.load import require_dataset
 from provision.core.errors import NotReady, PlanRefused
 from provision.core.model import (
@@ -27,10 +31,8 @@ from provision.core.model import (
 from provision.core.reporter import Reporter
 from provision.costs import ledger
 from provision.costs.accounts import read_accounts
-from provision.endings import Endings
 from provision.jobs.busy import refuse_while_busy
 from provision.jobs.queue import queue_of
-from provision.orders import Orders
 from provision.providers.base import Provider
 from provision.ssh.files import close_shared_connections
 from provision.ssh.pinning import RealTrust, Trust
@@ -39,8 +41,6 @@ from provision.state.lease import FILE as LEASE_FILE
 from provision.state.lease import Lease
 from provision.state.timeline import FILE as TIMELINE_FILE
 from provision.state.timeline import ConsoleReporter, Timeline
-from provision.storelink import StoreLink, Stores
-from provision.work import Work
 
 Bake = Callable[[ClusterSpec, NodeGroup], str]
 
@@ -222,7 +222,9 @@ class Cluster(ClusterView):
         return Endings(self.spec, self.state, orders, self._trust, time.time())
 
     def _image(self, spec: ClusterSpec, group: NodeGroup) -> str:
-        from provision import baking  # it makes clusters of its own to bake in: a circle only at import time
+        from provision.cluster import (
+            baking,  # it makes clusters of its own to bake in: a circle only at import time
+        )
         from provision.images import recipe
 
         wanted = recipe.node_recipe(spec, group)

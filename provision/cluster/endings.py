@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from provision.cluster.orders import Orders
+from provision.cluster.store import StoreLink
 from provision.core.errors import NotReady, ProviderError, Unreachable
 from provision.core.model import ClusterSpec, Machine, NodeState, Plan, Price, Term
 from provision.core.names import DEADLINE_LABEL
 from provision.core.wait import until
-from provision.orders import Orders
 from provision.planning.nodes import node_of
 from provision.planning.term import extended_term, hourly_price, settle_term
 from provision.providers import SHARED
@@ -18,7 +19,6 @@ from provision.ssh.files import close_shared_connections
 from provision.ssh.pinning import Trust
 from provision.state.folder import State
 from provision.state.journal import new_token
-from provision.storelink import StoreLink
 
 
 @dataclass

@@ -49,7 +49,9 @@ def ensure(recipe: Recipe, reporter: Reporter) -> str:
 
 
 def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
-    from provision.cluster import Cluster  # a builder is a cluster of one: a circle only at import time
+    from provision.cluster.cluster import (
+        Cluster,  # a builder is a cluster of one: a circle only at import time
+    )
     from provision.config.load import load_config
 
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -74,7 +76,7 @@ def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
 
 def _sweep(reporter: Reporter) -> None:
     """Delete the builders of bakes that were killed; those that are at work are locked."""
-    from provision.cluster import Cluster
+    from provision.cluster.cluster import Cluster
     from provision.config.load import load_config
 
     for file in Cluster.state_folder(BUILDER).parent.glob(f"{BUILDER}*.yml"):

@@ -1,0 +1,1 @@
+"""One cluster: made as wished, changed, stopped, ended, adopted."""
