@@ -15,8 +15,8 @@ from provision.core.paths import PROJECT
 
 if TYPE_CHECKING:
     from provision.core.model import ClusterSpec
+    from provision.fleet.reap import Doomed
     from provision.providers.base import Provider
-    from provision.reap import Doomed
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -131,8 +131,9 @@ def _specs(given: Path) -> list[ClusterSpec]:
 
 def _find(specs: list[ClusterSpec], names: list[str]) -> tuple[list[Doomed], dict[str, Provider], list[str]]:
     """Return what is to go, the provider that listed each machine (by its id), and who did not answer."""
-    from provision import providers, reap
+    from provision import providers
     from provision.core.paths import owner_mark, states_folder
+    from provision.fleet import reap
     from provision.state.folder import State
 
     seen: dict[str, tuple[str, Any]] = {}
@@ -160,9 +161,9 @@ def _delete(
     doomed: list[Doomed], by_machine: dict[str, Provider], specs: list[ClusterSpec]
 ) -> dict[str, MusterError]:
     """Delete all of it; return what went wrong, by cluster id."""
-    from provision import reap
     from provision.cluster.cluster import Cluster
     from provision.cluster.store import Stores
+    from provision.fleet import reap
     from provision.state.timeline import ConsoleReporter
 
     failed: dict[str, MusterError] = {}

@@ -68,9 +68,9 @@ def cost(as_json: AsJson = False) -> None:
 
     By list prices and the machines' time; what you pay is on the provider's bill.
     """
-    from provision import overview
+    from provision.fleet import spent
 
-    found = overview.spent(_states(), time.time())
+    found = spent.spent(_states(), time.time())
     if as_json:
         answer_json(
             [
@@ -116,7 +116,7 @@ def cost(as_json: AsJson = False) -> None:
 
 def list_clusters(context: typer.Context, as_json: AsJson = False) -> None:
     """Show every cluster on every provider that a config file names, found by its tag."""
-    from provision import overview
+    from provision.fleet import overview
 
     specs, unread = overview.configs(of(context).files())
     with waiting("asking all providers"):

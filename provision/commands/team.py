@@ -175,7 +175,7 @@ def _told(spec: ClusterSpec, done: str, failed: dict[str, str] | None) -> None:
 
 def _named(invocation: Invocation, name: str) -> ClusterSpec:
     """Return the config of the cluster `name`. Raises ConfigError when no file is for it."""
-    from provision import overview
+    from provision.fleet import overview
 
     specs, problems = overview.configs(invocation.files())
     for spec in specs:

@@ -200,3 +200,13 @@ class State:
             what=f"cannot be read ({why})",
             remedy="Remove this file and run start_cluster.yml, which asks the provider anew",
         )
+
+
+def known_clusters(states: Path) -> list[tuple[str, str]]:
+    """Return name and id of every cluster whose state is here. Raises StateError."""
+    folders = sorted(states.iterdir()) if states.is_dir() else []
+    found = []
+    for folder in folders:
+        if folder.is_dir() and not folder.name.startswith(".") and (id := Journal(folder).read().cluster_id):
+            found.append((folder.name, id))
+    return found

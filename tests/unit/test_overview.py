@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from provision import cli, overview
+from provision import cli
 from provision.commands import common
 from provision.core.errors import ProviderError
 from provision.core.model import ClusterSpec, NodeState, Price
 from provision.costs import ledger
+from provision.fleet import overview, spent
 from provision.providers.base import Provider
 from provision.providers.facts import DEADLINES, Deadlines
 from tests.unit.fake_provider import (
@@ -107,11 +108,11 @@ def test_what_was_spent(world: World, tmp_path: Path) -> None:
     one = cluster(world, tmp_path, 2)
     one.ensure()
     began = min(record["at"] for record in one.state.journal.records())
-    (now,) = overview.spent(one.state.parent, began + 3600)
+    (now,) = spent.spent(one.state.parent, began + 3600)
     assert now.ended is None and now.hourly == 1.0
     assert now.tally.dollars == pytest.approx(1.0, abs=0.01)
     one.destroy()
-    (gone,) = overview.spent(one.state.parent, began + 7200)
+    (gone,) = spent.spent(one.state.parent, began + 7200)
     assert gone.ended and gone.tally.machines == 2
 
 
@@ -162,7 +163,7 @@ def test_a_destroy_that_a_start_finishes_is_remembered(
     for root in moments(world, tmp_path, monkeypatch):
         one = cluster(world, root, 2)
         one.ensure()
-        costs = overview.spent(root / ".muster", 1e12)
+        costs = spent.spent(root / ".muster", 1e12)
         assert sum(cost.ended is None for cost in costs) == 1
         assert len({cost.id for cost in costs}) == len(costs) <= 2
         one.destroy()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from provision import reap
 from provision.core.errors import ProviderError
 from provision.core.model import ClusterIdentity, Machine, NodeState
+from provision.fleet import reap
 from tests.unit.fake_provider import FakeProvider, World, cluster, machine, spec
 
 NOW = 1_800_000_000.0

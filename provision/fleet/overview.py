@@ -6,17 +6,15 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from provision import providers
 from provision.config.load import is_config, load_config
 from provision.core.errors import MusterError, one_line
 from provision.core.model import ClusterSpec, Machine, NodeState
-from provision.costs import ledger
-from provision.costs.accounts import Account, Tally, read_accounts
 from provision.providers.base import Provider
-from provision.state.journal import Journal
+from provision.state.folder import known_clusters
 
 Load = Callable[[str, ClusterSpec], Provider]
 _THREADS = 8
@@ -51,19 +49,6 @@ class Overview:
 
     clusters: tuple[Found, ...]
     problems: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a cluster has cost so far. `ended`: None while its state is here; `hourly`: what it costs now."""
-
-    cluster: str
-    id: str
-    began: float | None
-    ended: float | None
-    providers: tuple[str, ...]
-    tally: Tally
-    hourly: float | None
 
 
 def configs(files: Iterable[Path]) -> tuple[list[ClusterSpec], list[str]]:
@@ -101,7 +86,7 @@ def look(specs: Sequence[ClusterSpec], states: Path, *, load: Load = providers.l
                 continue
             paid[name] = answer[0]
             machines |= {(name, machine.provider_id): (name, machine) for machine in answer[1]}
-    here = {identity: name for name, identity in _identities(states)}
+    here = {identity: name for name, identity in known_clusters(states)}
     by_cluster: dict[tuple[str, str, str], list[Machine]] = {}
     for name, machine in machines.values():
         if machine.state is not NodeState.GONE:
@@ -119,46 +104,6 @@ def look(specs: Sequence[ClusterSpec], states: Path, *, load: Load = providers.l
     return Overview(tuple(found), tuple(problems))
 
 
-def spent(states: Path, now: float) -> list[Cost]:
-    """Return what every cluster has cost whose state is here, and every paid one that is gone.
-
-    Raises:
-        StateError: a journal or the ledger is damaged.
-    """
-    gone = [
-        Cost(entry.cluster, entry.id, entry.began, entry.ended, entry.providers, entry.tally, 0.0)
-        for entry in ledger.read(states)
-    ]
-    living = {id for _, id in _identities(states)}
-    found = [cost for cost in gone if cost.id not in living]
-    for name, id in _identities(states):
-        accounts = _told(read_accounts(Journal(states / name).records()))
-        alive = [account.last for account in accounts.values() if account.ended is None]
-        known = [bill.hourly for bill in alive if bill.hourly is not None]
-        found.append(
-            Cost(
-                cluster=name,
-                id=id,
-                began=min((account.bills[0].since for account in accounts.values()), default=None),
-                ended=None,
-                providers=tuple(sorted({account.last.provider for account in accounts.values()})),
-                tally=sum((account.tally(now) for account in accounts.values()), Tally()),
-                hourly=sum(known) if len(known) == len(alive) else None,
-            )
-        )
-    return sorted(found, key=lambda cost: (cost.began or now, cost.cluster))
-
-
-def _told(accounts: dict[str, Account]) -> dict[str, Account]:
-    """Return the accounts, where old records without a price belong to a provider that nobody is paid at."""
-    for account in accounts.values():
-        if account.last.provider in providers.CLASSES and not providers.paid(account.last.provider):
-            account.bills = [
-                replace(bill, hourly=0.0) if bill.hourly is None else bill for bill in account.bills
-            ]
-    return accounts
-
-
 def _providers(spec: ClusterSpec) -> list[str]:
     return sorted({group.provider for group in spec.groups} | {spec.provider})
 
@@ -167,16 +112,6 @@ def _place(name: str, spec: ClusterSpec) -> str:
     """Return what tells two accounts or regions of one provider from each other."""
     options = [group.options for group in spec.groups if group.provider == name]
     return json.dumps([name, spec.options.get(name), options], sort_keys=True, default=str)
-
-
-def _identities(states: Path) -> list[tuple[str, str]]:
-    """Return name and id of every cluster whose state is here. Raises StateError."""
-    folders = sorted(states.iterdir()) if states.is_dir() else []
-    found = []
-    for folder in folders:
-        if folder.is_dir() and not folder.name.startswith(".") and (id := Journal(folder).read().cluster_id):
-            found.append((folder.name, id))
-    return found
 
 
 def _hourly(machines: Iterable[Machine], *, paid: bool) -> float | None:
