@@ -10,18 +10,25 @@ from typing import Annotated, Any
 import typer
 
 from provision.commands import (
+    access,
+    adopt,
     allow,
     data,
-    lifecycle,
-    lifetime,
-    machines,
-    overview,
-    pages,
-    selftest,
-    team,
-    work,
+    destroy,
+    init,
+    plan,
+    reap,
+    ssh,
+    status,
+    stop,
+    submit,
+    test,
+    ui,
+    up,
+    verify,
 )
-from provision.commands.common import Invocation, examples, say
+from provision.commands.invocation import Invocation
+from provision.commands.output import examples, say
 from provision.core.errors import MusterError, one_line
 
 DEFAULT_INVENTORY = "inventories/local.yml"
@@ -65,7 +72,24 @@ def start(
     context.obj = Invocation(inventory)
 
 
-for module in (lifecycle, overview, lifetime, machines, allow, work, pages, data, team, selftest):
+for module in (
+    init,
+    up,
+    status,
+    destroy,
+    plan,
+    stop,
+    reap,
+    ssh,
+    allow,
+    submit,
+    verify,
+    ui,
+    data,
+    adopt,
+    access,
+    test,
+):
     module.register(app)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from provision.commands.common import examples, of, say, waiting
+from provision.commands.invocation import invocation_of
+from provision.commands.output import examples, say, waiting
 from provision.core.errors import MusterError
 
 
@@ -38,7 +39,7 @@ def allow(
             raise MusterError(
                 what=f"is no address or network: {error}", where=text, remedy="Write it like 203.0.113.7/32"
             ) from error
-    cluster = of(context).cluster()
+    cluster = invocation_of(context).cluster()
     with waiting("asking the provider"):
         added = cluster.allow(source or [])
     say(f"may log in from now on: {', '.join(added)}" if added else "nothing to do: they may log in already")

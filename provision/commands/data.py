@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from provision.commands.common import answer, answer_json, confirm, examples, of, say, table, waiting
-from provision.core.text import ago, size
-
-AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+from provision.commands.invocation import invocation_of
+from provision.commands.options import AsJson, Yes
+from provision.commands.output import confirm, examples, print_json, print_result, say, waiting
+from provision.core.text import ago, size, table
 
 
 def register(app: typer.Typer) -> None:
@@ -43,10 +42,10 @@ def list_images(as_json: AsJson = False) -> None:
 
     found = images.list_images()
     if as_json:
-        answer_json(found)
+        print_json(found)
         return
     if not found:
-        answer("No images yet; the first cluster makes them.")
+        print_result("No images yet; the first cluster makes them.")
         return
     rows = [
         (
@@ -59,7 +58,7 @@ def list_images(as_json: AsJson = False) -> None:
         )
         for image in found
     ]
-    answer(table(("IMAGE", "KIND", "SIZE", "AGE", "ROLES", "USED BY"), rows))
+    print_result(table(("IMAGE", "KIND", "SIZE", "AGE", "ROLES", "USED BY"), rows))
 
 
 def _few(names: list[str]) -> str:
@@ -87,14 +86,16 @@ def list_data(context: typer.Context, as_json: AsJson = False) -> None:
     from provision.data import sets
 
     with waiting("asking the object store"):
-        found = sets.list_sets(of(context).cluster())
+        found = sets.list_sets(invocation_of(context).cluster())
     if as_json:
-        answer_json(found)
+        print_json(found)
         return
     if not found:
-        answer("The object store is empty; ./muster up fills it.")
+        print_result("The object store is empty; ./muster up fills it.")
         return
-    answer(table(("SET", "ROWS", "SIZE"), [(f["name"], f["rows"] or "", size(f["bytes"])) for f in found]))
+    print_result(
+        table(("SET", "ROWS", "SIZE"), [(f["name"], f["rows"] or "", size(f["bytes"])) for f in found])
+    )
 
 
 def list_stores(as_json: AsJson = False) -> None:
@@ -103,13 +104,13 @@ def list_stores(as_json: AsJson = False) -> None:
 
     found = stores.store_list()
     if as_json:
-        answer_json([vars(store) for store in found])
+        print_json([vars(store) for store in found])
         return
     if not found:
-        answer("No object store on this computer yet; the first cluster makes one.")
+        print_result("No object store on this computer yet; the first cluster makes one.")
         return
     rows = [(s.name, s.state, size(s.bytes), f"{len(s.clusters)}") for s in found]
-    answer(table(("STORE", "STATE", "SIZE", "CLUSTERS"), rows))
+    print_result(table(("STORE", "STATE", "SIZE", "CLUSTERS"), rows))
 
 
 def remove_data(
@@ -133,7 +134,7 @@ def remove_data(
         return
     from provision.data import sets
 
-    cluster = of(context).cluster()
+    cluster = invocation_of(context).cluster()
     where = cluster.spec.object_store
     place = where.path or (f"{where.url}, container {where.container}" if where.elsewhere else where.name)
     confirm(f"Delete {name} from the object store {place} for good?", yes=yes)

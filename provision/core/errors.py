@@ -166,3 +166,7 @@ def raise_first(errors: Iterable[tuple[str, MusterError]], *, reached: Sequence[
         what=f"{len(found)} machines failed, {len(reached)} are fine; the first one: {first.what}",
         remedy=first.remedy,
     )
+
+
+class NotAllReaped(MusterError):
+    """Some of the clusters that should have gone are still there."""

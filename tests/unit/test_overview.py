@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from provision import cli
-from provision.commands import common
+from provision.commands import invocation
 from provision.core.errors import ProviderError
 from provision.core.model import ClusterSpec, NodeState, Price
 from provision.costs import ledger
@@ -175,7 +175,7 @@ def test_commands_on_a_computer_without_clusters(
     monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
     path = tmp_path / "pond.yml"
     path.write_text("plugin: cluster\ncluster: pond\nnodes: 2\n")
-    monkeypatch.setattr(common, "ROOT", tmp_path)  # no config file there names a cloud
+    monkeypatch.setattr(invocation, "ROOT", tmp_path)  # no config file there names a cloud
     monkeypatch.setattr("provision.providers.local.provider.LocalProvider.everything", lambda _: [])
     assert cli.main(["-i", str(path), "plan", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from provision import cli
-from provision.commands import common, lifecycle, machines, playbooks, work
+from provision.commands import invocation, playbooks, ssh, up, verify
 from provision.core.errors import MusterError
 from provision.core.text import size
 from provision.planning import nodes
@@ -195,12 +195,12 @@ def test_init_writes_a_valid_file_and_never_overwrites(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "inventories").mkdir()
-    monkeypatch.setattr(lifecycle, "ROOT", tmp_path)
+    monkeypatch.setattr(up, "ROOT", tmp_path)
     runner = CliRunner()
     first = runner.invoke(cli.app, ["init", "pond", "--nodes", "5", "--memory", "4"])
     assert first.exit_code == 0
     path = tmp_path / "inventories" / "pond.yml"
-    spec = common.Invocation(str(path)).spec()
+    spec = invocation.Invocation(str(path)).spec()
     assert (spec.name, spec.nodes, spec.group("worker").memory_gb, spec.group("master").memory_gb) == (
         "pond",
         5,
@@ -211,12 +211,12 @@ def test_init_writes_a_valid_file_and_never_overwrites(
     assert isinstance(runner.invoke(cli.app, ["init", "pond", "--nodes", "2"]).exception, MusterError)
     assert path.read_text() == text
     assert runner.invoke(cli.app, ["init", "pond", "--nodes", "2", "--force"]).exit_code == 0
-    assert common.Invocation(str(path)).spec().nodes == 2
+    assert invocation.Invocation(str(path)).spec().nodes == 2
 
 
 def test_init_leaves_no_invalid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "inventories").mkdir()
-    monkeypatch.setattr(lifecycle, "ROOT", tmp_path)
+    monkeypatch.setattr(up, "ROOT", tmp_path)
     result = CliRunner().invoke(cli.app, ["init", "No_Host", "--nodes", "5", "--memory", "4"])
     assert isinstance(result.exception, MusterError)
     assert list((tmp_path / "inventories").iterdir()) == []
@@ -255,9 +255,9 @@ def test_machines_are_known_by_long_and_short_names(tmp_path: Path) -> None:
 
 def test_a_remote_path_says_which_machine() -> None:
     names = ["pond-master", "pond-worker-1"]
-    assert machines._remote("worker-1:/data", "pond", names) == ("pond-worker-1", "/data")
+    assert ssh._remote("worker-1:/data", "pond", names) == ("pond-worker-1", "/data")
     with pytest.raises(MusterError, match="which machine"):
-        machines._remote("/data", "pond", names)
+        ssh._remote("/data", "pond", names)
 
 
 def test_what_the_master_says_is_understood() -> None:
@@ -286,8 +286,8 @@ def test_a_silent_master_is_an_answer(tmp_path: Path) -> None:
 def test_only_a_new_verify_report_counts(tmp_path: Path) -> None:
     (tmp_path / "verify.json").write_text('{"ready": true}')
     written = (tmp_path / "verify.json").stat().st_mtime
-    assert work.newest_report(tmp_path, since=written) == {"ready": True}
-    assert work.newest_report(tmp_path, since=written + 60) is None
+    assert verify.newest_report(tmp_path, since=written) == {"ready": True}
+    assert verify.newest_report(tmp_path, since=written + 60) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from provision import bootstrap
+from provision import environment
 
 ROOT = Path(__file__).resolve().parents[3]
 STUB = """
@@ -38,7 +38,7 @@ def clone(tmp_path: Path) -> Path:
     (root / "provision").mkdir(parents=True)
     (root / "inventories").mkdir()
     shutil.copy(ROOT / "muster", root)
-    (root / "provision" / "bootstrap.py").write_text(STUB)
+    (root / "provision" / "environment.py").write_text(STUB)
     for name in ("requirements.txt", "requirements-dev.txt", "pyproject.toml"):
         (root / name).write_text(name)
     (root / "inventories" / "local.yml").write_text("plugin: cluster\nprovider: local\n")
@@ -125,8 +125,8 @@ def test_pip_settings_become_uvs(monkeypatch: pytest.MonkeyPatch) -> None:
         "global.index-url='https://index.example/simple'\n:env:.cert='/ca.crt'\n"
         "install.find-links='/a /b'\nglobal.unknown='x'\ndownload.index-url='https://other.example'\n"
     )
-    monkeypatch.setattr(bootstrap, "run", lambda *_, **__: listed)
-    assert bootstrap.pip_settings(Path("python")) == {
+    monkeypatch.setattr(environment, "run", lambda *_, **__: listed)
+    assert environment.pip_settings(Path("python")) == {
         "UV_DEFAULT_INDEX": "https://index.example/simple",
         "SSL_CERT_FILE": "/ca.crt",
         "UV_FIND_LINKS": "/a,/b",
@@ -134,44 +134,44 @@ def test_pip_settings_become_uvs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_the_right_to_install_the_exact_command_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(environment.os, "geteuid", lambda: 1000)
     monkeypatch.setattr(
-        bootstrap.shutil, "which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None
+        environment.shutil, "which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None
     )
     with pytest.raises(
-        bootstrap.SetupError, match="sudo apt-get install --no-install-recommends rsync mmdebstrap"
+        environment.SetupError, match="sudo apt-get install --no-install-recommends rsync mmdebstrap"
     ):
-        bootstrap.install_packages(["rsync", "mmdebstrap"])
+        environment.install_packages(["rsync", "mmdebstrap"])
 
 
 def test_an_interrupted_set_up_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
-    monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "python").write_text("")
     ran: list[list[str]] = []
-    monkeypatch.setattr(bootstrap, "run", lambda command, **_: ran.append(list(map(str, command))) or "")
-    bootstrap.make_venv()  # no stamp: never finished
+    monkeypatch.setattr(environment, "run", lambda command, **_: ran.append(list(map(str, command))) or "")
+    environment.make_venv()  # no stamp: never finished
     assert "--clear" in ran[0]
     (tmp_path / ".venv" / "muster-stamp").write_text("old")
     ran.clear()
-    bootstrap.make_venv()  # finished once: brought up to date in place
+    environment.make_venv()  # finished once: brought up to date in place
     assert ran == []
     assert not (tmp_path / ".venv" / "muster-stamp").exists()
 
 
 def test_uv_that_fails_gives_way_to_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
-    monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
     ran: list[list[str]] = []
 
     def run(command: list[object], **_: object) -> str:
         ran.append([str(word) for word in command])
         if ran[-1][0].endswith("/uv"):
-            raise bootstrap.SetupError("no")
+            raise environment.SetupError("no")
         return ""
 
-    monkeypatch.setattr(bootstrap, "run", run)
-    bootstrap.install_requirements(Path("python"), dev=False)
+    monkeypatch.setattr(environment, "run", run)
+    environment.install_requirements(Path("python"), dev=False)
     assert ran[-1][:4] == ["python", "-m", "pip", "install"]
     assert str(tmp_path / "requirements.txt") in ran[-1]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from provision import cli, providers
-from provision.commands import lifetime
+from provision.commands import reap
 from provision.core.errors import ProviderError
 from tests.unit.fake_provider import FakeProvider, World, cluster
 
@@ -19,7 +19,7 @@ CONFIG = "plugin: cluster\ncluster: retina\nnodes: 3\n"
 @pytest.fixture
 def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(lifetime, "ROOT", tmp_path)  # its inventories alone
+    monkeypatch.setattr(reap, "ROOT", tmp_path)  # its inventories alone
     path = tmp_path / "retina.yml"
     path.write_text(CONFIG)
     return str(path)

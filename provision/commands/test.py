@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from provision.commands.common import examples, say
+from provision.commands.output import examples, say
 from provision.core.errors import CommandFailed
 from provision.core.paths import PROJECT
 

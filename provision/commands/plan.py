@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
-from provision.commands.common import answer, answer_json, examples, of, say, table, waiting
+from provision.commands.invocation import invocation_of
+from provision.commands.options import AsJson
+from provision.commands.output import examples, print_json, print_result, say, waiting
 from provision.core.errors import PlanRefused
 from provision.core.paths import PROJECT
-from provision.core.text import ago, money
+from provision.core.text import ago, money, table
 
 
 def register(app: typer.Typer) -> None:
@@ -32,9 +34,6 @@ def register(app: typer.Typer) -> None:
     )(list_clusters)
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
-
-
 def plan(
     context: typer.Context,
     nodes: Annotated[int | None, typer.Option("--nodes", "-n", help="Wished size; master + workers.")] = None,
@@ -50,15 +49,15 @@ def plan(
     from provision.cluster.ends import ending_words
     from provision.costs import offer
 
-    invocation = of(context)
+    invocation = invocation_of(context)
     cluster = invocation.cluster(invocation.spec(nodes))
     with waiting("asking providers for machines and prices"):
         found = cluster.offer(scale_in=scale_in)
     if as_json:
-        answer_json(offer.as_json(cluster.spec.name, found))
+        print_json(offer.as_json(cluster.spec.name, found))
     else:
         for line in [*offer.lines(found), *ending_words(cluster.spec, cluster.deadline)]:
-            answer(line)
+            print_result(line)
     if found.plan.refuse:
         raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))
 
@@ -72,7 +71,7 @@ def cost(as_json: AsJson = False) -> None:
 
     found = spent.spent(_states(), time.time())
     if as_json:
-        answer_json(
+        print_json(
             [
                 {
                     "cluster": one.cluster,
@@ -91,7 +90,7 @@ def cost(as_json: AsJson = False) -> None:
         )
         return
     if not found:
-        answer("No cluster has cost anything yet.")
+        print_result("No cluster has cost anything yet.")
         return
     rows = [
         (
@@ -109,22 +108,24 @@ def cost(as_json: AsJson = False) -> None:
     ]
     header = ("CLUSTER", "ID", "PROVIDERS", "FROM", "TO", "MACHINES", "HOURS", "$/H NOW", "COST")
     total = sum(one.tally.dollars for one in found), sum(one.tally.unknown_hours for one in found)
-    answer(table(header, [*rows, ("total", "", "", "", "", "", "", "", _cost(*total))]))
+    print_result(table(header, [*rows, ("total", "", "", "", "", "", "", "", _cost(*total))]))
     if any(total):
-        answer("By list prices and time, before taxes, traffic and rounding; the provider's bill decides.")
+        print_result(
+            "By list prices and time, before taxes, traffic and rounding; the provider's bill decides."
+        )
 
 
 def list_clusters(context: typer.Context, as_json: AsJson = False) -> None:
     """Show every cluster on every provider that a config file names, found by its tag."""
     from provision.fleet import overview
 
-    specs, unread = overview.configs(of(context).files())
+    specs, unread = overview.configs(invocation_of(context).files())
     with waiting("asking all providers"):
         found = overview.look(specs, _states())
     problems = [*unread, *found.problems]
     now = time.time()
     if as_json:
-        answer_json(
+        print_json(
             {
                 "clusters": [
                     {
@@ -154,7 +155,7 @@ def list_clusters(context: typer.Context, as_json: AsJson = False) -> None:
         )
         for one in found.clusters
     ]
-    answer(table(("CLUSTER", "ID", "PROVIDER", "MACHINES", "AGE", "$/H", "STATE"), rows))
+    print_result(table(("CLUSTER", "ID", "PROVIDER", "MACHINES", "AGE", "$/H", "STATE"), rows))
     for problem in problems:
         say(problem)
 

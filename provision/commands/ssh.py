@@ -13,7 +13,9 @@ from typing import Annotated
 
 import typer
 
-from provision.commands.common import answer, answer_json, examples, of, say, waiting
+from provision.commands.invocation import invocation_of
+from provision.commands.options import AsJson
+from provision.commands.output import examples, print_json, print_result, say, waiting
 from provision.core.errors import CommandFailed, MusterError
 from provision.ssh.run import node_names, pick_node
 
@@ -62,7 +64,7 @@ def ssh(
     command: Annotated[list[str] | None, typer.Argument(help="Default: a shell.")] = None,
 ) -> None:
     """Log in on a machine as `hadoop`, or run one command there."""
-    cluster, config = of(context).ssh_config()
+    cluster, config = invocation_of(context).ssh_config()
     words = command or []
     if node == "--":
         node = ""
@@ -76,14 +78,14 @@ def ssh(
 def run(
     context: typer.Context,
     command: Annotated[list[str], typer.Argument(help="The command and its arguments.")],
-    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+    as_json: AsJson = False,
     timeout: Annotated[float, typer.Option(help="Seconds after which a machine counts as failed.")] = 600,
 ) -> None:
     """Run a command on all machines at once as `hadoop`; fails when it fails on any of them."""
     from provision.core.names import STORE_HOST
     from provision.ssh import connection
 
-    cluster = of(context).cluster()
+    cluster = invocation_of(context).cluster()
     words = command[1:] if command[:1] == ["--"] else command
     line = words[0] if len(words) == 1 else shlex.join(words)
     names = [name for name in cluster.state.targets() if name != STORE_HOST]
@@ -92,7 +94,7 @@ def run(
     with waiting(f"running on {len(names)} machines"):
         results = connection.run_on_all(cluster.state_dir, names, line, timeout_s=timeout)
     if as_json:
-        answer_json(
+        print_json(
             {
                 name: {"status": r.status, "stdout": r.stdout, "stderr": r.stderr}
                 for name, r in results.items()
@@ -102,7 +104,7 @@ def run(
         for name, result in results.items():
             text = (result.stdout + result.stderr).rstrip("\n")
             for part in text.splitlines() or [""]:
-                answer(f"{name}: {part}" if part else f"{name}:")
+                print_result(f"{name}: {part}" if part else f"{name}:")
     failed = [name for name, result in results.items() if result.status]
     if failed:
         raise CommandFailed(
@@ -120,7 +122,7 @@ def put(
     """Copy a file or folder to a machine or into HDFS. Interrupted, it goes on where it stopped."""
     if not Path(source).expanduser().exists():
         raise MusterError(what="there is no such file or folder", where=source)
-    cluster, config = of(context).ssh_config()
+    cluster, config = invocation_of(context).ssh_config()
     names = node_names(config)
     local = str(Path(source).expanduser()) + ("/" if source.endswith("/") else "")
     if not target.startswith(HDFS):
@@ -141,7 +143,7 @@ def get(
     target: Annotated[str, typer.Argument(help="A file or folder here.")] = ".",
 ) -> None:
     """Copy a file or folder from a machine or out of HDFS."""
-    cluster, config = of(context).ssh_config()
+    cluster, config = invocation_of(context).ssh_config()
     names = node_names(config)
     if not source.startswith(HDFS):
         node, path = _remote(source, cluster, names)

@@ -1,19 +1,17 @@
-"""submit, jobs, logs, cancel, verify, timeline: what the cluster does and did."""
+"""submit, jobs, logs, cancel: work for the cluster."""
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from provision.commands.common import answer, answer_json, examples, known_size, of, say, table
-from provision.core.errors import Unproved
-from provision.core.text import ago
-
-AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
+from provision.commands.invocation import invocation_of
+from provision.commands.options import AsJson, known_size
+from provision.commands.output import examples, print_json, print_result, say
+from provision.core.text import ago, table
 
 
 def register(app: typer.Typer) -> None:
@@ -40,18 +38,6 @@ def register(app: typer.Typer) -> None:
     app.command("cancel", short_help="Stop a run.", epilog=examples("cancel RUN          see ./muster jobs"))(
         cancel
     )
-    app.command(
-        "verify",
-        short_help="Prove that the cluster is ready.",
-        epilog=examples(
-            "verify", "verify --json       exit status: 0 ready, 1 something is short, 2 could not check"
-        ),
-    )(verify)
-    app.command(
-        "timeline",
-        short_help="What the last run took how long for.",
-        epilog=examples("timeline", "timeline --json"),
-    )(timeline)
 
 
 def submit(
@@ -73,7 +59,7 @@ def submit(
     from provision.jobs import runs as queue
 
     run = queue.submit(
-        of(context).cluster(),
+        invocation_of(context).cluster(),
         job,
         args=args or [],
         deps=deps,
@@ -82,7 +68,7 @@ def submit(
         env={} if size is None else {"MUSTER_IMAGE_SIZE": str(size)},
     )
     if detach:
-        answer(run)
+        print_result(run)
         say(f"Follow it and fetch its results with ./muster logs {run} -f")
 
 
@@ -90,14 +76,14 @@ def jobs(context: typer.Context, as_json: AsJson = False) -> None:
     """List the runs, the newest first."""
     from provision.jobs import runs as queue
 
-    runs = queue.list_runs(of(context).cluster())
+    runs = queue.list_runs(invocation_of(context).cluster())
     if as_json:
-        answer_json(runs)
+        print_json(runs)
         return
     if not runs:
-        answer("No runs yet. ./muster submit logistic_regression makes one")
+        print_result("No runs yet. ./muster submit logistic_regression makes one")
         return
-    answer(table(("RUN", "STATE", "SUBMITTED", "TOOK", "REASON"), [_job_row(run) for run in runs]))
+    print_result(table(("RUN", "STATE", "SUBMITTED", "TOOK", "REASON"), [_job_row(run) for run in runs]))
 
 
 def _job_row(run: dict[str, Any]) -> tuple[str, ...]:
@@ -113,67 +99,12 @@ def logs(
     """Print what a run has printed; with -f until it ends, and then its results come to results/."""
     from provision.jobs import runs as queue
 
-    queue.logs(of(context).cluster(), run or None, follow=follow)
+    queue.logs(invocation_of(context).cluster(), run or None, follow=follow)
 
 
 def cancel(context: typer.Context, run: Annotated[str, typer.Argument(help="See ./muster jobs.")]) -> None:
     """Stop a run, or take it out of the queue."""
     from provision.jobs import runs as queue
 
-    queue.cancel(of(context).cluster(), run)
+    queue.cancel(invocation_of(context).cluster(), run)
     say(f"{run}: cancelled")
-
-
-def verify(context: typer.Context, as_json: AsJson = False) -> None:
-    """Prove that the cluster is ready: counts, an HDFS round trip, a Spark job, torch, the staged data."""
-    from provision.commands.playbooks import play
-
-    invocation = of(context)
-    cluster = invocation.cluster()
-    begin = time.time()
-    play(["verify.yml"], invocation.inventory, {}, output_to_stderr=as_json)
-    report = newest_report(cluster.state_dir / "reports", since=begin)
-    if report is None:
-        raise Unproved(
-            what="could not be checked; the reason is above", where=cluster.spec.name, exit_status=2
-        )
-    if as_json:
-        answer_json(report)
-    if report["status"] != "ready":
-        raise Unproved(
-            what=f"not proved ready ({report['status']}); the table says why",
-            where=cluster.spec.name,
-            exit_status=report["exit_status"],
-        )
-
-
-def newest_report(folder: Path, *, since: float) -> dict[str, Any] | None:
-    """Return the verify report written after `since` (seconds since the epoch); None when there is none."""
-    written = (
-        [(path.stat().st_mtime, path) for path in folder.glob("verify*.json")] if folder.is_dir() else []
-    )
-    newest = max(written, default=None)
-    if newest is None or newest[0] < since - 1:
-        return None
-    found = json.loads(newest[1].read_text(encoding="utf-8"))
-    return found if isinstance(found, dict) else None
-
-
-def timeline(context: typer.Context, as_json: AsJson = False) -> None:
-    """Print the phases of the last run and their seconds."""
-    from provision.state import timeline as recorded
-
-    cluster = of(context).cluster()
-    phases = recorded.last_run(cluster.state_dir)
-    if as_json:
-        answer_json(phases)
-        return
-    if not phases:
-        answer(f"{cluster.spec.name}: nothing recorded yet")
-        return
-    begin = min(phase["begin"] for phase in phases)
-    rows = [
-        (f"{phase['begin'] - begin:7.1f}", f"{phase['seconds']:7.1f}", phase["name"], phase.get("detail", ""))
-        for phase in phases
-    ]
-    answer(table(("  AT s", " TOOK s", "PHASE", ""), rows))

@@ -1,26 +1,17 @@
-"""adopt, access: several people and computers, one cluster."""
+"""access: who may log in."""
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from provision.commands.common import (
-    Invocation,
-    answer,
-    answer_json,
-    examples,
-    of,
-    say,
-    table,
-    waiting,
-)
+from provision.commands.invocation import Invocation, invocation_of, shown
+from provision.commands.options import AsJson
+from provision.commands.output import examples, print_json, print_result, say, waiting
 from provision.core.errors import CommandFailed, ConfigError, MusterError
-from provision.core.paths import PROJECT
+from provision.core.text import table
 
 if TYPE_CHECKING:
     from provision.core.model import ClusterSpec
@@ -28,11 +19,6 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    app.command(
-        "adopt",
-        short_help="Work from here on a cluster that was started elsewhere.",
-        epilog=examples("adopt retina", "adopt retina --key ~/.ssh/muster"),
-    )(adopt)
     people = typer.Typer(
         help="Who may log in on the cluster.",
         no_args_is_help=True,
@@ -53,27 +39,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(people, name="access", short_help="Who may log in: add, remove, list.")
 
 
-def adopt(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The cluster; a config file of this name must be here.")],
-    key: Annotated[Path, typer.Option(help="Your private key, whose public one stands in `access`.")] = Path(
-        "~/.ssh/id_ed25519"
-    ),
-    id: Annotated[str, typer.Option(help="Its id, when several have this name.")] = "",
-) -> None:
-    """Make the state of a cluster anew from its provider and machines, after it was lost or made elsewhere.
-
-    Host keys are pinned from labels that the machines have at the provider; none is trusted on first use.
-    """
-    spec = _named(of(context), name)
-    cluster = of(context).cluster(spec)
-    found = cluster.adopt(key.expanduser(), id=id)
-    if cluster.state.load().complete:
-        say(f"{name} ({found.id}) is adopted. Next: ./muster -i {_shown(spec.path)} status")
-    else:
-        say(f"{name} ({found.id}) is adopted; not all of its machines run. start_cluster.yml starts them")
-
-
 def add(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The person's name.")],
@@ -83,7 +48,7 @@ def add(
     from provision.config import edit
     from provision.ssh import access
 
-    invocation = of(context)
+    invocation = invocation_of(context)
     spec = invocation.spec()
     _lock(invocation, spec)
     edit.add_person(invocation.inventory, name, access.read_key(" ".join(key)))
@@ -96,7 +61,7 @@ def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The
     from provision.config import edit
     from provision.ssh import access
 
-    invocation = of(context)
+    invocation = invocation_of(context)
     spec = invocation.spec()
     if name not in spec.access:
         raise ConfigError(
@@ -123,20 +88,20 @@ def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The
 
 def list_people(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show who may log in, by the config file."""
     from provision.ssh import access
 
-    people = of(context).spec().access
+    people = invocation_of(context).spec().access
     if as_json:
-        answer_json([{"name": name, "key": key} for name, key in people.items()])
+        print_json([{"name": name, "key": key} for name, key in people.items()])
         return
     if not people:
-        answer("Nobody but this checkout. ./muster access add NAME KEY lets somebody in.")
+        print_result("Nobody but this checkout. ./muster access add NAME KEY lets somebody in.")
         return
     rows = [(name, key.split()[0], access.fingerprint(key)) for name, key in people.items()]
-    answer(table(("NAME", "KIND", "FINGERPRINT"), rows))
+    print_result(table(("NAME", "KIND", "FINGERPRINT"), rows))
 
 
 def _lock(invocation: Invocation, spec: ClusterSpec) -> None:
@@ -159,7 +124,7 @@ def _on_machines(invocation: Invocation, spec: ClusterSpec, removed: str = "") -
 
 def _told(spec: ClusterSpec, done: str, failed: dict[str, str] | None) -> None:
     """Say what was done. Raises CommandFailed when a machine did not do it."""
-    file = _shown(spec.path)
+    file = shown(spec.path)
     if failed:
         first = next(iter(failed))
         raise CommandFailed(
@@ -171,23 +136,3 @@ def _told(spec: ClusterSpec, done: str, failed: dict[str, str] | None) -> None:
         say(f"{done}, once the cluster is started (it is in {file}).")
     else:
         say(f"{done}: {file} and all machines of {spec.name} are changed.")
-
-
-def _named(invocation: Invocation, name: str) -> ClusterSpec:
-    """Return the config of the cluster `name`. Raises ConfigError when no file is for it."""
-    from provision.fleet import overview
-
-    specs, problems = overview.configs(invocation.files())
-    for spec in specs:
-        if spec.name == name:
-            return spec
-    raise ConfigError(
-        file=problems[0] if problems else "inventories/",
-        what=f"no config file is for a cluster called {name}",
-        remedy=f"Copy its file here, or make one with ./muster init {name}, and name it with -i",
-    )
-
-
-def _shown(path: Path) -> str:
-    """Return a path as it would be typed."""
-    return shlex.quote(str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path))

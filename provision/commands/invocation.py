@@ -1,4 +1,4 @@
-"""What all commands share: the inventory, the cluster behind it, how progress and results are printed.
+"""What was said before the command: the inventory file, and the cluster behind it.
 
 Imports at the top are the standard library's and typer's only: `--help` must be quick.
 """
@@ -6,46 +6,20 @@ Imports at the top are the standard library's and typer's only: `--help` must be
 from __future__ import annotations
 
 import difflib
-import json
 import shlex
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from provision.core.errors import ConfigError, MusterError, StateError
+from provision.commands.output import say
+from provision.core.errors import ConfigError, StateError
 from provision.core.paths import PROJECT
-from provision.core.text import table as table
 
 if TYPE_CHECKING:
     from provision.cluster.cluster import Cluster
     from provision.core.model import ClusterSpec
-
-IMAGE_SIZES = (16, 32, 64, 128, 256)
-
-
-def examples(*lines: str) -> str:
-    """Return the closing part of a help text: one example a line, unwrapped."""
-    return "\b\nExamples:\n" + "\n".join(f"  ./muster {line}" for line in lines)
-
-
-def say(text: str) -> None:
-    """Print one line for a person on standard error."""
-    typer.echo(text, err=True)
-
-
-def answer(text: str) -> None:
-    """Print a result on standard output."""
-    typer.echo(text)
-
-
-def answer_json(value: Any) -> None:  # noqa: ANN401  (anything that JSON knows)
-    """Print a result for a program on standard output."""
-    typer.echo(json.dumps(value, indent=2, default=str))
 
 
 @dataclass(frozen=True)
@@ -110,7 +84,7 @@ def state_folder(cluster: str) -> Path:
     return states_folder(PROJECT) / cluster
 
 
-def of(context: typer.Context) -> Invocation:
+def invocation_of(context: typer.Context) -> Invocation:
     """Return what was said before the command."""
     found = context.obj
     if not isinstance(found, Invocation):
@@ -118,41 +92,21 @@ def of(context: typer.Context) -> Invocation:
     return found
 
 
-def waiting(what: str) -> AbstractContextManager[None]:
-    """Say what is waited for, and for how long, once it takes more than two seconds."""
-    from provision.bootstrap import ticking
+def config_named(invocation: Invocation, name: str) -> ClusterSpec:
+    """Return the config of the cluster `name`. Raises ConfigError when no file is for it."""
+    from provision.fleet import overview
 
-    return ticking(what, after_s=2.0)
-
-
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal; `yes` = said already. Raises typer.Exit on a no, MusterError without a terminal."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise MusterError(what="this needs an answer and there is no terminal to ask on", remedy="Say --yes")
-    if not typer.confirm(question, err=True):
-        say("Nothing was changed.")
-        raise typer.Exit(1)
+    specs, problems = overview.configs(invocation.files())
+    for spec in specs:
+        if spec.name == name:
+            return spec
+    raise ConfigError(
+        file=problems[0] if problems else "inventories/",
+        what=f"no config file is for a cluster called {name}",
+        remedy=f"Copy its file here, or make one with ./muster init {name}, and name it with -i",
+    )
 
 
-def known_size(value: int | None) -> int | None:
-    """Return an image size. Raises typer.BadParameter when the data does not come in it."""
-    if value is not None and value not in IMAGE_SIZES:
-        raise typer.BadParameter(
-            f"{value} is no image size; choose one of {', '.join(map(str, IMAGE_SIZES))}"
-        )
-    return value
-
-
-def in_parallel(*calls: Callable[[], Any]) -> list[Any]:
-    """Run the calls at the same time; return their results in order. The first error is raised."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(max_workers=len(calls)) as pool:
-        return [future.result() for future in [pool.submit(call) for call in calls]]
-
-
-def describe(command: Sequence[str]) -> str:
-    """Return a command as it would be typed."""
-    return shlex.join(command)
+def shown(path: Path) -> str:
+    """Return a path as it would be typed."""
+    return shlex.quote(str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path))

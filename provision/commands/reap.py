@@ -1,16 +1,17 @@
-"""stop, extend, reap: how a cluster pauses and ends."""
+"""reap: delete what has outlived its time."""
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provision.commands.common import answer_json, confirm, examples, of, say
-from provision.core.errors import MusterError
+from provision.commands.invocation import invocation_of
+from provision.commands.options import AsJson, Yes
+from provision.commands.output import confirm, examples, print_json, say
+from provision.core.errors import MusterError, NotAllReaped
 from provision.core.paths import PROJECT
 
 if TYPE_CHECKING:
@@ -18,27 +19,9 @@ if TYPE_CHECKING:
     from provision.fleet.reap import Doomed
     from provision.providers.base import Provider
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-
-
-class NotAllReaped(MusterError):
-    """Some of the clusters that should have gone are still there."""
-
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    app.command(
-        "stop",
-        short_help="Power the machines off; their disks stay.",
-        epilog=examples(
-            "stop", "stop --force         also while a job runs", "up                   starts it again"
-        ),
-    )(stop)
-    app.command(
-        "extend",
-        short_help="Give the cluster more time.",
-        epilog=examples("extend 4h            four hours after its present deadline", "extend 30m"),
-    )(extend)
     app.command(
         "reap",
         short_help="Delete what has outlived its time.",
@@ -51,49 +34,19 @@ def register(app: typer.Typer) -> None:
     )(reap)
 
 
-def stop(
-    context: typer.Context,
-    force: Annotated[bool, typer.Option("--force", help="Also while a job runs; it is ended.")] = False,
-) -> None:
-    """Power the machines off. HDFS and all else on their disks is there again after start_cluster.yml."""
-    from provision.cluster.ends import stopped_words
-
-    cluster = of(context).cluster()
-    stopped = cluster.stop(force=force)
-    what = f"stopped {', '.join(stopped)}" if stopped else "was stopped already"
-    say(f"{cluster.spec.name}: {what}")
-    for line in stopped_words(cluster.spec):
-        say(f"  {line}")
-
-
-def extend(
-    context: typer.Context,
-    duration: Annotated[str, typer.Argument(help="How much longer: 30m, 4h or 1d.")],
-) -> None:
-    """Move the deadline of the cluster: on its machines, at the provider, and here."""
-    from provision.cluster.ends import ending_words
-
-    if not re.fullmatch(r"[1-9][0-9]*[mhd]", duration):
-        raise typer.BadParameter(f"{duration!r} is no duration; write it like 30m, 4h or 1d")
-    cluster = of(context).cluster()
-    deadline = cluster.extend(duration)
-    for line in ending_words(cluster.spec, deadline):
-        say(line)
-
-
 def reap(
     context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(metavar="[CLUSTER]...", help="Default: all.")] = None,
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete clusters that are past their deadline, or that this clone has made and lost the state of.
 
     Looks at every provider of every inventory file. Clusters of other people on the same account go only when
     they are past their own deadline.
     """
-    specs = _specs(of(context).inventory)
+    specs = _specs(invocation_of(context).inventory)
     doomed, providers, unseen = _find(specs, names or [])
     for each in doomed:
         machines = ", ".join(machine.name for machine in each.machines)
@@ -104,7 +57,7 @@ def reap(
         confirm(f"Delete {sum(len(each.machines) for each in doomed)} machine(s)?", yes=yes)
     failed = {} if dry_run else _delete(doomed, providers, specs)
     if as_json:
-        answer_json([_told(each, dry_run=dry_run, failed=failed) for each in doomed])
+        print_json([_told(each, dry_run=dry_run, failed=failed) for each in doomed])
     if unseen and not failed:
         raise NotAllReaped(what=f"not everything could be looked at; the first one: {unseen[0]}")
     if failed:

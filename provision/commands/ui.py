@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from provision.commands.common import answer, answer_json, examples, of, say, waiting
+from provision.commands.invocation import invocation_of
+from provision.commands.options import AsJson
+from provision.commands.output import examples, print_json, print_result, say, waiting
 from provision.core.errors import MusterError
 
 if TYPE_CHECKING:
@@ -30,14 +32,14 @@ def register(app: typer.Typer) -> None:
 
 def ui(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Open the pages of NameNode, Master, jobs and History through SSH, only here, until Ctrl-C."""
     from provision.services import live
     from provision.services.pages import Pages, through
     from provision.ssh import connection
 
-    cluster = of(context).cluster()
+    cluster = invocation_of(context).cluster()
     targets = cluster.state.targets()
     machines = cluster.state.load().machines
     master = next((machine.name for machine in machines if machine.group == "master"), "")
@@ -50,10 +52,10 @@ def ui(
     try:
         found = addresses(pages, master, live.look(cluster.state_dir, cluster.spec.name).applications)
         if as_json:
-            answer_json(dict(found))
+            print_json(dict(found))
         else:
             for name, address in found:
-                answer(f"{name:<12} {address}")
+                print_result(f"{name:<12} {address}")
         say("Open until Ctrl-C.")
         _until_closed(link)
     finally:

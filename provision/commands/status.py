@@ -1,0 +1,65 @@
+"""status: machines, what runs on them, when they end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from provision.commands.invocation import invocation_of, state_folder
+from provision.commands.options import AsJson
+from provision.commands.output import examples, in_parallel, print_json, print_result, waiting
+from provision.core.text import table
+from provision.planning.nodes import roles
+
+if TYPE_CHECKING:
+    from provision.cluster.cluster import Cluster
+    from provision.core.model import Node
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command(
+        "status", short_help="Nodes, addresses, roles, what runs.", epilog=examples("status", "status --json")
+    )(status)
+
+
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show nodes, states, addresses, roles, web pages and what runs."""
+    from provision.cluster.ends import ending_words, stopped_words
+    from provision.services import live
+
+    invocation = invocation_of(context)
+    spec = invocation.spec()
+
+    def listed() -> tuple[Cluster, tuple[Node, ...]]:
+        found = invocation.cluster(spec)
+        return found, found.nodes
+
+    with waiting(f"asking the machines of {spec.name}"):
+        report, (cluster, nodes) = in_parallel(lambda: live.look(state_folder(spec.name), spec.name), listed)
+    wish = cluster.wish or cluster.spec.nodes
+    if as_json:
+        known = live.as_json(cluster.spec.name, wish, nodes, report)
+        print_json({**known, "deadline": cluster.deadline or None})
+        return
+    if not nodes:
+        print_result(f"{cluster.spec.name}: no machines. Start it with ./muster up")
+        return
+    rows = [
+        (
+            node.name,
+            node.machine.state,
+            node.address,
+            f"{node.group.cores}",
+            f"{node.group.memory_gb:g} GiB",
+            ", ".join(roles(node)),
+        )
+        for node in nodes
+    ]
+    print_result(f"{cluster.spec.name}: {len(nodes)} machines, wished size {wish}")
+    print_result(table(("NODE", "STATE", "ADDRESS", "CORES", "MEMORY", "ROLES"), rows))
+    off = all(node.machine.state == "stopped" for node in nodes)
+    ends = stopped_words(spec) if off else ending_words(spec, cluster.deadline)
+    for line in [*live.lines(report), *ends]:
+        print_result(line)

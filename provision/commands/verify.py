@@ -1,0 +1,87 @@
+"""verify, timeline: the proof that a cluster is ready, and what its last run took how long for."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from provision.commands.invocation import invocation_of
+from provision.commands.options import AsJson
+from provision.commands.output import examples, print_json, print_result
+from provision.core.errors import Unproved
+from provision.core.text import table
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command(
+        "verify",
+        short_help="Prove that the cluster is ready.",
+        epilog=examples(
+            "verify", "verify --json       exit status: 0 ready, 1 something is short, 2 could not check"
+        ),
+    )(verify)
+    app.command(
+        "timeline",
+        short_help="What the last run took how long for.",
+        epilog=examples("timeline", "timeline --json"),
+    )(timeline)
+
+
+def verify(context: typer.Context, as_json: AsJson = False) -> None:
+    """Prove that the cluster is ready: counts, an HDFS round trip, a Spark job, torch, the staged data."""
+    from provision.commands.playbooks import play
+
+    invocation = invocation_of(context)
+    cluster = invocation.cluster()
+    begin = time.time()
+    play(["verify.yml"], invocation.inventory, {}, output_to_stderr=as_json)
+    report = newest_report(cluster.state_dir / "reports", since=begin)
+    if report is None:
+        raise Unproved(
+            what="could not be checked; the reason is above", where=cluster.spec.name, exit_status=2
+        )
+    if as_json:
+        print_json(report)
+    if report["status"] != "ready":
+        raise Unproved(
+            what=f"not proved ready ({report['status']}); the table says why",
+            where=cluster.spec.name,
+            exit_status=report["exit_status"],
+        )
+
+
+def newest_report(folder: Path, *, since: float) -> dict[str, Any] | None:
+    """Return the verify report written after `since` (seconds since the epoch); None when there is none."""
+    written = (
+        [(path.stat().st_mtime, path) for path in folder.glob("verify*.json")] if folder.is_dir() else []
+    )
+    newest = max(written, default=None)
+    if newest is None or newest[0] < since - 1:
+        return None
+    found = json.loads(newest[1].read_text(encoding="utf-8"))
+    return found if isinstance(found, dict) else None
+
+
+def timeline(context: typer.Context, as_json: AsJson = False) -> None:
+    """Print the phases of the last run and their seconds."""
+    from provision.state import timeline as recorded
+
+    cluster = invocation_of(context).cluster()
+    phases = recorded.last_run(cluster.state_dir)
+    if as_json:
+        print_json(phases)
+        return
+    if not phases:
+        print_result(f"{cluster.spec.name}: nothing recorded yet")
+        return
+    begin = min(phase["begin"] for phase in phases)
+    rows = [
+        (f"{phase['begin'] - begin:7.1f}", f"{phase['seconds']:7.1f}", phase["name"], phase.get("detail", ""))
+        for phase in phases
+    ]
+    print_result(table(("  AT s", " TOOK s", "PHASE", ""), rows))
