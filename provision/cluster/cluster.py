@@ -32,7 +32,6 @@ from provision.core.reporter import Reporter
 from provision.costs import ledger
 from provision.costs.accounts import read_accounts
 from provision.jobs.busy import refuse_while_busy
-from provision.jobs.queue import queue_of
 from provision.providers.base import Provider
 from provision.ssh.files import close_shared_connections
 from provision.ssh.pinning import RealTrust, Trust
@@ -123,7 +122,7 @@ class Cluster(ClusterView):
         """
         identity = self.identity
         if not force and any(node.machine.state is NodeState.RUNNING for node in self.nodes):
-            refuse_while_busy(self.spec.name, queue_of(self))
+            refuse_while_busy(self.spec.name, self.queue)
         with self._leased() as guard, self._reporter.phase("stop"):
             orders = self._orders(identity, guard)
             stopped = self._endings(orders).stop(self._stores)

@@ -15,7 +15,7 @@ from provision.images.recipe import node_recipe, store_recipe
 from provision.planning.nodes import machine_size
 from provision.providers import SHARED
 from provision.providers.facts import site
-from provision.providers.local.helper.registry import POOL
+from provision.providers.local.stores import CLIENTS
 from provision.providers.softlayer.last_calls import to_cancel
 from provision.ssh import access
 from provision.state.folder import Snapshot, State
@@ -191,6 +191,6 @@ def _object_store(spec: ClusterSpec, snapshot: Snapshot) -> dict[str, Any]:
     return {
         **known,
         "url": f"http://{STORE_HOST}:{STORE_PORT}",
-        "clients": str(POOL),
+        "clients": CLIENTS,
         "gateway": gateway,
     }

@@ -13,6 +13,7 @@ from provision.core.model import ClusterIdentity, ClusterSpec, Machine, Node, No
 from provision.core.names import machine_number
 from provision.core.paths import project_root, states_folder
 from provision.costs.offer import Offer, make_offer
+from provision.jobs.queue import Queue, queue_of
 from provision.planning.nodes import node_of
 from provision.planning.plan import make_plan
 from provision.planning.sites import refusals
@@ -59,6 +60,11 @@ class ClusterView:
         if found is None:
             raise self._not_started()
         return found
+
+    @property
+    def queue(self) -> Queue:
+        """The queue of jobs on its master. Raises NotReady when it was not started."""
+        return queue_of(self.state, self.root)
 
     @property
     def wish(self) -> int | None:

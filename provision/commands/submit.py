@@ -56,11 +56,13 @@ def submit(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
 ) -> None:
     """Send a job to the cluster and follow it; it goes on without this computer. Results come to results/."""
-    from provision.jobs import runs as queue
+    from provision.jobs import runs
 
-    run = queue.submit(
-        invocation_of(context).cluster(),
+    cluster = invocation_of(context).cluster()
+    run = runs.submit(
+        cluster.queue,
         job,
+        deadline=cluster.deadline,
         args=args or [],
         deps=deps,
         main_class=main_class or None,
@@ -74,16 +76,16 @@ def submit(
 
 def jobs(context: typer.Context, as_json: AsJson = False) -> None:
     """List the runs, the newest first."""
-    from provision.jobs import runs as queue
+    from provision.jobs import runs
 
-    runs = queue.list_runs(invocation_of(context).cluster())
+    found = runs.list_runs(invocation_of(context).cluster().queue)
     if as_json:
-        print_json(runs)
+        print_json(found)
         return
-    if not runs:
+    if not found:
         print_result("No runs yet. ./muster submit logistic_regression makes one")
         return
-    print_result(table(("RUN", "STATE", "SUBMITTED", "TOOK", "REASON"), [_job_row(run) for run in runs]))
+    print_result(table(("RUN", "STATE", "SUBMITTED", "TOOK", "REASON"), [_job_row(run) for run in found]))
 
 
 def _job_row(run: dict[str, Any]) -> tuple[str, ...]:
@@ -97,14 +99,14 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
 ) -> None:
     """Print what a run has printed; with -f until it ends, and then its results come to results/."""
-    from provision.jobs import runs as queue
+    from provision.jobs import runs
 
-    queue.logs(invocation_of(context).cluster(), run or None, follow=follow)
+    runs.logs(invocation_of(context).cluster().queue, run or None, follow=follow)
 
 
 def cancel(context: typer.Context, run: Annotated[str, typer.Argument(help="See ./muster jobs.")]) -> None:
     """Stop a run, or take it out of the queue."""
-    from provision.jobs import runs as queue
+    from provision.jobs import runs
 
-    queue.cancel(invocation_of(context).cluster(), run)
+    runs.cancel(invocation_of(context).cluster().queue, run)
     say(f"{run}: cancelled")

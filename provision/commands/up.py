@@ -80,7 +80,7 @@ def demo(
         extra["NUM_NODES"] = nodes
     say(f"Cluster {spec.name}: {spec.nodes} machines, HDFS, Spark, digits at 16x16, then a training run.")
     play_or_fail(["start_cluster.yml", "main.yml"], invocation.inventory, extra)
-    run = runs.submit(invocation.cluster(), "logistic_regression")
+    run = runs.submit(invocation.cluster().queue, "logistic_regression")
     option = "" if invocation.given == "inventories/local.yml" else f" -i {invocation.given}"
     say("")
     say(f"From nothing to a trained model in {time.monotonic() - begin:.0f} s; it lies in results/{run}/.")

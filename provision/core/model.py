@@ -117,6 +117,12 @@ class ClusterSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     nodes_given: bool = False
 
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether machines power themselves off one day, and should be gone at their provider then."""
+        budget = self.options.get("budget", {}).get("total")
+        return bool(self.options.get("ttl") or self.options.get("autostop") or budget)
+
     def group(self, name: str) -> NodeGroup:
         """Return the group `name`. Raises KeyError when there is none."""
         for group in self.groups:

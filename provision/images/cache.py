@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from provision.artifacts import ArtifactError, fetch_each, read_lock
 from provision.core.errors import CommandFailed
 from provision.core.paths import PROJECT
-from provision.providers.local.helper import registry
+from provision.providers.local.images import artifacts_folder
 
 if TYPE_CHECKING:
     from provision.core.reporter import Reporter
@@ -21,7 +21,7 @@ LOCK = PROJECT / "group_vars" / "all" / "artifacts.lock"
 
 def cache_folder() -> Path:
     """This user's download cache, which machines of this computer see (MUSTER_ARTIFACTS moves it)."""
-    return Path(os.environ.get("MUSTER_ARTIFACTS") or registry.artifacts(registry.caller()))
+    return Path(os.environ.get("MUSTER_ARTIFACTS") or artifacts_folder())
 
 
 def default_registries() -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from provision.core.model import ClusterSpec, NodeGroup, Packages
 from provision.core.paths import PROJECT
-from provision.providers.local.helper import bootstrap
+from provision.providers.local.images import base_recipe
 
 SUITE = "trixie"
 NODE_ROLES = ("base", "java", "hdfs", "spark", "deep_learning", "dataset")
@@ -32,7 +32,7 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """Sixteen hex digits that change whenever the layer's content would; read once, before baking."""
-        digest = hashlib.sha256(f"{SUITE} {bootstrap.recipe()}".encode())
+        digest = hashlib.sha256(f"{SUITE} {base_recipe()}".encode())
         for path in self._files():
             digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() + b"\0")
         digest.update(json.dumps(self.as_variable()).encode())

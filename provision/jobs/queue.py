@@ -17,15 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from provision.core.errors import CommandFailed, MusterError, NotReady, Unreachable, one_line
 from provision.core.names import MASTER
 from provision.core.wait import until
 from provision.jobs.request import JobRequest
-
-if TYPE_CHECKING:
-    from provision.cluster.view import ClusterView
+from provision.state.folder import State
 
 PROGRAM = "/opt/muster/bin/muster-job"
 USER = "hadoop"
@@ -37,7 +35,7 @@ Sink = Callable[[bytes], object]
 
 @dataclass(frozen=True)
 class Queue:
-    """Where jobs go: the cluster's name, its project folder, its master, the ssh_config to reach it."""
+    """Where jobs go: the cluster's name, the folder above `results/`, its master, its ssh_config."""
 
     cluster: str
     root: Path
@@ -82,14 +80,18 @@ class Queue:
         return CommandFailed(where=self.cluster, what=words.removeprefix("muster-job: "), status=status)
 
 
-def queue_of(cluster: ClusterView) -> Queue:
-    """Return the queue of a cluster. Raises NotReady when it was not started."""
-    masters = [machine.name for machine in cluster.state.load().machines if machine.group == MASTER]
-    if not masters or not cluster.state.ssh_config.exists():
+def queue_of(state: State, root: Path) -> Queue:
+    """Return the queue of the cluster with this state; results go below `root`.
+
+    Raises:
+        NotReady: it was not started.
+    """
+    masters = [machine.name for machine in state.load().machines if machine.group == MASTER]
+    if not masters or not state.ssh_config.exists():
         raise NotReady(
-            where=cluster.spec.name, what="is not started", remedy="Run start_cluster.yml, then main.yml"
+            where=state.cluster, what="is not started", remedy="Run start_cluster.yml, then main.yml"
         )
-    return Queue(cluster.spec.name, cluster.root, masters[0], cluster.state.ssh_config)
+    return Queue(state.cluster, root, masters[0], state.ssh_config)
 
 
 def send(queue: Queue, request: JobRequest) -> dict[str, Any]:

@@ -9,21 +9,19 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.core.errors import CommandFailed
 from provision.jobs.busy import deadline_warning
-from provision.jobs.queue import Queue, Sink, fetch, queue_of, send, stream
+from provision.jobs.queue import Queue, Sink, fetch, send, stream
 from provision.jobs.request import make_request
-
-if TYPE_CHECKING:
-    from provision.cluster.cluster import Cluster
 
 
 def submit(
-    cluster: Cluster,
+    queue: Queue,
     job: str,
     *,
+    deadline: float = 0,
     args: Sequence[str] = (),
     deps: Path | None = None,
     main_class: str | None = None,
@@ -35,8 +33,9 @@ def submit(
     """Send a job to the cluster; returns the run's id.
 
     Args:
-        cluster: where to.
+        queue: where to.
         job: a built-in job's name, a Python file, a folder, a jar or a shell command.
+        deadline: when the cluster's machines end, in seconds since the epoch; 0 = never by themselves.
         args: its own arguments.
         deps: a requirements.txt for this run alone.
         main_class: a jar's main class.
@@ -49,9 +48,9 @@ def submit(
         BadJob, NotReady, Unreachable: nothing was submitted.
         CommandFailed: it failed (the reason) or was cancelled.
     """
-    request = make_request(job, root=cluster.root, args=args, deps=deps, main_class=main_class or "", env=env)
-    queue, tell = queue_of(cluster), say or _to_stderr
-    if warning := deadline_warning(cluster.deadline, queue, request.name):
+    request = make_request(job, root=queue.root, args=args, deps=deps, main_class=main_class or "", env=env)
+    tell = say or _to_stderr
+    if warning := deadline_warning(deadline, queue, request.name):
         tell(f"Warning: {warning}")
     send(queue, request)
     tell(f"Submitted {request.run}")
@@ -74,18 +73,17 @@ def finish(queue: Queue, run: str, *, sink: Sink | None, say: Callable[[str], ob
     return record
 
 
-def list_runs(cluster: Cluster) -> list[dict[str, Any]]:
+def list_runs(queue: Queue) -> list[dict[str, Any]]:
     """Return all runs, the newest first: run, state, submitted, started, seconds, reason, results."""
-    found: list[dict[str, Any]] = queue_of(cluster).ask("list", "--json")
+    found: list[dict[str, Any]] = queue.ask("list", "--json")
     return found[::-1]
 
 
-def logs(cluster: Cluster, run: str | None = None, *, follow: bool = False, sink: Sink | None = None) -> None:
+def logs(queue: Queue, run: str | None = None, *, follow: bool = False, sink: Sink | None = None) -> None:
     """Print the log of a run (None = the newest); with `follow` to its end, and then fetch its results.
 
     Raises MusterError; a failed job is no error here.
     """
-    queue = queue_of(cluster)
     wanted = run or _newest(queue)
     stream(queue, wanted, sink=sink or _to_stdout, say=_to_stderr, wait=follow)
     if follow:
@@ -93,9 +91,9 @@ def logs(cluster: Cluster, run: str | None = None, *, follow: bool = False, sink
         _to_stderr(_where(queue.ask("show", wanted), target))
 
 
-def cancel(cluster: Cluster, run: str) -> dict[str, Any]:
+def cancel(queue: Queue, run: str) -> dict[str, Any]:
     """Stop a run with all it started, or take it out of the queue; returns its record once it has ended."""
-    record: dict[str, Any] = queue_of(cluster).ask("cancel", run)
+    record: dict[str, Any] = queue.ask("cancel", run)
     return record
 
 

@@ -89,11 +89,6 @@ def extended_term(old: Term, spec: ClusterSpec, duration: str, now: float) -> Te
     return Term(deadline, old.cost(now), old.hourly, now, pending=f"extend {duration}")
 
 
-def ends_by_itself(spec: ClusterSpec) -> bool:
-    """Return whether machines power themselves off one day, and should be gone at their provider then."""
-    return bool(spec.options.get("ttl") or spec.options.get("autostop") or budget_total(spec))
-
-
 def may_outlive(deadline: float, *, now: float, last_took: float) -> str:
     """Return a warning when a job begun now may be cut short, '' otherwise.
 

@@ -57,8 +57,9 @@ class ActionModule(ActionBase):
         try:
             cluster = Cluster(_spec(task_vars or {}))
             run = runs.submit(
-                cluster,
+                cluster.queue,
                 given["job"],
+                deadline=cluster.deadline,
                 args=words(given["args"]),
                 deps=Path(given["deps"]).expanduser() if given["deps"] else None,
                 main_class=given["main_class"],

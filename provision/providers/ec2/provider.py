@@ -20,7 +20,6 @@ from provision.core.model import (
 from provision.core.paths import project_root, states_folder
 from provision.core.text import names_of
 from provision.core.wait import until
-from provision.planning.term import ends_by_itself
 from provision.providers import base, prices
 from provision.providers.base import sizes
 from provision.providers.ec2 import requests, tags
@@ -190,7 +189,7 @@ class Ec2Provider(base.Provider):
         key_name, security_group = self._networks.ensure(
             region, request.cluster, vpc, self._ledger.public_key()
         )
-        lives = not ends_by_itself(self.spec)
+        lives = not self.spec.ends_by_itself
         return Order(
             region=region,
             count=len(request.names),

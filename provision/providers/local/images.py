@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from provision.core.model import ClusterIdentity
 from provision.providers.local import client
+from provision.providers.local.helper import bootstrap, registry
 
 
 class Teller(Protocol):
@@ -27,6 +29,16 @@ class Image(TypedDict):
     bytes: int
     used_by: list[str]  # machines (`cluster/name`) and layers
     meta: dict[str, Any]  # what was given to `commit`
+
+
+def base_recipe() -> str:
+    """Return what a base image is made from, in a few characters that change when it does."""
+    return bootstrap.recipe()
+
+
+def artifacts_folder() -> Path:
+    """Return where this user's downloads lie, which machines of this computer can read."""
+    return registry.artifacts(registry.caller())
 
 
 def ensure_base(reporter: Teller | None = None, *, refresh: bool = False) -> str:

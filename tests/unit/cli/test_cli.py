@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from provision import cli
-from provision.commands import invocation, playbooks, ssh, up, verify
+from provision.commands import init, invocation, playbooks, ssh, verify
 from provision.core.errors import MusterError
 from provision.core.text import size
 from provision.planning import nodes
@@ -195,7 +195,7 @@ def test_init_writes_a_valid_file_and_never_overwrites(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "inventories").mkdir()
-    monkeypatch.setattr(up, "ROOT", tmp_path)
+    monkeypatch.setattr(init, "PROJECT", tmp_path)
     runner = CliRunner()
     first = runner.invoke(cli.app, ["init", "pond", "--nodes", "5", "--memory", "4"])
     assert first.exit_code == 0
@@ -216,7 +216,7 @@ def test_init_writes_a_valid_file_and_never_overwrites(
 
 def test_init_leaves_no_invalid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "inventories").mkdir()
-    monkeypatch.setattr(up, "ROOT", tmp_path)
+    monkeypatch.setattr(init, "PROJECT", tmp_path)
     result = CliRunner().invoke(cli.app, ["init", "No_Host", "--nodes", "5", "--memory", "4"])
     assert isinstance(result.exception, MusterError)
     assert list((tmp_path / "inventories").iterdir()) == []

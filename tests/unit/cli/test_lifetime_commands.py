@@ -19,7 +19,7 @@ CONFIG = "plugin: cluster\ncluster: retina\nnodes: 3\n"
 @pytest.fixture
 def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(reap, "ROOT", tmp_path)  # its inventories alone
+    monkeypatch.setattr(reap, "PROJECT", tmp_path)  # its inventories alone
     path = tmp_path / "retina.yml"
     path.write_text(CONFIG)
     return str(path)

@@ -17,9 +17,7 @@ def test_following_a_run_to_its_end_fetches_its_results(
     follow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr(
-        runs, "queue_of", lambda _: runs.Queue("c", tmp_path, "c-master", tmp_path / "ssh_config")
-    )
+    queue = runs.Queue("c", tmp_path, "c-master", tmp_path / "ssh_config")
     monkeypatch.setattr(
         runs, "stream", lambda _, run, *, wait, **__: asked.append(("stream", run, str(wait)))
     )
@@ -34,6 +32,6 @@ def test_following_a_run_to_its_end_fetches_its_results(
     monkeypatch.setattr(runs, "fetch", fetch)
     monkeypatch.setattr(runs.Queue, "ask", ask)
     monkeypatch.chdir(tmp_path)
-    runs.logs(None, follow=follow)  # type: ignore[arg-type]
+    runs.logs(queue, follow=follow)
     assert asked == [("stream", RUN, str(follow)), *([("fetch", RUN)] if follow else [])]
     assert capsys.readouterr().err == (f"Results of {RUN}: results/{RUN} (a, b)\n" if follow else "")

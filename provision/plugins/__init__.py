@@ -1,0 +1,1 @@
+"""What Ansible loads of Muster: the only package that imports Ansible."""

@@ -1,0 +1,1 @@
+"""Ansible plugins of the kind `action`."""
