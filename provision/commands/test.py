@@ -59,6 +59,7 @@ def checks() -> list[Check]:
     return [  # the slowest first
         Check("ansible-lint", ("ansible-lint", "--offline", "--nocolor", "-q")),
         Check("mypy", ("mypy",)),
+        Check("import-linter", ("lint-imports", "--no-cache")),
         Check("ruff", ("ruff", "check", ".")),
         Check("ruff format", ("ruff", "format", "--check", ".")),
         Check("yamllint", ("yamllint", "--strict", ".")),

@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab import ROOT, Lab, eventually, registry
-
 from provision.cluster import baking
 from provision.config.load import load_config
+from provision.core.paths import PROJECT
 from provision.images import recipe
 from provision.state.timeline import ConsoleReporter
 from tests.emulators.ec2.harness import SECRET_KEY
@@ -24,6 +23,7 @@ from tests.emulators.softlayer.books import Delays
 from tests.emulators.softlayer.machines import Local
 from tests.emulators.softlayer.server import API_KEY
 from tests.emulators.softlayer.server import Emulator as SoftLayer
+from tests.system.lab import Lab, eventually, registry
 
 STORE = "object-store"
 LITTLE = {"cores": 1, "memory_gb": 1, "data_disk_gb": 1}
@@ -42,7 +42,7 @@ with registry.changing() as state:
 
 def layer() -> str:
     """Return the key of the baked layer of nodes, made when it is missing."""
-    spec = load_config(ROOT / "inventories" / "local.yml")
+    spec = load_config(PROJECT / "inventories" / "local.yml")
     return baking.ensure(recipe.node_recipe(spec, spec.group("worker")), ConsoleReporter())
 
 
@@ -50,7 +50,7 @@ def move(addresses: Mapping[str, str]) -> None:
     """Give machines of this computer that are off other addresses, by their local names."""
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     command = [*sudo, sys.executable, "-c", MOVE, json.dumps(dict(addresses))]
-    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run(command, cwd=PROJECT, check=True)
 
 
 class Account(Protocol):

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clouds import ACCOUNTS, Account
-from lab import ROOT, Lab, registry
-from leftovers import nothing_left
 
+from provision.core.paths import PROJECT
 from provision.providers.local.stores import store_remove
+from tests.system.clouds import ACCOUNTS, Account
+from tests.system.lab import Lab, registry
+from tests.system.leftovers import nothing_left
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -103,7 +104,7 @@ def ready(_shared: Lab) -> Lab:
 def photographs() -> Path:
     """A folder of real photographs of eyes; never part of the project."""
     given = os.environ.get("MUSTER_TEST_PHOTOGRAPHS", "")
-    folder = Path(given) if given else ROOT.parent / "shared" / "data" / "fundus"
+    folder = Path(given) if given else PROJECT.parent / "shared" / "data" / "fundus"
     if not list(folder.glob("*.jpeg")):
         pytest.skip(f"no photographs in {folder} (MUSTER_TEST_PHOTOGRAPHS names another folder)")
     return folder

@@ -7,14 +7,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from lab import eventually
-
 from provision.config.load import load_config
 from provision.core.model import ClusterIdentity, CreateRequest, NodeGroup
+from provision.core.paths import PROJECT
 from provision.images.recipe import NODE_ROLES, Recipe
 from provision.providers.local.provider import LocalProvider
+from tests.system.lab import eventually
 
-INVENTORY = Path(__file__).resolve().parents[2] / "inventories" / "local.yml"
+INVENTORY = PROJECT / "inventories" / "local.yml"
 USER_DATA = """\
 #cloud-config
 ssh_deletekeys: false

@@ -20,7 +20,8 @@ import testinfra
 import yaml
 from testinfra.host import Host
 
-ROOT = Path(__file__).resolve().parents[2]
+from provision.core.paths import PROJECT
+
 BINARIES = Path(sys.executable).parent
 RECAP = re.compile(
     r"^\S+\s*: ok=\d+\s+changed=(?P<changed>\d+)\s+unreachable=",
@@ -130,7 +131,7 @@ class Lab:
     def drop_results(self) -> None:
         """Remove what runs of this cluster have brought home."""
         for run in self.runs:
-            shutil.rmtree(ROOT / "results" / run, ignore_errors=True)
+            shutil.rmtree(PROJECT / "results" / run, ignore_errors=True)
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the commands."""
@@ -141,7 +142,7 @@ class Lab:
         }
         return own | {
             "MUSTER_STATE": str(self.state),
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}",
         }
@@ -158,14 +159,14 @@ class Lab:
 
     def muster(self, *arguments: str, timeout: float = 900) -> Run:
         """Run `./muster -i FILE …`."""
-        return self.run([str(ROOT / "muster"), "-i", str(self.config), *arguments], timeout=timeout)
+        return self.run([str(PROJECT / "muster"), "-i", str(self.config), *arguments], timeout=timeout)
 
     def run(
         self,
         command: list[str],
         *,
         timeout: float = 900,
-        cwd: Path = ROOT,
+        cwd: Path = PROJECT,
         settings: Mapping[str, str] | None = None,
     ) -> Run:
         """Run a command of the user's to its end, in another folder and with settings added if wished."""
@@ -264,7 +265,7 @@ class Started:
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=PROJECT,
                 env=lab.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab import Lab, registry
+from tests.system.lab import Lab, registry
 
 ROOT = Path("/var/lib/muster")
 KEPT = ("images", "artifacts", "stores", "locks", "probe", "registry.json")

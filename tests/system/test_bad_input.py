@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lab import BINARIES, ROOT
+
+from provision.core.paths import PROJECT
+from tests.system.lab import BINARIES
 
 WRONG_SIZES = {
     "0": r"at least 1 node",
@@ -84,7 +86,7 @@ def test_a_mistyped_inventory(untouched):
         assert run.status != 0, run.report()
         assert "retyna.yml" in run.output and "PLAY RECAP" not in run.output, run.report()
         assert len(run.output.strip().splitlines()) < 8, run.report()
-    untouched.run([str(ROOT / "muster"), "-i", missing, "status"]).refused(r"retyna\.yml.*no such")
+    untouched.run([str(PROJECT / "muster"), "-i", missing, "status"]).refused(r"retyna\.yml.*no such")
 
 
 @pytest.mark.parametrize("playbook", ["main.yml", "hadoop.yml", "verify.yml", "submit.yml"])

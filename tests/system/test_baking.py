@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import registry
 
 from provision.config.load import load_config
 from provision.images import recipe
 from provision.providers.local import images
+from tests.system.lab import registry
 
 SMALL = {"master": {"cores": 2, "memory_gb": 1, "data_disk_gb": 1}}
 HELD = """\

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from clouds import CloudLab, ec2_account, softlayer_account
-from lab import eventually
 
 from tests.emulators.softlayer.server import CANCEL_KEY, CANCELLER
+from tests.system.clouds import CloudLab, ec2_account, softlayer_account
+from tests.system.lab import eventually
 
 pytestmark = pytest.mark.long
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clouds import Account, CloudLab, checks, move, store_elsewhere
-from lab import Lab
+
+from tests.system.clouds import Account, CloudLab, checks, move, store_elsewhere
+from tests.system.lab import Lab
 
 pytestmark = pytest.mark.long
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import boto3
 import pytest
-from clouds import CloudLab, Ec2Account, ec2_account
 
 from tests.emulators.ec2.harness import REGION, Emulator
+from tests.system.clouds import CloudLab, Ec2Account, ec2_account
 
 Maker = Callable[..., CloudLab]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from clouds import move
-from lab import eventually
-from test_time_to_live import arm, state_of
+
+from tests.system.clouds import move
+from tests.system.deadlines import arm, state_of
+from tests.system.lab import eventually
 
 pytestmark = pytest.mark.long
 

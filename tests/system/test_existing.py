@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hosts import Hosts
-from lab import ROOT
 
 from provision.cluster import firstboot
+from provision.core.paths import PROJECT
 from provision.providers.existing import agent
 from provision.providers.local import images
 from provision.ssh.keys import new_bootstrap_key
+from tests.system.hosts import Hosts
 
 SNAPSHOT = """
 cat /etc/hosts /etc/passwd /etc/group; sudo ls /etc/sudoers.d /etc/ssh/sshd_config.d /etc/systemd/system
@@ -166,7 +166,7 @@ def answering(lab, answer: bytes, playbook: str) -> str:
     """Run a playbook on a terminal of its own, answer its question, return what it showed."""
     child, terminal = pty.fork()
     if not child:
-        os.chdir(ROOT)
+        os.chdir(PROJECT)
         os.execvpe("ansible-playbook", lab.command(playbook), lab.environment())  # noqa: S606
     shown = b""
     with contextlib.suppress(OSError):  # the terminal goes when the playbook has ended

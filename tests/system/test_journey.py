@@ -7,7 +7,10 @@ import re
 import time
 
 import pytest
-from lab import ROOT, eventually
+
+from provision.core.paths import PROJECT
+from tests.system.lab import eventually
+from tests.system.runs import only_run, runs
 
 TRAIN = """\
 import json, os, pathlib, sys
@@ -18,18 +21,6 @@ print("lines", lines, "argument", sys.argv[1], flush=True)
 results = pathlib.Path(os.environ["MUSTER_RESULTS"])
 (results / "mine.json").write_text(json.dumps({"lines": lines, "argument": sys.argv[1]}))
 """
-
-
-def runs(lab) -> dict[str, dict]:
-    """`./muster jobs --json`, by run."""
-    return {run["run"]: run for run in lab.muster("jobs", "--json").ok().json()}
-
-
-def only_run(run) -> str:
-    """The run id that a submit has printed."""
-    found = set(re.findall(r"\b[a-z0-9_][\w.-]*-\d{8}-\d{6}-[0-9a-f]{4}\b", run.output))
-    assert len(found) == 1, run.report()
-    return found.pop()
 
 
 def test_verified(ready):
@@ -103,7 +94,7 @@ def test_spark_for_people(ready, command, program):
 def test_logistic_regression(ready):
     run = ready.playbook("submit.yml", "-e", "JOB=logistic_regression").ok()
     name = only_run(run)
-    results = ROOT / "results" / name
+    results = PROJECT / "results" / name
     metrics = json.loads((results / "metrics.json").read_text())
     assert metrics["accuracy"] >= 0.93
     assert metrics["image_size"] == 16
@@ -125,7 +116,7 @@ def test_own_program(ready, tmp_path):
     run = ready.muster("submit", str(program), "--", "seven").ok()
     name = only_run(run)
     assert re.search(r"lines \d+ argument seven", run.output), run.report()
-    found = json.loads((ROOT / "results" / name / "mine.json").read_text())
+    found = json.loads((PROJECT / "results" / name / "mine.json").read_text())
     assert found["argument"] == "seven" and found["lines"] > 1000
     assert "argument seven" in ready.muster("logs", name).ok().output
 

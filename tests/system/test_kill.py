@@ -6,7 +6,8 @@ import json
 import time
 
 import pytest
-from lab import eventually
+
+from tests.system.lab import eventually
 
 # Moments of a start, as conditions on what can be seen from outside.
 START = {
@@ -35,7 +36,7 @@ def journal(lab, text: str) -> bool:
 
 
 def node_folder(lab, file: str) -> list[bool]:
-    from leftovers import ROOT
+    from tests.system.leftovers import ROOT
 
     return [
         (ROOT / "nodes" / f"{name}.{node['cluster_id']}" / file).exists()

@@ -20,6 +20,7 @@ import pytest
 from provision.config.load import load_config
 from provision.core.errors import NotReady, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeGroup, NodeState
+from provision.core.paths import PROJECT
 from provision.core.wait import until
 from provision.images import cache
 from provision.providers.local import client, images, stores
@@ -32,7 +33,7 @@ pytestmark = [
 ]
 ROOT = Path("/var/lib/muster")
 GROUP = NodeGroup("worker", "local", None, 1, 0.5, 1)
-SPEC = load_config(Path(__file__).resolve().parents[2] / "inventories" / "local.yml")
+SPEC = load_config(PROJECT / "inventories" / "local.yml")
 USER_DATA = """\
 #cloud-config
 bootcmd:
@@ -333,7 +334,7 @@ def test_prune_takes_what_nothing_uses_and_nothing_else(
         )
         done = subprocess.run(
             ["unshare", "--mount", "sh", "-c", script],
-            cwd=Path(__file__).parents[2],
+            cwd=PROJECT,
             capture_output=True,
             text=True,
             check=True,
@@ -476,7 +477,7 @@ print(json.dumps([before, during, rules()]))
 
 def test_where_forwarding_is_dropped_only_own_rules_come_and_go() -> None:
     """In a network namespace of its own: Docker's or ufw's chain is there before and unchanged after."""
-    project = Path(__file__).parents[2]
+    project = PROJECT
     script = f"mount -t sysfs none /sys && exec {sys.executable} - {project}"
     done = subprocess.run(
         ["unshare", "--net", "--mount", "sh", "-c", script],

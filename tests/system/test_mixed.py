@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from clouds import checks, store_elsewhere
-from hosts import Hosts
-from lab import Lab
+
+from tests.system.clouds import checks, store_elsewhere
+from tests.system.hosts import Hosts
+from tests.system.lab import Lab
 
 pytestmark = pytest.mark.long
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from clouds import CloudLab, checks, ec2_account, softlayer_account, store_elsewhere
-from lab import ROOT
 
+from provision.core.paths import PROJECT
 from tests.emulators.ec2.harness import Emulator as PaperEc2
 from tests.emulators.softlayer.server import Emulator as PaperSoftLayer
+from tests.system.clouds import CloudLab, checks, ec2_account, softlayer_account, store_elsewhere
 
 GROUPS = {
     "master": {"cores": 2, "memory_gb": 3, "data_disk_gb": 20},
@@ -30,7 +30,7 @@ def test_the_file_that_is_shipped_is_a_plan(labs, tmp_path: Path) -> None:
     lab, softlayer = labs(), PaperSoftLayer(tmp_path / "home")
     try:
         with PaperEc2(tmp_path / "aws") as ec2:
-            command = [str(ROOT / "muster"), "-i", str(ROOT / "inventories" / "mixed.yml"), "plan"]
+            command = [str(PROJECT / "muster"), "-i", str(PROJECT / "inventories" / "mixed.yml"), "plan"]
             given = softlayer.environment(lab.environment() | ec2.environment())
             said = lab.run(["env", "-i", *(f"{key}={value}" for key, value in given.items()), *command]).ok()
             assert "retina-mixed-worker-1 (4 cores, 16 GiB, softlayer)" in said.answer

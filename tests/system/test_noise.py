@@ -6,7 +6,8 @@ import json
 import time
 
 import pytest
-from noise import write_noise
+
+from tests.system.noise import write_noise
 
 pytestmark = pytest.mark.long
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from lab import ROOT
+
+from provision.core.paths import PROJECT
 
 pytestmark = pytest.mark.long
 
@@ -18,7 +19,7 @@ def test_one_node(labs, leftovers):
         lab.muster("verify").ok()
         run = lab.playbook("submit.yml", "-e", "JOB=logistic_regression").ok()
         assert run.output
-        metrics = [json.loads((ROOT / "results" / name / "metrics.json").read_text()) for name in lab.runs]
+        metrics = [json.loads((PROJECT / "results" / name / "metrics.json").read_text()) for name in lab.runs]
         assert metrics[0]["accuracy"] >= 0.93
         assert lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok().changed == 0
         lab.destroy().ok()

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-from lab import ROOT, eventually
 
+from provision.core.paths import PROJECT
 from provision.services.pages import PORTS
+from tests.system.lab import eventually
 
 BUSY = """\
 import time
@@ -37,7 +38,7 @@ def opened(_shared, tmp_path_factory) -> Iterator[tuple[dict[str, str], str]]:
     run = _shared.muster("submit", "--detach", str(program)).ok().answer.strip()
     eventually(lambda: "in task" in _shared.muster("logs", run).output, 90, "busy")
     process = subprocess.Popen(
-        [str(ROOT / "muster"), "-i", str(_shared.config), "ui", "--json"],
+        [str(PROJECT / "muster"), "-i", str(_shared.config), "ui", "--json"],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,

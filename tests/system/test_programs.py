@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from lab import ROOT
-from test_journey import only_run, runs
+from provision.core.paths import PROJECT
+from tests.system.runs import only_run, runs
 
 GENERATOR = "org.apache.spark.mllib.util.LogisticRegressionDataGenerator"
 MAIN = """\
@@ -59,7 +59,7 @@ def test_a_folder_with_a_module_and_packages_on_every_worker(ready, tmp_path):
     missing = ready.ssh(ready.master, "/opt/muster/venv/bin/python -c 'import iniconfig'")
     assert "ModuleNotFoundError" in missing.output, "the nodes have it anyway: this test shows nothing"
     run = ready.muster("submit", f"{folder}/", "--deps", str(tmp_path / "requirements.txt")).ok()
-    found = json.loads((ROOT / "results" / only_run(run) / "found.json").read_text())
+    found = json.loads((PROJECT / "results" / only_run(run) / "found.json").read_text())
     assert found["hosts"] == sorted(ready.names)
     assert found["sum"] == sum(side * side for side in range(18))
     assert found["packages"] == ["packages"]
@@ -68,7 +68,7 @@ def test_a_folder_with_a_module_and_packages_on_every_worker(ready, tmp_path):
 def test_a_shell_command(ready):
     run = ready.muster("submit", 'hdfs dfs -count /datasets | tee "$MUSTER_RESULTS/count.txt"').ok()
     name = only_run(run)
-    assert "/datasets" in (ROOT / "results" / name / "count.txt").read_text()
+    assert "/datasets" in (PROJECT / "results" / name / "count.txt").read_text()
     assert "/datasets" in run.output
     failed = ready.muster("submit", "echo all is lost >&2; exit 7")
     found = runs(ready)[only_run(failed)]

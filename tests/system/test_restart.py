@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab import eventually
+from tests.system.lab import eventually
 
 
 def whole(lab) -> bool:

@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from lab import eventually
-from leftovers import ROOT as LOCAL
-from undo import changed
+
+from tests.system.lab import eventually
+from tests.system.leftovers import ROOT as LOCAL
+from tests.system.undo import changed
 
 STORE = "object-store"
 BUSY = """\

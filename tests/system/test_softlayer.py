@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clouds import CloudLab, SoftLayerAccount, softlayer_account
+
+from tests.system.clouds import CloudLab, SoftLayerAccount, softlayer_account
 
 Maker = Callable[..., CloudLab]
 

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lab import ROOT, Lab, eventually
 
 from provision.config.load import load_config
 from provision.core.model import ClusterIdentity
+from provision.core.paths import PROJECT
 from provision.providers.local.provider import LocalProvider
+from tests.system.lab import Lab, eventually
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def found(lab: Lab) -> dict:
     # The project's own config files name clouds too: whoever runs the tests has no account there for this command.
     away = [f"-u{name}" for name in os.environ if name.startswith(("AWS_", "SL_"))]
     home = [f"HOME={lab.folder}", "AWS_EC2_METADATA_DISABLED=true"]
-    run = lab.run(["env", *away, *home, str(ROOT / "muster"), "-i", str(lab.config), "list", "--json"])
+    run = lab.run(["env", *away, *home, str(PROJECT / "muster"), "-i", str(lab.config), "list", "--json"])
     clusters = run.ok().json()["clusters"]
     return next(cluster for cluster in clusters if cluster["cluster"] == lab.name)
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
-from lab import eventually
 
 from provision.providers.local import client
+from tests.system.deadlines import arm, state_of
+from tests.system.lab import eventually
 
 HOUR = 3600
-
-
-def state_of(lab, name: str) -> str:
-    """Say what the provider says. Asking the machine itself would be use of it."""
-    found = client.call("list", {"cluster_id": lab.machines()[name]["cluster_id"]})
-    return {node["name"]: node["state"] for node in found}[name]
 
 
 def told(lab, name: str) -> int:
@@ -24,11 +19,6 @@ def told(lab, name: str) -> int:
 
 def label(lab, name: str) -> int:
     return int(lab.machines()[name]["labels"]["deadline"])
-
-
-def arm(lab, name: str, seconds: int) -> None:
-    """Let the machine's time be over so many seconds from now, by its own clock."""
-    lab.ssh(name, f"sudo /usr/local/sbin/muster-arm $(($(date +%s) + {seconds}))", user="muster").ok()
 
 
 @pytest.mark.long

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lab import BINARIES, COLOUR, ROOT
+
+from provision.core.paths import PROJECT
+from tests.system.lab import BINARIES, COLOUR
 
 WORD = secrets.token_hex(12)
 EXAMPLE = "group_vars/all/vault.yml.example"
@@ -22,7 +24,7 @@ def copy(ready, tmp_path) -> Path:
     """A copy of the project with the shipped example, filled in and encrypted, as its vault."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
+        cwd=PROJECT,
         capture_output=True,
         text=True,
         check=True,
@@ -30,7 +32,7 @@ def copy(ready, tmp_path) -> Path:
     project = tmp_path / "project"
     for name in filter(None, listing.split("\0")):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, project / name, follow_symlinks=False)
+        shutil.copy2(PROJECT / name, project / name, follow_symlinks=False)
     example = (project / EXAMPLE).read_text()
     assert "EXAMPLE_TOKEN" in yaml.safe_load(example)["job_secrets"]
     vault = project / "group_vars/all/vault.yml"

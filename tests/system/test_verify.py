@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from lab import eventually
-from undo import changed
+
+from tests.system.lab import eventually
+from tests.system.undo import changed
 
 
 @pytest.mark.parametrize(

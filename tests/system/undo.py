@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lab import Lab
+from tests.system.lab import Lab
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from types import ModuleType
 
 import pytest
 
+from provision.core.paths import PROJECT
 from tests.unit.programs import load
 
-PROGRAM = Path(__file__).parents[2] / "roles" / "lifetime" / "files" / "muster-idle"
+PROGRAM = PROJECT / "roles" / "lifetime" / "files" / "muster-idle"
 
 
 @pytest.fixture(scope="module")

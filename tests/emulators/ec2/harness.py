@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+from provision.core.paths import PROJECT
+
 REGION = "eu-west-1"
 SECRET_KEY = "z" * 40
 
@@ -40,7 +41,7 @@ class Emulator:
         self._log = (self.folder / "emulator.log").open("wb")
         self._process = subprocess.Popen(
             self._command,
-            cwd=ROOT,
+            cwd=PROJECT,
             env=self._without_accounts(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

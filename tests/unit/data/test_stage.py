@@ -7,7 +7,8 @@ import json
 
 import muster_s3
 import pytest
-from servers import HdfsHandler, Server, StoreHandler
+
+from tests.fakes.servers import HdfsHandler, Server, StoreHandler
 
 CONTENTS = [f"part {number}".encode() * (number + 1) for number in range(7)]
 

@@ -11,13 +11,15 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import node_program
 import pytest
+
+from tests.unit.jobs import node_program
 
 FILES = Path(__file__).parents[3] / "roles"
 sys.path[:0] = [str(FILES / "dataset" / "files"), str(Path(__file__).parents[1] / "data")]
 from muster_job import farewell, keep, queue, records  # noqa: E402
-from servers import HdfsHandler, Server, StoreHandler  # noqa: E402
+
+from tests.fakes.servers import HdfsHandler, Server, StoreHandler  # noqa: E402
 
 RUN = "train-20261122-050001-0001"
 PROGRAM = """

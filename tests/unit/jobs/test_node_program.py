@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from node_program import cli, queue, records, results, runner
+
+from tests.unit.jobs.node_program import cli, queue, records, results, runner
 
 
 @pytest.fixture

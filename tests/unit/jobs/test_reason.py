@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from node_program import reason
+
+from tests.unit.jobs.node_program import reason
 
 TRACES = Path(__file__).parent / "traces"
 WANTED = {

@@ -15,7 +15,7 @@ from botocore.client import ClientCreator
 from botocore.loaders import Loader
 
 from tests.emulators.ec2.harness import Emulator
-from tests.unit.providers.ec2_cloud import Cloud
+from tests.fakes.ec2 import Cloud
 
 MAKE_CLASS = ClientCreator._create_client_class
 CLASSES: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from provision.core.wait import until
 from provision.providers.softlayer import client
 from tests.emulators.softlayer.books import Delays
 from tests.emulators.softlayer.server import Emulator
-from tests.unit.providers.softlayer.account import Account
+from tests.fakes.softlayer import Account
 
 
 def quick(condition: Callable[[], Any], *, deadline_s: float, interval_s: float = 0.1, **_: float) -> Any:

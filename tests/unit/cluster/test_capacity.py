@@ -1,0 +1,105 @@
+"""Waiting for room: how long, what is said meanwhile, and what is left when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision.cluster.capacity import Patience, patience_of
+from provision.core.errors import NoCapacity
+from provision.core.model import Machine, NodeGroup, Price
+from tests.fakes import provider
+from tests.fakes.provider import FakeProvider, SilentReporter, World, machine
+
+
+class Paid(FakeProvider):
+    def price(self, group: NodeGroup) -> Price:
+        return Price(0.25, "a test")
+
+
+def patience(
+    reporter: SilentReporter, seconds: float, ask: Callable[[str], bool] = lambda _: False
+) -> Patience:
+    spec = provider.spec()
+    up = [machine("retina-master"), machine("retina-worker-1")]
+    return Patience(
+        spec,
+        seconds,
+        reporter,
+        lambda: None,
+        lambda: up,
+        lambda _: Paid(World(), spec),
+        ask=ask,
+        first_s=0.01,
+    )
+
+
+def full(times: int) -> Callable[[], list[Machine]]:
+    """An order that finds no room the first `times` times."""
+    left = [times]
+
+    def order() -> list[Machine]:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise NoCapacity(
+                provider="ec2", where="retina-worker-2", what="no room", remedy="Name more types"
+            )
+        return [machine("retina-worker-2")]
+
+    return order
+
+
+def test_without_patience_the_first_refusal_counts() -> None:
+    reporter = SilentReporter()
+    with pytest.raises(NoCapacity, match=r"no room.*Name more types.*stay"):
+        patience(reporter, 0).insist(full(1), "retina-worker-2")
+    assert reporter.lines == []
+
+
+def test_it_is_tried_again_and_the_bill_is_told() -> None:
+    reporter = SilentReporter()
+    assert patience(reporter, 60).insist(full(3), "retina-worker-2")[0].name == "retina-worker-2"
+    assert len(reporter.lines) == 3
+    assert "waiting for room since 0 min 00 s" in reporter.lines[0]
+    assert "2 machine(s) already up cost $0.50 an hour" in reporter.lines[0]
+
+
+def test_when_time_is_up_machines_stay_and_the_error_says_so() -> None:
+    with pytest.raises(NoCapacity, match=r"cost \$0\.50 an hour.*stay; run the same command again"):
+        patience(SilentReporter(), 0.05).insist(full(1000), "retina-worker-2")
+
+
+def test_somebody_at_a_terminal_may_go_on_waiting() -> None:
+    asked: list[str] = []
+
+    def ask(question: str) -> bool:
+        asked.append(question)
+        return len(asked) < 3
+
+    with pytest.raises(NoCapacity):
+        patience(SilentReporter(), 0.02, ask).insist(full(10000), "retina-worker-2")
+    assert len(asked) == 3 and "cost $0.50 an hour" in asked[0] and "as long again" in asked[0]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 0), ("90m", 5400), ("2h", 7200)])
+def test_the_config_says_how_long(text: str, seconds: float) -> None:
+    spec = replace(provider.spec(), options={"wait_for_capacity": text})
+    assert patience_of(spec) == seconds
+
+
+def test_an_order_without_room_is_not_open_any_more(tmp_path: Path, monkeypatch: Any) -> None:
+    """The machines of other groups stay; the same command orders the missing ones anew."""
+    monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
+    world = World()
+    world.refuse_create = NoCapacity(provider="local", what="no room")
+    cluster = provider.cluster(world, tmp_path)
+    with pytest.raises(NoCapacity):
+        cluster.ensure()
+    assert cluster.state.journal.read().intents == {}
+    world.refuse_create = None
+    provider.cluster(world, tmp_path).ensure()
+    assert world.names() == ["retina-master", "retina-worker-1", "retina-worker-2"]

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from provision.cluster import inventory
+from provision.core.model import ClusterIdentity, ObjectStoreSpec
+from provision.core.paths import PROJECT
+from provision.images.recipe import store_recipe
+from provision.ssh import files
+from provision.state.folder import Snapshot, State, Store
+from tests.fakes.provider import OWN, machine, spec
+
+MACHINES = tuple(
+    replace(machine(f"retina-{name}"), address=f"10.77.1.{number}", ssh_address=f"10.77.1.{number}")
+    for number, name in enumerate(("worker-10", "worker-2", "master", "gpu-1"), start=10)
+)
+STORE = Store("default", "10.77.9.10", OWN, image=store_recipe().key)
+
+
+def composed(snapshot: Snapshot, **more):
+    return inventory.compose(
+        spec(gpu=1),
+        ClusterIdentity("retina", "0123abcd"),
+        snapshot,
+        **{
+            "wish": 3,
+            "state_dir": "/p/.muster/retina",
+            "ssh_config": "/p/.muster/retina/ssh_config",
+            "root": "/p",
+            "image_size": 64,
+        }
+        | more,
+    )
+
+
+def test_groups() -> None:
+    found = composed(Snapshot(MACHINES, STORE, complete=True))
+    nodes = ["retina-master", "retina-worker-2", "retina-worker-10"]
+    assert found.groups == {
+        "master": nodes[:1],
+        "worker": nodes[1:],
+        "gpu": ["retina-gpu-1"],
+        "cluster": [*nodes, "retina-gpu-1"],
+        "namenode": nodes[:1],
+        "datanode": nodes,
+        "spark_master": nodes[:1],
+        "spark_worker": nodes,
+        "history_server": nodes[:1],
+        "data_folder": ["retina-gpu-1"],
+        "deep_learning": [*nodes, "retina-gpu-1"],
+        "object_store": ["object-store"],
+        "uninstalled": [*nodes, "retina-gpu-1"],  # booted from no image; the store was booted from one
+    }
+
+
+def test_host_variables() -> None:
+    labels = {"cores": "4", "memory_gb": "6", "data_disk_gb": "0"}
+    big = replace(MACHINES[2], labels=labels, image="abc")
+    host = composed(Snapshot((big,))).hosts["retina-master"]
+    assert host["ansible_host"] == host["node_address"] == "10.77.1.12"
+    assert host["ansible_user"] == "muster"
+    assert host["ansible_ssh_common_args"].startswith("-F '/p/.muster/retina/ssh_config' -o ControlPath=")
+    assert "0123abcd-" in host["ansible_ssh_common_args"]
+    # what it was made with, whatever the config says now
+    assert (host["node_cores"], host["node_memory_gb"], host["node_data_device"]) == (4, 6.0, "")
+    assert host["node_image"] == "abc"
+
+
+def test_variables_without_a_cluster() -> None:
+    found = composed(Snapshot())
+    assert found.hosts == {}
+    assert found.groups["cluster"] == []
+    assert found.variables["cluster_nodes"] == []
+    store = found.variables["cluster_object_store"]
+    assert (store["kind"], store["name"], store["url"], store["container"]) == (
+        "local",
+        "default",
+        "",
+        "muster",
+    )
+
+
+def test_variables() -> None:
+    found = composed(Snapshot(MACHINES, STORE)).variables
+    assert found["cluster_nodes"][0] == {
+        "name": "retina-master", "address": "10.77.1.12", "group": "master", "site": "local", "cores": 2, "memory_gb": 2.0,
+    }  # fmt: skip
+    assert found["cluster_object_store"]["url"] == "http://object-store:8080"
+    assert found["cluster_wish"] == 3
+
+
+def test_machines_at_another_provider_are_at_another_site() -> None:
+    groups = tuple(replace(g, provider="existing") if g.name == "gpu" else g for g in spec(gpu=1).groups)
+    mixed = replace(spec(gpu=1), groups=groups)
+    snapshot = Snapshot(MACHINES)
+    found = inventory.compose(
+        mixed,
+        ClusterIdentity("retina", "0123abcd"),
+        snapshot,
+        wish=3,
+        state_dir="",
+        ssh_config="",
+        root="",
+        image_size=64,
+    )
+    sites = {name: (host["node_site"], host["node_shared"]) for name, host in found.hosts.items()}
+    assert sites["retina-gpu-1"] == ("existing", True)
+    assert sites["retina-master"] == sites["retina-worker-2"] == ("local", False)
+    assert {node["name"]: node["site"] for node in found.variables["cluster_nodes"]}[
+        "retina-gpu-1"
+    ] == "existing"
+
+
+def test_a_store_elsewhere_as_nodes_see_it() -> None:
+    for given, url, virtual in (
+        (ObjectStoreSpec(kind="s3", region="eu-west-1"), "https://s3.eu-west-1.amazonaws.com", True),
+        (ObjectStoreSpec(kind="s3", endpoint="https://s3.example.org"), "https://s3.example.org", False),
+        (ObjectStoreSpec(kind="swift", endpoint="https://x/auth/v1.0"), "https://x/auth/v1.0", False),
+    ):
+        made = inventory.compose(
+            replace(spec(), object_store=given), ClusterIdentity("retina", "0123abcd"), Snapshot(),
+            wish=3, state_dir="", ssh_config="", root="", image_size=64,
+        ).variables["cluster_object_store"]  # fmt: skip
+        assert (made["url"], made["virtual_host"], made["kind"]) == (url, virtual, given.kind)
+
+
+def test_wish_from_the_state_or_from_num_nodes(tmp_path: Path) -> None:
+    state = State(tmp_path / "retina")
+    assert inventory.build(spec(3, given=False), state, root="/p").variables["cluster_wish"] == 3
+    state.begin(ClusterIdentity("retina", "0123abcd"))
+    state.journal.wish(5)
+    assert inventory.build(spec(3, given=False), state, root="/p").variables["cluster_wish"] == 5
+    assert inventory.build(spec(4, given=True), state, root="/p").variables["cluster_wish"] == 4
+
+
+def test_ssh_files(tmp_path: Path) -> None:
+    state = State(tmp_path / "with blank" / "retina")
+    state.begin(ClusterIdentity("retina", "0123abcd"))
+    for one in MACHINES[:2]:
+        state.journal.pin(one.provider_id, OWN)
+    state.save(Snapshot(MACHINES[:3], STORE))
+    files.write_ssh_files(state, "0123abcd")
+    assert state.known_hosts.read_text().splitlines() == [
+        f"{name} {OWN}" for name in ("retina-worker-10", "retina-worker-2", "object-store")
+    ]
+    shown = subprocess.run(
+        ["ssh", "-G", "-F", state.ssh_config, "retina-worker-2"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for wanted in (
+        "hostname 10.77.1.11", "user hadoop", "stricthostkeychecking true", "hostkeyalias retina-worker-2",
+        "updatehostkeys false", "hostkeyalgorithms ssh-ed25519", f"userknownhostsfile {state.known_hosts}",
+    ):  # fmt: skip
+        assert wanted in shown
+    store = subprocess.run(
+        ["ssh", "-G", "-F", state.ssh_config, "object-store"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "user muster\n" in store
+
+
+def test_snapshot_survives_the_disk(tmp_path: Path) -> None:
+    state = State(tmp_path / "retina")
+    state.make_folder()
+    snapshot = Snapshot(MACHINES, STORE, complete=True)
+    state.save(snapshot)
+    assert state.load() == snapshot
+
+
+def test_every_checkout_and_person_logs_in(tmp_path: Path) -> None:
+    state = State(tmp_path / "retina")
+    state.begin(ClusterIdentity("retina", "0123abcd"))
+    (state.folder / "id_ed25519.pub").write_text("ssh-ed25519 AAAAown muster-retina\n")
+    wished = replace(spec(), access={"katie": "ssh-ed25519 AAAAkatie k@home"})
+    found = inventory.build(wished, state, root="/p").variables["cluster_login_keys"]
+    assert found == ["ssh-ed25519 AAAAown muster-retina", "ssh-ed25519 AAAAkatie access:katie"]
+
+
+def test_an_inventory_of_a_thousand_machines_takes_under_three_seconds(tmp_path: Path) -> None:
+    """Seconds of one core, so that it does not matter what else the computer does."""
+    file, state = tmp_path / "retina.yml", State(tmp_path / "state" / "retina")
+    file.write_text(
+        "plugin: cluster\ncluster: retina\nprovider: ec2\nnodes: 1000\n"
+        "groups: {master: {instance_type: t3.medium}, worker: {instance_type: t3.small}}\n"
+    )
+    state.begin(ClusterIdentity("retina", "0123abcd"))
+    names = ["retina-master", *(f"retina-worker-{number}" for number in range(1, 1000))]
+    state.save(Snapshot(tuple(replace(machine(name), address="10.0.0.1") for name in names)))
+    ansible = str(Path(sys.executable).with_name("ansible-inventory"))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    told = subprocess.run(
+        [ansible, "-i", str(file), "--list", "--export"],
+        cwd=PROJECT,
+        env=os.environ | {"MUSTER_STATE": str(state.parent)},
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert len(json.loads(told)["cluster"]["hosts"]) == 1000
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3

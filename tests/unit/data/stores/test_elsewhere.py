@@ -1,0 +1,257 @@
+"""Stores that others run: S3 in its forms, Swift's own protocol, a machine's own role; staging into a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler
+from io import BytesIO
+
+import muster_s3
+import pytest
+
+from provision.core.errors import NotReady, StoreError
+from provision.core.model import ObjectStoreSpec
+from provision.core.paths import PROJECT
+from provision.data.stores import swift as store_swift
+from provision.data.stores.folder import FolderServer, FolderStore
+from provision.data.stores.keys import StoreKeys, obtain, record, recorded
+from provision.data.stores.open import check, connect
+from provision.data.stores.swift import SwiftStore
+from tests.fakes.provider import spec
+from tests.fakes.servers import NoBucket, Server, StoreHandler, SwiftHandler
+
+ROLE = PROJECT / "roles/dataset/files/muster-role-credentials"
+
+
+@pytest.fixture
+def swift():
+    server = Server(SwiftHandler)
+    yield server
+    server.shutdown()
+
+
+def settings(server: Server, **more) -> muster_s3.Settings:
+    return muster_s3.Settings(f"{server.url}/auth/v1.0", "me:you", "secret", "muster", kind="swift", **more)
+
+
+def swift_spec(server: Server) -> ObjectStoreSpec:
+    return ObjectStoreSpec(kind="swift", endpoint=f"{server.url}/auth/v1.0")
+
+
+def test_a_node_reads_and_writes_swift_and_gets_a_new_token_in_time(swift) -> None:
+    client = muster_s3.client(settings(swift))
+    for number in range(7):
+        client.put(f"set/part {number}", b"x" * number)
+    swift.files["/v1/me/muster/set/large"] = b"DLO"
+    assert client.get("set/part 5") == b"xxxxx"
+    assert dict(client.names("set/")) == {"set/large": 7, **{f"set/part {n}": n for n in range(7)}}
+    target = BytesIO()
+    assert client.download("set/large", target) == hashlib.sha256(b"dynamic").hexdigest()
+    with pytest.raises(muster_s3.NotFound):
+        client.get("set/none")
+
+
+def test_wrong_swift_keys_are_one_line(swift) -> None:
+    wrong = muster_s3.Settings(f"{swift.url}/auth/v1.0", "me:you", "no", "muster", kind="swift")
+    with pytest.raises(muster_s3.StoreError, match="lets nobody in: HTTP 401"):
+        muster_s3.client(wrong).get("x")
+    with pytest.raises(NotReady, match="HTTP 401"):
+        check(swift_spec(swift), StoreKeys("me:you", "no"))
+
+
+def test_large_files_travel_in_parts_and_go_whole(swift, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(store_swift, "SEGMENT", 1000)
+    store = connect(swift_spec(swift), StoreKeys("me:you", "secret"))
+    assert isinstance(store, SwiftStore)
+    file = tmp_path / "large"
+    file.write_bytes(bytes(range(250)) * 10)
+    store.write("raw/large", file)
+    assert sum("muster_segments/" in path for path in swift.files) == 3
+    assert store.read("raw/large") == file.read_bytes()
+    assert [(item.key, item.bytes) for item in store.objects("raw/")] == [("raw/large", 2500)]
+    store.write("raw/small", b"small")
+    store.remove(["raw/large", "raw/small", "raw/never"])
+    assert [path for path in swift.files if path != "/v1/me/muster_segments"] == []
+
+
+def test_a_store_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(StoreError, match="does not answer"):
+        connect(ObjectStoreSpec(kind="swift", endpoint="http://127.0.0.1:1/auth"), StoreKeys("a", "b")).read(
+            "x"
+        )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    server = FolderServer(FolderStore(tmp_path / "store"), "muster", StoreKeys("folder", "secret"))
+    yield server
+    server.shutdown()
+
+
+def test_a_folder_is_a_store_for_nodes_and_for_this_computer(folder, monkeypatch) -> None:
+    monkeypatch.setattr("provision.data.stores.folder.PAGE", 2)
+    url = f"http://127.0.0.1:{folder.server_address[1]}"
+    client = muster_s3.client(muster_s3.Settings(url, "folder", "secret", "muster"))
+    for number in range(5):
+        client.put(f"set/part {number}&", b"x" * number)
+    assert dict(client.names("set/")) == {f"set/part {n}&": n for n in range(5)}
+    assert client.get("set/part 4&") == b"xxxx"
+    with pytest.raises(muster_s3.NotFound):
+        client.get("set/none")
+    assert [item.key for item in folder.store.objects()] == [f"set/part {n}&" for n in range(5)]
+    folder.store.remove([item.key for item in folder.store.objects()])
+    assert list(folder.store.root.iterdir()) == []
+
+
+def test_who_has_not_the_keys_gets_nothing_of_a_folder(folder, monkeypatch) -> None:
+    folder.store.write("set/x", b"x")
+    url = f"http://127.0.0.1:{folder.server_address[1]}"
+    for access, secret in (("folder", "wrong"), ("other", "secret")):
+        with pytest.raises(muster_s3.StoreError, match="HTTP 403 SignatureDoesNotMatch"):
+            muster_s3.client(muster_s3.Settings(url, access, secret, "muster")).get("set/x")
+    client = muster_s3.client(muster_s3.Settings(url, "folder", "secret", "muster"))
+    with pytest.raises(muster_s3.StoreError, match="HTTP 400"):
+        client.get("../outside")
+    for key in ("../outside", "a/../../x", ""):
+        with pytest.raises(StoreError, match="is no key"):
+            folder.store.place(key)
+    past = muster_s3.time.gmtime(0)
+    monkeypatch.setattr(muster_s3.time, "gmtime", lambda *_: past)
+    with pytest.raises(muster_s3.StoreError, match="HTTP 403"):
+        client.get("set/x")
+
+
+class Amazon(StoreHandler):
+    """Notes hosts and headers; the container is in the host's name."""
+
+    def parse(self):
+        self.server.folders.add(f"{self.headers['Host']} {self.headers.get('x-amz-security-token')}")
+        path, query = super().parse()
+        return f"/muster{path}", query
+
+
+def test_container_in_the_hosts_name_and_session_token(monkeypatch) -> None:
+    server = Server(Amazon)
+    monkeypatch.setattr("socket.getaddrinfo", local_names())
+    port = server.server_address[1]
+    known = muster_s3.Settings(
+        f"http://s3.example.org:{port}", "a", "b", "muster", session_token="tok", virtual_host=True
+    )
+    client = muster_s3.client(known)
+    client.put("set/x", b"content")
+    assert client.get("set/x") == b"content"
+    assert list(client.names("set/")) == [("set/x", 7)]
+    assert f"muster.s3.example.org:{port} tok" in server.folders
+    assert server.requests[0] == "PUT /set/x"
+    server.shutdown()
+
+
+def local_names():
+    """getaddrinfo that finds every name on loopback."""
+    import socket
+
+    real = socket.getaddrinfo
+    return lambda _host, *words, **more: real("127.0.0.1", *words, **more)
+
+
+def test_a_container_that_is_missing_is_no_set_that_is_missing() -> None:
+    server = Server(NoBucket)
+    client = muster_s3.client(muster_s3.Settings(server.url, "a", "b", "muster"))
+    for act in (lambda: client.get("x"), lambda: list(client.names("x")), lambda: client.put("x", b"")):
+        with pytest.raises(muster_s3.StoreError, match="has no container muster; make it first") as error:
+            act()
+        assert not isinstance(error.value, muster_s3.NotFound)
+    with pytest.raises(NotReady, match="Make the container, or correct object_store and its keys"):
+        check(ObjectStoreSpec(kind="s3", endpoint=server.url), StoreKeys("a", "b"))
+    server.shutdown()
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """The metadata service of an EC2 machine with a role, version 2."""
+
+    def log_message(self, *_args) -> None:
+        return
+
+    def do_PUT(self) -> None:
+        self.send(200 if "x-aws-ec2-metadata-token-ttl-seconds" in self.headers else 400, "token")
+
+    def do_GET(self) -> None:
+        known = {"AccessKeyId": "AKIA", "SecretAccessKey": "s", "Token": "t", "Expiration": "later"}
+        end = self.path.endswith("/train")
+        allowed = self.headers.get("x-aws-ec2-metadata-token") == "token"
+        self.send(200 if allowed else 401, json.dumps(known) if end else "train")
+
+    def send(self, status: int, text: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+
+def test_a_machines_own_role_opens_the_store(tmp_path) -> None:
+    server = Server(Metadata)
+    program = tmp_path / "role"
+    text = ROLE.read_text().replace("/etc/muster", str(tmp_path)).replace('"hadoop"', '"root"')
+    program.write_text(text.replace('shutil.chown(fresh, "root", "root")', "shutil"))
+    (tmp_path / "store.json").write_text(
+        json.dumps({"endpoint": "https://x", "container": "c", "access_key": "", "secret_key": ""})
+    )
+    done = subprocess.run([sys.executable, program, server.url], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    known = muster_s3.Settings.load(tmp_path / "store.json")
+    assert (known.access_key, known.secret_key, known.session_token) == ("AKIA", "s", "t")
+    assert (tmp_path / "store-role.json").stat().st_mode & 0o777 == 0o640
+    server.shutdown()
+    server.server_close()
+    lost = subprocess.run([sys.executable, program, server.url], capture_output=True, text=True, check=False)
+    assert lost.returncode == 1
+    assert "has no role that could use the object store" in lost.stderr
+    assert lost.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def nobody(monkeypatch, tmp_path):
+    """No keys of any kind on this computer."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "ST_USER", "ST_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return tmp_path
+
+
+def s3(**more):
+    from dataclasses import replace
+
+    return replace(spec(), object_store=ObjectStoreSpec(kind="s3", **more))
+
+
+def test_keys_from_the_vault_win(nobody, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "chain")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "chained")
+    given = {"store_access_key": "vault", "store_secret_key": "v"}
+    keys = obtain(s3(), given)
+    assert (keys.access_key, keys.chain) == ("vault", False)
+    assert "v'" not in repr(keys), "secrets stay out of logs"
+    record(nobody, keys)
+    assert recorded(nobody) == keys
+    assert (nobody / "store.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_of_the_aws_tools_are_looked_up_again(nobody, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "one")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    record(nobody, obtain(s3(), {}))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "two")
+    assert recorded(nobody).access_key == "two"
+
+
+def test_no_keys_says_where_they_may_stand(nobody) -> None:
+    with pytest.raises(
+        NotReady, match=r"https://s3\.eu-west-1\.amazonaws\.com: there are no keys .*vault\.yml"
+    ):
+        obtain(s3(region="eu-west-1"), {})

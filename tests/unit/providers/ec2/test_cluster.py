@@ -1,0 +1,97 @@
+"""EC2: whole clusters; the emulator's books are the judge. What goes wrong is in test_ec2_crashes.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from provision.cluster.cluster import Cluster
+from provision.core.errors import NoCapacity, PlanRefused
+from tests.fakes.ec2 import Cloud
+
+
+def journey(cloud: Cloud) -> Iterator[Callable[[], object]]:
+    """The steps of a cluster's life, each by a process of its own."""
+    yield lambda: cloud.cluster(2).ensure()
+    yield lambda: cloud.cluster(3).ensure(wish=3)
+    yield lambda: cloud.cluster(2).ensure(wish=2, scale_in=True)
+    yield lambda: cloud.cluster(2).destroy()
+
+
+def test_create_grow_shrink_destroy(cloud: Cloud) -> None:
+    for step, wish in zip(journey(cloud), (2, 3, 2, 0), strict=True):
+        step()
+        cloud.settled(wish)
+    assert cloud.emulator.left_over() == []
+    orders = cloud.emulator.books()["orders"]
+    assert [(order["count"], order["type"]) for order in orders] == [
+        (1, "t3.medium"),
+        (1, "t3.small"),
+        (1, "t3.small"),
+    ]
+
+
+def test_a_second_start_orders_nothing(cloud: Cloud) -> None:
+    cloud.cluster(2).ensure()
+    assert not cloud.cluster(2).ensure().changed
+    cloud.cluster(2).destroy()
+
+
+def test_no_room_for_one_group_keeps_the_others(cloud: Cloud) -> None:
+    cloud.emulator.room({"t3.small/*/*": 0})
+    with pytest.raises(NoCapacity, match="stay"):
+        cloud.cluster(2).ensure()
+    cloud.settled(1)
+    cloud.emulator.room({"t3.small/*/*": 5})
+    cloud.cluster(2).ensure()
+    cloud.settled(2)
+    cloud.cluster(2).destroy()
+
+
+def test_two_clusters_of_one_name_do_not_meet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.cluster(2).ensure()
+    monkeypatch.setenv("MUSTER_STATE", str(cloud.folder / "elsewhere"))
+    other: Cluster = cloud.cluster(2)
+    other.ensure()
+    other.destroy()
+    cloud.settled(2)
+    monkeypatch.setenv("MUSTER_STATE", str(cloud.folder / "state"))
+    cloud.cluster(2).destroy()
+    assert cloud.emulator.left_over() == []
+
+
+def test_a_changed_type_or_region_loses_no_machine(cloud: Cloud) -> None:
+    cloud.cluster(2).ensure()
+    larger: dict[str, Any] = {"worker": {"instance_type": ["t3.large", "t3.xlarge"], "data_disk_gb": 10}}
+    with pytest.raises(PlanRefused, match=r"worker-1: .* \(t3.small, not t3.large or t3.xlarge\)"):
+        cloud.cluster(3, groups=larger).ensure(wish=3)
+    with pytest.raises(PlanRefused, match=r"master: .* \(in eu-west-1, not eu-central-1\)"):
+        cloud.cluster(3, ec2={"region": "eu-central-1"}).ensure(wish=3)
+    cloud.settled(2)
+    cloud.cluster(2, ec2={"region": "eu-central-1"}).destroy()
+    assert cloud.emulator.left_over() == []
+
+
+def test_a_jump_host_is_in_the_ssh_config(cloud: Cloud) -> None:
+    keys: dict[str, Any] = {"ec2": {"ssh_address": "private", "jump_host": "ada@gate.example"}}
+    cloud.cluster(1, **keys).ensure()
+    written = (cloud.folder / "state" / "retina" / "ssh_config").read_text()
+    assert (
+        "ProxyCommand ssh -o BatchMode=yes -W %h:%p ada@gate.example" in written
+        and "HostName 172.31." in written
+    )
+    cloud.cluster(1, **keys).destroy()
+
+
+def test_calls_grow_with_groups_not_with_machines(cloud: Cloud, hurry: None) -> None:
+    """Only tags that differ are written to each machine; what looks at machines looks at all of them at once."""
+    seen = []
+    for nodes in (2, 20):
+        cloud.emulator.reset()
+        cloud.cluster(nodes).ensure(wish=nodes)
+        cloud.cluster(nodes).destroy()
+        seen.append({name: n for name, n in cloud.emulator.books()["calls"].items() if name != "CreateTags"})
+    few, many = seen
+    assert many == few and many["RunInstances"] == 2

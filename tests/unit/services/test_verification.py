@@ -1,0 +1,123 @@
+"""What the nodes' proofs add up to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from provision.core.paths import PROJECT
+from provision.services.verification import BUSY, merge, only_busy
+from tests.unit.programs import load
+
+PROGRAM = PROJECT / "roles/verify/files/verify.py"
+
+
+def proof(name: str, ok: bool | None = True, found: Any = "fine", remedy: str = "") -> dict[str, Any]:
+    return {"name": name, "ok": ok, "expected": 3, "found": found, "seconds": 1.5, "remedy": remedy}
+
+
+def answer(*proofs: dict[str, Any]) -> dict[str, Any]:
+    return {"rc": 0, "stdout": "a warning\n" + json.dumps({"checks": list(proofs)})}
+
+
+def share(**changed: Any) -> dict[str, Any]:
+    return {"files": 2, "read": 2, "rows": 10, "all_rows": {"train_16": 1437}, "wrong": []} | changed
+
+
+def test_all_well() -> None:
+    master = answer(
+        proof("Spark"), proof("DataNodes"), proof("Deep learning"), proof("Data set", found=share())
+    )
+    worker = answer(proof("Deep learning"), proof("Data set", found=share(files=3, read=1)))
+    report = merge("retina", {"m": master, "w": worker}, made=1.0)
+    assert (report.status, report.as_dict()["exit_status"], report.as_dict()["ready"]) == ("ready", 0, True)
+    assert [check.name for check in report.checks] == ["DataNodes", "Spark", "Deep learning", "Data set"]
+    assert report.checks[2].found == "2 of 2 nodes, fine"
+    assert report.checks[3].found == "train_16 1,437 rows; 3 of 5 files read and compared, the others by size"
+    assert report.verdict() == "retina is ready: 4 checks in 2 s"
+
+
+@pytest.mark.parametrize(
+    ("others", "fine"),
+    [((), True), ((proof("HDFS", ok=False),), False), ((proof("HDFS", ok=None, found="no answer"),), False)],
+)
+def test_workers_at_work_are_told_from_what_is_wrong(others: tuple[dict[str, Any], ...], fine: bool) -> None:
+    said = f"3 of 3 Workers are {BUSY}"
+    report = merge("retina", {"m": answer(proof("Spark", ok=None, found=said), *others)}, made=1.0)
+    assert only_busy(report) is fine
+    assert report.status != "ready"
+
+
+def test_the_role_says_busy_in_these_words() -> None:
+    assert BUSY in PROGRAM.read_text()
+
+
+def test_ready_is_not_busy() -> None:
+    assert not only_busy(merge("retina", {"m": answer(proof("Spark"))}, made=1.0))
+
+
+def test_machines_that_compute_on_different_things_are_told_apart() -> None:
+    answers = {
+        "m": answer(proof("Deep learning", found="on cpu")),
+        "g": answer(proof("Deep learning", found="on cuda")),
+    }
+    assert merge("retina", answers, made=1.0).checks[0].found == "2 of 2 nodes, on cpu; on cuda"
+
+
+@pytest.mark.parametrize(("gpus", "device", "ok"), [(0, "cpu", True), (1, "cuda", True), (1, "cpu", False)])
+def test_a_rented_gpu_has_to_be_used(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, device: str, ok: bool
+) -> None:
+    program = load(PROGRAM)
+    monkeypatch.setattr(program, "_run", lambda *_: f"torch 2.7.1 on {device}")
+    plan = {"wish": 1, "master": False, "deep_learning": True, "dataset": {}, "gpus": gpus}
+    (work,) = program.checks(plan)
+    made = program.check(*work)
+    assert made["ok"] is ok and ("docs/ec2.md" in made["remedy"]) is not ok
+
+
+def test_short_beats_unknown() -> None:
+    report = merge(
+        "retina",
+        {"m": answer(proof("Spark", None), proof("Workers", False, "2; missing: w-2", "Look"))},
+        made=1,
+    )
+    assert (report.status, report.as_dict()["exit_status"]) == ("short", 1)
+    assert "Workers (2; missing: w-2)" in report.verdict()
+    assert report.lines()[-1] == "Workers: Look"
+
+
+def test_unknown() -> None:
+    report = merge("retina", {"m": answer(proof("Spark", None, "busy"), proof("Workers"))}, made=1)
+    assert (report.status, report.as_dict()["exit_status"]) == ("unknown", 2)
+    assert merge("retina", {}, made=1).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        {"unreachable": True, "msg": "Failed to connect\nto the host"},
+        {"rc": 1, "stdout": "", "stderr": "Traceback\nImportError: x"},
+        {"stdout": "no json"},
+        {},
+    ],
+)
+def test_a_node_without_an_answer_is_short_and_named(silent: dict[str, Any]) -> None:
+    report = merge("retina", {"m": answer(proof("Workers")), "retina-worker-1": silent}, made=1)
+    assert report.status == "short"
+    assert report.checks[0].name == "retina-worker-1"
+    assert "\n" not in report.checks[0].found
+
+
+def test_without_the_master_nothing_could_be_checked() -> None:
+    away = {"unreachable": True, "msg": "Failed to connect to the host"}
+    report = merge("retina", {"m": away, "w": answer(proof("Deep learning"))}, made=1)
+    assert (report.status, report.as_dict()["exit_status"]) == ("unknown", 2)
+    assert "m (Failed to connect to the host)" in report.verdict()
+
+
+def test_damaged_files_are_named() -> None:
+    nodes = {"m": answer(proof("Data set", False, share(wrong=["train_16/part-0.csv.gz: checksum differs"])))}
+    assert merge("retina", nodes, made=1).checks[0].found == "train_16/part-0.csv.gz: checksum differs"
