@@ -61,7 +61,10 @@ class CallbackModule(CallbackBase):
         self._failed |= self._touch(result._task)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ANN401, ARG002
-        """Write everything that was recorded; where the cluster is gone, so is its timeline."""
+        """Write what this playbook's phases were; where the cluster is gone, so is its timeline.
+
+        Ansible calls this once for every playbook of a command.
+        """
         if self._folder is None or not self._folder.is_dir():
             return
         timeline, (run, command) = Timeline(self._folder / FILE), this_run()
@@ -76,6 +79,8 @@ class CallbackModule(CallbackBase):
                     ok=(play, role) not in self._failed,
                 )
             )
+        self._spans.clear()
+        self._failed.clear()
 
     def _touch(self, task: Any) -> set[tuple[str, str]]:  # noqa: ANN401
         """Extend the phases that a task belongs to until now; return them."""
