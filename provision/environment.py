@@ -14,11 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from provision.core.progress import waiting
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -48,40 +47,6 @@ def say(text: str) -> None:
     """Print one line about the set-up on standard error (standard output belongs to the command)."""
     sys.stderr.write(f"muster: {text}\n")
     sys.stderr.flush()
-
-
-@contextmanager
-def ticking(what: str, *, after_s: float = 0.0) -> Iterator[None]:
-    """Show on standard error what is waited for and how long: each second on a terminal, else each 15 s.
-
-    Args:
-        what: is waited for.
-        after_s: seconds of silence; what ends before needs no line at all.
-    """
-    begin = time.monotonic()
-    done = threading.Event()
-    terminal = sys.stderr.isatty()
-
-    def tick() -> None:
-        pause = max(after_s, 1.0)
-        while not done.wait(pause):
-            line = f"muster: {what} … {time.monotonic() - begin:.0f} s"
-            sys.stderr.write(f"\r{line}" if terminal else f"{line}\n")
-            sys.stderr.flush()
-            pause = 1.0 if terminal else 15.0
-
-    thread = threading.Thread(target=tick, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        if terminal:
-            sys.stderr.write("\r\033[K")
-    took = time.monotonic() - begin
-    if took >= after_s:
-        say(f"{what}: done in {took:.1f} s")
 
 
 def run(
@@ -142,7 +107,7 @@ def install_packages(packages: Sequence[str]) -> None:
         "-o",
         "DPkg::Lock::Timeout=300",
     ]
-    with ticking("Debian packages"):
+    with waiting("Debian packages"):
         run([*apt, "update"])
         run([*apt, "install", "--no-install-recommends", *packages])
 
@@ -169,7 +134,7 @@ def make_venv(lock: Sequence[int] = ()) -> Path:
     for name, _ in STAMPS.values():
         (VENV / name).unlink(missing_ok=True)
     if not complete:
-        with ticking("Python environment .venv"):
+        with waiting("Python environment .venv"):
             run([sys.executable, "-m", "venv", "--clear", VENV], lock=lock)
     return python
 
@@ -179,7 +144,7 @@ def install_requirements(python: Path, *, dev: bool, lock: Sequence[int] = ()) -
     requirements = ROOT / ("requirements-dev.txt" if dev else "requirements.txt")
     wanted: list[str | Path] = ["-r", requirements, "-e", ROOT]
     say(f"installing Python packages into .venv: those of {requirements.name}, and Muster itself")
-    with ticking("Python packages"):
+    with waiting("Python packages"):
         try:
             uv = VENV / "bin" / "uv"
             if not uv.exists():
@@ -262,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                with ticking("another ./muster is setting up; waiting for it"):
+                with waiting("another ./muster is setting up; waiting for it"):
                     fcntl.flock(lock, fcntl.LOCK_EX)
             set_up(wanted.packages, kinds, lock.fileno(), optional_packages=wanted.optional_packages)
     except KeyboardInterrupt:

@@ -132,7 +132,7 @@ def _run_playbook(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
         for line in process.stdout:
             sink.write(line)
             if line.startswith("TASK ["):
-                reporter.say(f"image: {line[6:].split(']')[0]}")
+                reporter.say(f"{inventory.stem}: {line[6:].split(']')[0]}")  # two are made at once
     if process.returncode != 0:
         lines = [line for line in log.read_text().splitlines() if line.strip()]
         raise CommandFailed(

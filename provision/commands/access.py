@@ -9,8 +9,9 @@ import typer
 
 from provision.commands.invocation import Invocation, invocation_of, shown
 from provision.commands.options import AsJson
-from provision.commands.output import examples, print_json, print_result, say, waiting
+from provision.commands.output import examples, print_json, print_result, say
 from provision.core.errors import CommandFailed, ConfigError, MusterError
+from provision.core.progress import waiting
 from provision.core.text import table
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from provision.commands.invocation import invocation_of
-from provision.commands.output import examples, say, waiting
+from provision.commands.output import examples, say
 from provision.core.errors import MusterError
+from provision.core.progress import waiting
 
 
 def register(app: typer.Typer) -> None:

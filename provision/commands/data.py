@@ -8,7 +8,8 @@ import typer
 
 from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson, Yes
-from provision.commands.output import confirm, examples, print_json, print_result, say, waiting
+from provision.commands.output import confirm, examples, print_json, print_result, say
+from provision.core.progress import waiting
 from provision.core.text import ago, size, table
 
 

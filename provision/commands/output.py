@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -34,13 +32,6 @@ def print_json(value: Any) -> None:  # noqa: ANN401  (anything that JSON knows)
     typer.echo(json.dumps(value, indent=2, default=str))
 
 
-def waiting(what: str) -> AbstractContextManager[None]:
-    """Say what is waited for, and for how long, once it takes more than two seconds."""
-    from provision.environment import ticking
-
-    return ticking(what, after_s=2.0)
-
-
 def confirm(question: str, *, yes: bool) -> None:
     """Ask on a terminal; `yes` = said already. Raises typer.Exit on a no, MusterError without a terminal."""
     if yes:
@@ -58,8 +49,3 @@ def in_parallel(*calls: Callable[[], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(max_workers=len(calls)) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
-
-
-def describe(command: Sequence[str]) -> str:
-    """Return a command as it would be typed."""
-    return shlex.join(command)

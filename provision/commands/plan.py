@@ -11,9 +11,10 @@ import typer
 
 from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson
-from provision.commands.output import examples, print_json, print_result, say, waiting
+from provision.commands.output import examples, print_json, print_result, say
 from provision.core.errors import PlanRefused
 from provision.core.paths import PROJECT
+from provision.core.progress import waiting
 from provision.core.text import ago, money, table
 
 

@@ -15,8 +15,9 @@ import typer
 
 from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson
-from provision.commands.output import examples, print_json, print_result, say, waiting
+from provision.commands.output import examples, print_json, print_result, say
 from provision.core.errors import CommandFailed, MusterError
+from provision.core.progress import waiting
 from provision.ssh.run import node_names, pick_node
 
 HDFS = "hdfs:"

@@ -8,7 +8,8 @@ import typer
 
 from provision.commands.invocation import invocation_of, state_folder
 from provision.commands.options import AsJson
-from provision.commands.output import examples, in_parallel, print_json, print_result, waiting
+from provision.commands.output import examples, in_parallel, print_json, print_result
+from provision.core.progress import waiting
 from provision.core.text import table
 from provision.planning.nodes import roles
 

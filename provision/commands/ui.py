@@ -10,8 +10,9 @@ import typer
 
 from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson
-from provision.commands.output import examples, print_json, print_result, say, waiting
+from provision.commands.output import examples, print_json, print_result, say
 from provision.core.errors import MusterError
+from provision.core.progress import waiting
 
 if TYPE_CHECKING:
     from paramiko import Transport

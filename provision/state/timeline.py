@@ -7,19 +7,16 @@ import os
 import re
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from provision.core import process
+from provision.core import process, progress
 
 _COMMAND = re.compile(r"(^|[ /])(ansible-playbook|muster|provision/cli\.py|provision\.cli)( |$)")
 FILE = "timeline.jsonl"
-QUIET_S = 2.0
-"""Seconds after which a phase that is still going on is shown with the time elapsed."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +85,30 @@ def last_run(state_dir: Path) -> list[dict[str, Any]]:
     return [asdict(phase) for phase in Timeline(state_dir / FILE).last_run()]
 
 
+@dataclass
+class _Going:
+    """A phase that goes on in `users` threads at once."""
+
+    lasting: progress.Lasting
+    users: int = 0
+    ok: bool = True
+
+
 class ConsoleReporter:
-    """The reporter: shows lines through `show`, and a line every few seconds for a phase that lasts.
+    """The reporter: shows lines through `show`, and one now and then for a phase that lasts.
+
+    Threads that are in the same phase share it: it is shown and recorded once, from the first begin to the
+    last end.
 
     Args:
         show: prints a line; by default to standard error.
-        beat_s: seconds between two lines of a phase that lasts.
     """
 
-    def __init__(self, show: Callable[[str], None] | None = None, *, beat_s: float = 5.0) -> None:
+    def __init__(self, show: Callable[[str], None] | None = None) -> None:
         self._show = show or (lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
-        self._beat_s = beat_s
-        self._waiting: list[Phase] = []
+        self._every_s = progress.TERMINAL_EVERY_S if sys.stderr.isatty() else progress.EVERY_S
+        self._going: dict[tuple[str, str], _Going] = {}
+        self._ended: list[Phase] = []
         self._timeline: Timeline | None = None
         self._lock = threading.Lock()
 
@@ -107,9 +116,9 @@ class ConsoleReporter:
         """Write phases there from now on, those that ended before too (the state folder may be made late)."""
         with self._lock:
             self._timeline = timeline
-            for phase in self._waiting:
+            for phase in self._ended:
                 timeline.add(phase)
-            self._waiting.clear()
+            self._ended.clear()
 
     def say(self, text: str) -> None:
         """Show one line."""
@@ -118,32 +127,33 @@ class ConsoleReporter:
     @contextmanager
     def phase(self, name: str, detail: str = "") -> Iterator[None]:
         """Record the phase's seconds; while it lasts longer than two, show what is waited for."""
-        begin, clock, ended = time.time(), time.monotonic(), threading.Event()
         title = f"{name}: {detail}" if detail else name
-        beat = threading.Thread(target=self._beat, args=(title, clock, ended), daemon=True)
-        beat.start()
+        with self._lock:
+            if (name, detail) not in self._going:
+                lasting = progress.Lasting(title, self._show, every_s=self._every_s)
+                self._going[name, detail] = _Going(lasting)
+            going = self._going[name, detail]
+            going.users += 1
         ok = False
         try:
             yield
             ok = True
         finally:
-            ended.set()
-            seconds = time.monotonic() - clock
-            beat.join()
-            if seconds >= QUIET_S and ok:
-                self._show(f"{title}: done after {seconds:.1f} s")
-            run, command = this_run()
-            self._keep(Phase(run, command, name, round(begin, 3), round(seconds, 3), detail, ok))
-
-    def _beat(self, title: str, clock: float, ended: threading.Event) -> None:
-        wait = QUIET_S
-        while not ended.wait(wait):
-            self._show(f"{title} … {time.monotonic() - clock:.0f} s")
-            wait = self._beat_s
+            with self._lock:
+                going.users -= 1
+                going.ok &= ok
+                last = not going.users
+                if last:
+                    del self._going[name, detail]
+            if last:
+                seconds = going.lasting.end(ok=going.ok)
+                run, command = this_run()
+                begin = round(going.lasting.begin, 3)
+                self._keep(Phase(run, command, name, begin, round(seconds, 3), detail, going.ok))
 
     def _keep(self, phase: Phase) -> None:
         with self._lock:
             if self._timeline is None:
-                self._waiting.append(phase)
+                self._ended.append(phase)
             else:
                 self._timeline.add(phase)

@@ -68,7 +68,7 @@ def test_a_killed_bake_is_made_good_by_the_same_command(own, leftovers):
     (own.folder / "setup.sh").write_text(f"echo {word} > /etc/made-here\n")
     with leftovers(own):
         started = own.start("start_cluster.yml")
-        while started.process.poll() is None and not started.said("image: hdfs : Install HDFS"):
+        while started.process.poll() is None and not started.said("hdfs : Install HDFS"):
             time.sleep(0.1)
         assert started.process.poll() is None
         kill_everything(own)
