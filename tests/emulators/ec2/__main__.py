@@ -9,7 +9,7 @@ import secrets
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def serve(options: argparse.Namespace) -> int:
         sys.stdout.write(_how_to(url, books.settings.access_key))
     sys.stdout.flush()
     if options.until_eof:
-        threading.Thread(target=lambda: (sys.stdin.read(), server.shutdown()), daemon=True).start()
+        threading.Thread(target=_until_eof, args=(server.shutdown,), daemon=True).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -74,6 +74,12 @@ def serve(options: argparse.Namespace) -> int:
         if isinstance(nodes, LocalNodes):
             nodes.close()
     return 0
+
+
+def _until_eof(end: Callable[[], None]) -> None:
+    """Call `end` when standard input is closed."""
+    sys.stdin.read()
+    end()
 
 
 def _look_once() -> None:
@@ -85,10 +91,14 @@ def _look_once() -> None:
     def own_tags(resource: Any) -> list[dict[str, str]]:
         return [{"key": key, "value": value} for key, value in resource.ec2_backend.tags[resource.id].items()]
 
-    TaggedEC2Resource.get_tags = own_tags
     modules = tuple(backends.list_of_moto_modules())
-    backends.list_of_moto_modules = lambda: modules
-    responses.method_names_from_class = cache(responses.method_names_from_class)
+    quicker: dict[tuple[object, str], object] = {
+        (TaggedEC2Resource, "get_tags"): own_tags,
+        (backends, "list_of_moto_modules"): lambda: modules,
+        (responses, "method_names_from_class"): cache(vars(responses)["method_names_from_class"]),
+    }
+    for (owner, name), function in quicker.items():
+        setattr(owner, name, function)
 
 
 def _how_to(url: str, key: str) -> str:

@@ -46,12 +46,18 @@ class Patches:
             subnets.Subnet.get_available_subnet_ip,
         )
         self._start, self._stop, self._terminate = Instance.start, Instance.stop, Instance.terminate
-        new_instance, new_volume = instances.random_instance_id, elastic_block_store.random_volume_id
-        instances.random_instance_id = lambda: self.ids.popleft() if self.ids else new_instance()
-        elastic_block_store.random_volume_id = lambda: (
-            self.volume_ids.popleft() if self.volume_ids else new_volume()
-        )
-        patched: dict[tuple[type, str], Callable[..., Any]] = {
+        new_instance: Callable[[], str] = vars(instances)["random_instance_id"]
+        new_volume: Callable[[], str] = vars(elastic_block_store)["random_volume_id"]
+        patched: dict[tuple[object, str], Callable[..., Any]] = {
+            (instances, "random_instance_id"): lambda: self.ids.popleft() if self.ids else new_instance(),
+            (elastic_block_store, "random_volume_id"): lambda: (
+                self.volume_ids.popleft() if self.volume_ids else new_volume()
+            ),
+        }
+        for (module, name), function in patched.items():
+            setattr(module, name, function)
+        self._drop_group = SecurityGroupBackend._delete_security_group
+        bound: dict[tuple[type, str], Callable[..., Any]] = {
             (InstanceBackend, "run_instances"): self.run_instances,
             (InstanceBackend, "start_instances"): self.start_instances,
             (InstanceBackend, "stop_instances"): self.stop_instances,
@@ -59,11 +65,10 @@ class Patches:
             (InstanceBackend, "describe_instances"): self.describe_instances,
             (InstanceBackend, "get_reservations_by_instance_ids"): self.by_ids,
             (subnets.Subnet, "get_available_subnet_ip"): self.subnet_address,
+            (SecurityGroupBackend, "_delete_security_group"): self.drop_group,
         }
-        for (owner, name), function in patched.items():
+        for (owner, name), function in bound.items():
             setattr(owner, name, _bound(function))
-        self._drop_group = SecurityGroupBackend._delete_security_group
-        SecurityGroupBackend._delete_security_group = _bound(self.drop_group)
         for name in ("public_ip", "public_ip_address"):
             setattr(Instance, name, property(self.public_address))
 

@@ -74,12 +74,12 @@ class Wire:
         token = told.get("ClientToken", "")
         digest = hashlib.sha256(json.dumps(sorted(told.items())).encode()).hexdigest()
         if token in self.books.replies:
-            before, reply = self.books.replies[token]
+            before, body_then = self.books.replies[token]
             if before != digest:
                 return _error(
                     "IdempotentParameterMismatch", "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
                 )  # fmt: skip
-            return "200 OK", [("Content-Type", "text/xml")], reply
+            return "200 OK", [("Content-Type", "text/xml")], body_then
         subnet = told.get("SubnetId") or told.get("NetworkInterface.1.SubnetId", "")
         kind, market = told["InstanceType"], told.get("InstanceMarketOptions.MarketType", "on-demand")
         zone = self._zone(environ, subnet)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 Tree = dict[str, "Tree"]
@@ -101,10 +101,11 @@ def _passes(thing: dict[str, Any], path: tuple[str, ...], operation: Any, option
     if not match:
         raise NotUnderstoodError(f"operation {operation!r}")
     word = match[2].lower()
-    compare = {
+    comparisons: dict[str, Callable[[str], bool]] = {
         "_=": lambda value: value == word,
         "^=": lambda value: value.startswith(word),
         "$=": lambda value: value.endswith(word),
         "*=": lambda value: word in value,
-    }[match[1]]
+    }
+    compare = comparisons[match[1]]
     return any(compare(str(value).lower()) for value in _values(thing, path))
