@@ -20,6 +20,7 @@ from provision.core.paths import PROJECT
 if TYPE_CHECKING:
     from provision.cluster.cluster import Cluster
     from provision.core.model import ClusterSpec
+    from provision.state.folder import State
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,16 @@ class Invocation:
 
         return Cluster(spec or self.spec(), root=PROJECT, reporter=ConsoleReporter(say))
 
-    def ssh_config(self) -> tuple[str, Path]:
-        """The cluster's name and its ssh_config. Raises StateError when the cluster was not started."""
-        name = self.spec().name
-        path = state_folder(name) / "ssh_config"
-        if not path.is_file():
-            raise StateError(what=f"the cluster {name} has no machines", remedy="Start it with ./muster up")
-        return name, path
+    def started(self) -> State:
+        """The state of the cluster. Raises StateError when it has no machines."""
+        from provision.state.folder import State
+
+        state = State(state_folder(self.spec().name))
+        if not state.ssh_config.is_file():
+            raise StateError(
+                what=f"the cluster {state.cluster} has no machines", remedy="Start it with ./muster up"
+            )
+        return state
 
 
 def state_folder(cluster: str) -> Path:

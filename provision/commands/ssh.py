@@ -7,9 +7,10 @@ import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +19,10 @@ from provision.commands.options import AsJson
 from provision.commands.output import examples, print_json, print_result, say
 from provision.core.errors import CommandFailed, MusterError
 from provision.core.progress import waiting
-from provision.ssh.run import node_names, pick_node
+from provision.ssh.run import pick_machine, run_on, ssh_command
+
+if TYPE_CHECKING:
+    from provision.state.folder import State
 
 HDFS = "hdfs:"
 SCRATCH = "/data/scratch"
@@ -65,15 +69,16 @@ def ssh(
     command: Annotated[list[str] | None, typer.Argument(help="Default: a shell.")] = None,
 ) -> None:
     """Log in on a machine as `hadoop`, or run one command there."""
-    cluster, config = invocation_of(context).ssh_config()
+    state = invocation_of(context).started()
     words = command or []
     if node == "--":
         node = ""
     if words[:1] == ["--"]:
         words = words[1:]
-    name = pick_node(node, cluster, node_names(config))
+    name = pick_machine(node, state.cluster, list(state.targets()))
     sys.stdout.flush()
-    os.execvp("ssh", ["ssh", "-F", str(config), *(["-t"] if not words else []), name, *words])  # noqa: S606
+    line = ssh_command(state.ssh_config, name, *words, options=() if words else ("-t",))
+    os.execvp(line[0], line)  # noqa: S606
 
 
 def run(
@@ -123,19 +128,18 @@ def put(
     """Copy a file or folder to a machine or into HDFS. Interrupted, it goes on where it stopped."""
     if not Path(source).expanduser().exists():
         raise MusterError(what="there is no such file or folder", where=source)
-    cluster, config = invocation_of(context).ssh_config()
-    names = node_names(config)
+    state = invocation_of(context).started()
     local = str(Path(source).expanduser()) + ("/" if source.endswith("/") else "")
     if not target.startswith(HDFS):
-        node, path = _remote(target, cluster, names)
-        _rsync(config, [local, f"{node}:{path}"])
+        node, path = _remote(target, state)
+        _rsync(state, local, f"{node}:{path}")
         return
-    master = pick_node("", cluster, names)
+    master = pick_machine("", state.cluster, list(state.targets()))
     path = target.removeprefix(HDFS).removeprefix("//") or "."
-    passing = f"{SCRATCH}/put-{secrets.token_hex(4)}"
-    _rsync(config, [local.rstrip("/"), f"{master}:{passing}/"])
-    thing = shlex.quote(f"{passing}/{Path(local).name}")
-    _hdfs(config, master, f"hdfs dfs -put -f {thing} {shlex.quote(path)}", passing, f"writing {target}")
+    with _passing(state, master) as folder:
+        _rsync(state, local.rstrip("/"), f"{master}:{folder}/")
+        thing = shlex.quote(f"{folder}/{Path(local).name}")
+        _hdfs(state, master, f"hdfs dfs -put -f {thing} {shlex.quote(path)}", f"writing {target}")
 
 
 def get(
@@ -144,33 +148,23 @@ def get(
     target: Annotated[str, typer.Argument(help="A file or folder here.")] = ".",
 ) -> None:
     """Copy a file or folder from a machine or out of HDFS."""
-    cluster, config = invocation_of(context).ssh_config()
-    names = node_names(config)
+    state = invocation_of(context).started()
     if not source.startswith(HDFS):
-        node, path = _remote(source, cluster, names)
-        _rsync(config, [f"{node}:{path}", target])
+        node, path = _remote(source, state)
+        _rsync(state, f"{node}:{path}", target)
         return
-    master = pick_node("", cluster, names)
+    master = pick_machine("", state.cluster, list(state.targets()))
     path = source.removeprefix(HDFS).removeprefix("//")
-    passing = f"{SCRATCH}/get-{secrets.token_hex(4)}"
     name = Path(path).name
     if not name:
         raise MusterError(what="say which file or folder of HDFS", where=source)
-    _hdfs(
-        config,
-        master,
-        f"mkdir {passing} && hdfs dfs -get {shlex.quote(path)} {passing}/",
-        "",
-        f"reading {source}",
-        clean=passing,
-    )
-    try:
-        _rsync(config, [f"{master}:{passing}/{name}", target])
-    finally:
-        _remove(config, master, passing)
+    with _passing(state, master) as folder:
+        fetching = f"mkdir {folder} && hdfs dfs -get {shlex.quote(path)} {folder}/"
+        _hdfs(state, master, fetching, f"reading {source}")
+        _rsync(state, f"{master}:{folder}/{name}", target)
 
 
-def _remote(text: str, cluster: str, names: Sequence[str]) -> tuple[str, str]:
+def _remote(text: str, state: State) -> tuple[str, str]:
     """Return machine and path of NODE:PATH. Raises MusterError when it is none."""
     node, colon, path = text.partition(":")
     if not colon:
@@ -179,58 +173,40 @@ def _remote(text: str, cluster: str, names: Sequence[str]) -> tuple[str, str]:
             where=text,
             remedy=f"Write master:{text}, or hdfs:{text} for HDFS",
         )
-    return pick_node(node, cluster, names), path
+    return pick_machine(node, state.cluster, list(state.targets())), path
 
 
-def _rsync(config: Path, ends: Sequence[str]) -> None:
+@contextmanager
+def _passing(state: State, master: str) -> Iterator[str]:
+    """Yield the name of a folder on the master for what passes through; it is removed in any case."""
+    folder = f"{SCRATCH}/passing-{secrets.token_hex(4)}"
+    try:
+        yield folder
+    finally:
+        with suppress(MusterError):
+            run_on(state.ssh_config, master, f"rm -rf -- {folder}")
+
+
+def _rsync(state: State, source: str, target: str) -> None:
     """Copy with rsync over the cluster's ssh_config. Raises CommandFailed."""
     progress = ["--info=progress2"] if sys.stderr.isatty() else []
-    command = [
-        "rsync",
-        "-a",
-        "--partial",
-        "-s",
-        *progress,
-        "-e",
-        f"ssh -F {shlex.quote(str(config))}",
-        "--",
-        *ends,
-    ]
-    with waiting(f"copying {ends[0]}"):
+    over = shlex.join(ssh_command(state.ssh_config))
+    command = ["rsync", "-a", "--partial", "-s", *progress, "-e", over, "--", source, target]
+    with waiting(f"copying {source}"):
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         reason = next(
             (line for line in done.stderr.splitlines() if line.strip()), f"status {done.returncode}"
         )
-        raise CommandFailed(what=f"could not be copied: {reason}", where=ends[0], status=done.returncode)
+        raise CommandFailed(what=f"could not be copied: {reason}", where=source, status=done.returncode)
 
 
-def _hdfs(config: Path, master: str, script: str, remove: str, what: str, clean: str = "") -> None:
-    """Run an HDFS command on the master, drop `remove` afterwards in any case and `clean` on failure."""
+def _hdfs(state: State, master: str, script: str, what: str) -> None:
+    """Run an HDFS command on the master. Raises MusterError, which says that it was at `what`."""
     with waiting(what):
-        done = subprocess.run(
-            ["ssh", "-F", str(config), master, script],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    if remove:
-        _remove(config, master, remove)
-    if done.returncode:
-        if clean:
-            _remove(config, master, clean)
-        said = [line for line in done.stderr.splitlines() if line.strip() and " WARN " not in line]
-        raise CommandFailed(
-            what=said[-1] if said else f"status {done.returncode}", where=what, status=done.returncode
-        )
+        try:
+            run_on(state.ssh_config, master, script)
+        except CommandFailed as error:
+            error.where = what
+            raise
     say(f"{what}: done")
-
-
-def _remove(config: Path, master: str, folder: str) -> None:
-    """Remove a passing folder below the scratch folder."""
-    subprocess.run(
-        ["ssh", "-F", str(config), master, f"rm -rf -- {shlex.quote(folder)}"],
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )

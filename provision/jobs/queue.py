@@ -19,17 +19,18 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
-from provision.core.errors import CommandFailed, MusterError, NotReady, Unreachable, one_line
+from provision.core.errors import MusterError, NotReady
 from provision.core.names import MASTER
 from provision.core.wait import until
 from provision.jobs.request import JobRequest
+from provision.ssh.run import BATCH, SSH_FAILED, failure, ssh_command
 from provision.state.folder import State
 
 PROGRAM = "/opt/muster/bin/muster-job"
 USER = "hadoop"
 RECONNECT_S = 60.0
 """How long a lost connection is tried again before following gives up (the job goes on)."""
-SSH_FAILED, NO_PROGRAM = 255, 127
+NO_PROGRAM = 127
 Sink = Callable[[bytes], object]
 
 
@@ -44,19 +45,8 @@ class Queue:
 
     def command(self, *words: str) -> list[str]:
         """Return the local command line that runs `muster-job WORDS` on the master."""
-        return [
-            "ssh",
-            "-F",
-            str(self.ssh_config),
-            "-o",
-            "BatchMode=yes",
-            "-T",
-            "-l",
-            USER,
-            self.master,
-            PROGRAM,
-            *words,
-        ]
+        options = (*BATCH, "-T", "-l", USER)
+        return ssh_command(self.ssh_config, self.master, PROGRAM, *words, options=options)
 
     def ask(self, *words: str) -> Any:  # noqa: ANN401  (whatever JSON the master answers)
         """Run `muster-job WORDS` and return its JSON answer. Raises MusterError."""
@@ -69,15 +59,12 @@ class Queue:
 
     def error(self, status: int, stderr: bytes) -> MusterError:
         """Return what a failed call means."""
-        words = one_line(stderr.decode("utf-8", "replace"))
-        if status == SSH_FAILED:
-            return Unreachable(
-                machines=[self.master], what=f"cannot be reached over SSH: {words or 'connection lost'}",
-                remedy="See ./muster status",
-            )  # fmt: skip
-        if status == NO_PROGRAM or "No such file or directory" in words:
+        said = stderr.decode("utf-8", "replace")
+        if status == NO_PROGRAM or "No such file or directory" in said:
             return NotReady(where=self.master, what="has no queue of jobs yet", remedy="Run main.yml first")
-        return CommandFailed(where=self.cluster, what=words.removeprefix("muster-job: "), status=status)
+        error = failure(self.master, status, said)
+        error.what = error.what.removeprefix("muster-job: ")
+        return error
 
 
 def queue_of(state: State, root: Path) -> Queue:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from provision.core.errors import MusterError
 from provision.core.text import size
 from provision.planning.nodes import roles
-from provision.ssh.run import node_names, on_master, pick_node
+from provision.ssh.run import pick_machine, run_on
+from provision.state.folder import State
 
 if TYPE_CHECKING:
     from provision.core.model import Node
@@ -47,14 +48,14 @@ class Live:
 
 def look(state_dir: Path, cluster: str) -> Live:
     """Ask the master. Never raises for a cluster that does not answer: that is an answer too."""
-    config = state_dir / "ssh_config"
-    if not config.is_file():
+    state = State(state_dir)
+    if not state.ssh_config.is_file():
         return Live(why="not started")
     try:
-        master = pick_node("", cluster, node_names(config))
-        return parse(on_master(config, master, SCRIPT, timeout_s=10))
+        master = pick_machine("", cluster, list(state.targets()))
+        return parse(run_on(state.ssh_config, master, SCRIPT, timeout_s=10))
     except MusterError as error:
-        return Live(why=str(error))
+        return Live(why=error.what)
 
 
 def parse(text: str) -> Live:

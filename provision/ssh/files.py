@@ -10,6 +10,7 @@ from provision.core.names import JOB_USER, LOGIN_USER, STORE_HOST
 from provision.core.paths import control_path
 from provision.core.templates import render
 from provision.ssh import connection
+from provision.ssh.run import NO_CONFIG, ssh_command
 from provision.state.folder import State
 
 
@@ -44,7 +45,7 @@ def close_shared_connections(cluster_id: str) -> None:
     """End the SSH connections that stay open in the background for reuse."""
     for path in Path(control_path(cluster_id)).parent.glob(f"{cluster_id}-*"):
         subprocess.run(
-            ["ssh", "-o", f"ControlPath={path}", "-O", "exit", "muster"],
+            ssh_command(NO_CONFIG, "muster", options=("-o", f"ControlPath={path}", "-O", "exit")),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,

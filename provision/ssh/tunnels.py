@@ -13,9 +13,12 @@ from provision.core.errors import StoreError
 from provision.core.model import FOLDER_PORT
 from provision.core.names import STORE_HOST, STORE_PORT
 from provision.core.wait import until
+from provision.ssh.run import BATCH, ssh_command
 
 TUNNEL_WITHIN_S = 20.0  # from here to the store
 READY_S = 30.0  # from a node to here
+FORWARDING = (*BATCH, "-S", "none", "-o", "ExitOnForwardFailure=yes")
+"""A connection of its own, which ends when it cannot forward."""
 
 
 @contextmanager
@@ -27,7 +30,7 @@ def to_store(ssh_config: Path) -> Iterator[int]:
     # The servers listen on the machine's own address, which its hosts file knows by this name.
     forward = f"127.0.0.1:{port}:{STORE_HOST}:{STORE_PORT}"
     with subprocess.Popen(
-        [*_ssh(ssh_config), "-o", "BatchMode=yes", "-N", "-L", forward, STORE_HOST],
+        ssh_command(ssh_config, STORE_HOST, options=(*FORWARDING, "-N", "-L", forward)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -67,10 +70,10 @@ class ToNodes:
 
     def __init__(self, ssh_config: Path, names: Sequence[str], port: int) -> None:
         forward = f"127.0.0.1:{FOLDER_PORT}:127.0.0.1:{port}"
-        command = [*_ssh(ssh_config), "-R", forward]
+        options = (*FORWARDING, "-R", forward)
         self._links = {
             name: subprocess.Popen(
-                [*command, name, "echo ready; exec cat > /dev/null"],
+                ssh_command(ssh_config, name, "echo ready; exec cat > /dev/null", options=options),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -100,8 +103,3 @@ class ToNodes:
         for link in self._links.values():
             link.terminate()
             link.wait()
-
-
-def _ssh(ssh_config: Path) -> list[str]:
-    """Return the start of a command line: a connection of its own, which ends when it cannot forward."""
-    return ["ssh", "-F", str(ssh_config), "-S", "none", "-o", "ExitOnForwardFailure=yes"]

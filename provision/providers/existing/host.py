@@ -16,6 +16,7 @@ from typing import Any
 
 from provision.core import files
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
+from provision.ssh.run import BATCH, NO_CONFIG, SSH_FAILED, ssh_command
 
 NAME = "existing"
 CONNECT_S = 10
@@ -56,7 +57,7 @@ class Host:
             known.flush()
             try:
                 done = subprocess.run(
-                    [*self._ssh(known.name), f"{root}/usr/bin/python3 -"],
+                    self._ssh(known.name, f"{root}/usr/bin/python3 -"),
                     input=f"{_agent()}\nmain({body!r})\n",
                     capture_output=True,
                     text=True,
@@ -72,9 +73,8 @@ class Host:
                 ) from error
         return self._answer(done.returncode, done.stdout, done.stderr)
 
-    def _ssh(self, known_hosts: str) -> list[str]:
-        options = {
-            "BatchMode": "yes",
+    def _ssh(self, known_hosts: str, command: str) -> list[str]:
+        settings = {
             "StrictHostKeyChecking": "yes",
             "HostKeyAlgorithms": "ssh-ed25519",
             "UserKnownHostsFile": known_hosts,
@@ -84,9 +84,10 @@ class Host:
             "ServerAliveInterval": "15",
             "LogLevel": "ERROR",
         }
-        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        words = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
         key = ["-i", str(Path(self.key).expanduser()), "-o", "IdentitiesOnly=yes"] if self.key else []
-        return ["ssh", "-F", "none", "-T", *words, *key, f"{self.user}@{self.address}"]
+        options = (*BATCH, "-T", *words, *key)
+        return ssh_command(NO_CONFIG, f"{self.user}@{self.address}", command, options=options)
 
     def _answer(self, status: int, output: str, errors: str) -> dict[str, Any]:
         said = " ".join((errors.strip().splitlines() or ["no reason given"])[-1].split())
@@ -110,13 +111,13 @@ class Host:
                 what="it shows a host key that is not the pinned one; nothing was sent to it",
                 remedy="Find out whether somebody is in between or the host was replaced before going on",
             )
-        if status == 255 and "Permission denied" in errors:
+        if status == SSH_FAILED and "Permission denied" in errors:
             raise NotReady(
                 where=self.address,
                 what=f"{self.user} may not log in by SSH ({said})",
                 remedy="Correct user and key of this host in the config file",
             )
-        if status == 255:
+        if status == SSH_FAILED:
             raise Silent(
                 provider=NAME,
                 where=self.address,

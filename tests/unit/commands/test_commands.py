@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 from provision import cli
 from provision.commands import init, invocation, playbooks, ssh, verify
 from provision.core.errors import MusterError
+from provision.core.model import ClusterIdentity, Machine, NodeState
 from provision.core.paths import PROJECT
 from provision.core.text import size
 from provision.planning import nodes
 from provision.services import live
-from provision.ssh import run
+from provision.state.folder import Snapshot, State
 
 COMMANDS = [
     *("init", "up", "status", "ssh", "run", "put", "get", "submit", "jobs", "logs", "cancel", "ui", "verify"),
@@ -240,24 +241,15 @@ def test_up_is_both_playbooks_in_one_process(inventory: Path, monkeypatch: pytes
     assert words[7:] == ["--check"]
 
 
-def test_machines_are_known_by_long_and_short_names(tmp_path: Path) -> None:
-    path = tmp_path / "ssh_config"
-    path.write_text(
-        "Host *\n  User hadoop\nHost pond-master 10.0.0.2\n  HostName 10.0.0.2\nHost pond-worker-1\n"
-    )
-    names = run.node_names(path)
-    assert names == ["pond-master", "pond-worker-1"]
-    assert run.pick_node("", "pond", names) == "pond-master"
-    assert run.pick_node("worker-1", "pond", names) == "pond-worker-1"
-    with pytest.raises(MusterError, match=r"Did you mean worker-1\?|Did you mean pond-worker-1\?"):
-        run.pick_node("wroker-1", "pond", names)
-
-
-def test_a_remote_path_says_which_machine() -> None:
-    names = ["pond-master", "pond-worker-1"]
-    assert ssh._remote("worker-1:/data", "pond", names) == ("pond-worker-1", "/data")
+def test_a_remote_path_says_which_machine(tmp_path: Path) -> None:
+    state = State(tmp_path / "state" / "pond")
+    state.begin(ClusterIdentity("pond", "0123abcd"))
+    machine = Machine("i-1", "pond-worker-1", "worker", NodeState.RUNNING, *["10.0.0.3"] * 2, 0.0, "t")
+    state.journal.pin("i-1", "ssh-ed25519 AAAA")
+    state.save(Snapshot((machine,)))
+    assert ssh._remote("worker-1:/data", state) == ("pond-worker-1", "/data")
     with pytest.raises(MusterError, match="which machine"):
-        ssh._remote("/data", "pond", names)
+        ssh._remote("/data", state)
 
 
 def test_what_the_master_says_is_understood() -> None:
