@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import picture
 import scores
 
+from muster_node import sets
+
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark.ml.classification import LogisticRegressionModel
@@ -37,7 +39,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     run = os.environ.get("MUSTER_RUN", "logistic_regression")
     dataset = os.environ.get("MUSTER_DATASET", "digits")
     parser = argparse.ArgumentParser(prog="logistic_regression", description=__doc__)
-    size = int(os.environ.get("MUSTER_IMAGE_SIZE", "64"))
+    size = int(os.environ.get("MUSTER_IMAGE_SIZE", sets.DEFAULT_SIZE))
     add = parser.add_argument
     add("--size", type=int, default=size, help="pixels a side (default: %(default)s)")
     add("--dataset", default=dataset, help="name of the data set (default: %(default)s)")
@@ -46,7 +48,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--max-iter", type=int, default=100, help="most L-BFGS iterations (default: %(default)s)")
     add("--reg", type=float, default=0.01, help="weight of the L2 penalty (default: %(default)s)")
     parsed = parser.parse_args(argv)
-    parsed.data = parsed.data or f"/datasets/{parsed.dataset}"
+    parsed.data = parsed.data or sets.staged_home(parsed.dataset)
     return parsed
 
 
@@ -93,8 +95,8 @@ def parse(lines: DataFrame) -> DataFrame:
 
 def check_input(spark: SparkSession, arguments: argparse.Namespace) -> None:
     """End with one line when a set is not there."""
-    for part in ("train", "holdout"):
-        folder = hadoop_path(spark, f"{arguments.data}/{part}_{arguments.size}")
+    for part in (sets.TRAIN, sets.HOLDOUT):
+        folder = hadoop_path(spark, f"{arguments.data}/{sets.set_name(part, arguments.size)}")
         if not file_system(spark, folder).exists(folder):
             raise SystemExit(
                 f"There is no {folder}: stage this size with "
@@ -152,18 +154,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     spark = SparkSession.builder.appName(f"logistic_regression {options.size}x{options.size}").getOrCreate()
     check_input(spark, options)
-    print(f"Reading {options.data}/train_{options.size}", flush=True)
+    train_folder, holdout_folder = (
+        f"{options.data}/{sets.set_name(part, options.size)}" for part in (sets.TRAIN, sets.HOLDOUT)
+    )
+    print(f"Reading {train_folder}", flush=True)
     started = time.monotonic()
-    lines = read(spark, f"{options.data}/train_{options.size}")
+    lines = read(spark, train_folder)
     rows, columns = lines.selectExpr("count(*)", "max(length(value) - length(replace(value, ',')))").first()
     if not rows:
-        raise SystemExit(f"{options.data}/train_{options.size} has no rows.")
+        raise SystemExit(f"{train_folder} has no rows.")
     parts = partitions(rows=rows, columns=columns, cores=spark.sparkContext.defaultParallelism)
     training = parse(lines.repartition(parts)).cache()
     print(f"Training on {rows:,} images of {options.size}x{options.size} in {parts} parts", flush=True)
     model = train(training, max_iter=options.max_iter, reg=options.reg)
     fitted = time.monotonic()
-    holdout = parse(read(spark, f"{options.data}/holdout_{options.size}"))
+    holdout = parse(read(spark, holdout_folder))
     matrix = scores.confusion(evaluate(model, holdout), model.numClasses)
     metrics = {
         "job": "logistic_regression",

@@ -1,11 +1,10 @@
-r"""Raw images in the object store become CSV rows in the object store, on all machines of the cluster.
+"""Raw images in the object store become CSV rows in the object store, on all machines of the cluster.
 
 Every executor fetches the images of its part files itself and writes the parts itself; the driver only deals
 names and writes the manifests at the end, that of the training set last: a set exists if and only if its
 manifest does.
 
-    spark-submit --py-files parts.py,pictures.py,split.py,/opt/muster/lib/muster_s3.py main.py \
-        --dataset digits --size 64 --channels 1
+    spark-submit --py-files parts.py,pictures.py,split.py main.py --dataset digits --size 64 --channels 1
 """
 
 from __future__ import annotations
@@ -20,16 +19,19 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import muster_s3
 from parts import Image, Made, Options, Task, make_part
 from pyspark import SparkConf, SparkContext
 from split import chunk, class_counts, class_numbers, split, stem
 
+from muster_node import files, sets
+from muster_node.sets import HOLDOUT, TEST, TRAIN, Manifest, SetFile
+from muster_node.stores.base import NotFound, Settings, Store, StoreError
+from muster_node.stores.open import open_store
+
 # Parts of a small set: enough that every core of a small cluster has one.
-PARTS = {"train": 8, "holdout": 2, "test": 4}
+PARTS = {TRAIN: 8, HOLDOUT: 2, TEST: 4}
 PROGRAM = "preprocess 1"
 
 
@@ -37,23 +39,25 @@ class Failure(Exception):
     """Nothing can be made of the raw data; the text is one line."""
 
 
-def read_labels(client: muster_s3.Client, dataset: str) -> dict[str, str]:
+def read_labels(store: Store, dataset: str) -> dict[str, str]:
     """Return the label of each labelled image file. Raises Failure when the raw data is not there."""
     try:
-        text = client.get(f"{dataset}/raw/labels.csv").decode()
-    except muster_s3.NotFound as error:
-        raise Failure(f"the object store has no raw data of {dataset} ({dataset}/raw/labels.csv)") from error
+        text = store.get(sets.labels_key(dataset)).decode()
+    except NotFound as error:
+        raise Failure(
+            f"the object store has no raw data of {dataset} ({sets.labels_key(dataset)})"
+        ) from error
     rows = csv.reader(io.StringIO(text))
     next(rows, None)
     return {row[0]: row[1] for row in rows if row}
 
 
-def find_images(client: muster_s3.Client, dataset: str) -> dict[str, str]:
+def find_images(store: Store, dataset: str) -> dict[str, str]:
     """Return all images: name -> the archive that it lies in ('' = an object of its own)."""
-    prefix = f"{dataset}/raw/images/"
-    images = {key.removeprefix(prefix): "" for key, _ in client.names(prefix)}
-    with suppress(muster_s3.NotFound):
-        packs = json.loads(client.get(f"{dataset}/raw/packs.json"))
+    prefix = sets.image_key(dataset, "")
+    images = {key.removeprefix(prefix): "" for key, _ in store.names(prefix)}
+    with suppress(NotFound):
+        packs = json.loads(store.get(sets.packs_key(dataset)))
         images |= {name: pack for pack, names in packs.items() for name in names}
     return images
 
@@ -70,41 +74,37 @@ def deal(
     values = options.size**2 * options.channels
     tasks = []
     for part, names in (
-        ("train", train),
-        ("holdout", holdout),
-        ("test", sorted(set(images) - set(labelled))),
+        (TRAIN, train),
+        (HOLDOUT, holdout),
+        (TEST, sorted(set(images) - set(labelled))),
     ):
         for number, members in enumerate(chunk(names, values=values, parts_at_least=PARTS[part])):
-            firsts = [stem(name) if part == "test" else str(numbers[labelled[name]]) for name in members]
+            firsts = [stem(name) if part == TEST else str(numbers[labelled[name]]) for name in members]
             row = zip(members, firsts, strict=True)
             tasks.append(Task(part, number, tuple(Image(name, first, images[name]) for name, first in row)))
     return tasks, numbers
 
 
-def manifest(part: str, results: Sequence[Made], numbers: dict[str, int], options: Options) -> dict[str, Any]:
-    """What is written about a set; nothing in it depends on when or where it was made."""
+def manifest(part: str, results: Sequence[Made], numbers: dict[str, int], options: Options) -> Manifest:
+    """What is written about a set."""
     mine = sorted((made for made in results if made.part == part), key=lambda made: made.number)
-    counts = class_counts([int(label) for made in mine for label in made.labels]) if part != "test" else {}
-    objects = [
-        {"key": made.key, "bytes": made.bytes, "sha256": made.sha256, "rows": made.rows}
-        for made in mine
-        if made.key
-    ]
-    return {
-        "dataset": options.dataset,
-        "set": f"{part}_{options.size}",
-        "rows": sum(made.rows for made in mine),
-        "bytes": sum(made.bytes for made in mine),
-        "columns": 1 + options.size**2 * options.channels,
-        "first_column": "id" if part == "test" else "label",
-        "size": options.size,
-        "channels": options.channels,
-        "classes": dict(sorted(numbers.items(), key=lambda item: item[1])),
-        "rows_per_class": counts,
-        "skipped": [entry for made in mine for entry in made.skipped],
-        "objects": objects,
-        "made_by": {"program": PROGRAM, **asdict(options)},
-    }
+    return Manifest(
+        dataset=options.dataset,
+        set=sets.set_name(part, options.size),
+        rows=sum(made.rows for made in mine),
+        bytes=sum(made.bytes for made in mine),
+        columns=1 + options.size**2 * options.channels,
+        first_column="id" if part == TEST else "label",
+        size=options.size,
+        channels=options.channels,
+        classes=dict(sorted(numbers.items(), key=lambda item: item[1])),
+        rows_per_class={}
+        if part == TEST
+        else class_counts([int(label) for made in mine for label in made.labels]),
+        skipped=[entry for made in mine for entry in made.skipped],
+        objects=[SetFile(made.key, made.bytes, made.sha256, made.rows) for made in mine if made.key],
+        made_by={"program": PROGRAM, **asdict(options)},
+    )
 
 
 def follow(context: SparkContext, total: int, path: str, done: threading.Event) -> None:
@@ -113,24 +113,19 @@ def follow(context: SparkContext, total: int, path: str, done: threading.Event) 
     while not done.wait(0.5):
         stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
         finished = sum(stage.numCompletedTasks for stage in stages if stage)
-        report(path, f"preprocessing: {finished} of {total} parts")
-
-
-def report(path: str, text: str) -> None:
-    """Replace the progress file's line."""
-    if path:
-        with suppress(OSError):
-            Path(path).write_text(text + "\n")
+        files.report(path, f"preprocessing: {finished} of {total} parts")
 
 
 def run(options: Options, progress: str) -> dict[str, Any]:
     """Make all sets of one size; return a summary. Raises Failure, StoreError."""
-    client = muster_s3.client(muster_s3.Settings.load())
-    labels = read_labels(client, options.dataset)
-    tasks, numbers = deal(find_images(client, options.dataset), labels, options)
+    store = open_store(Settings.load())
+    labels = read_labels(store, options.dataset)
+    tasks, numbers = deal(find_images(store, options.dataset), labels, options)
     if not tasks:
         raise Failure(f"the raw data of {options.dataset} has no images")
-    report(progress, f"preprocessing: starting Spark for {sum(len(task.images) for task in tasks)} images")
+    files.report(
+        progress, f"preprocessing: starting Spark for {sum(len(task.images) for task in tasks)} images"
+    )
     context = SparkContext(conf=SparkConf().setAppName(f"preprocess {options.dataset} {options.size}"))
     context.setLogLevel("ERROR")
     done = threading.Event()
@@ -142,7 +137,7 @@ def run(options: Options, progress: str) -> dict[str, Any]:
     finally:
         done.set()
         watcher.join()
-    summary = publish(client, results, numbers, options)
+    summary = publish(store, results, numbers, options)
     context.stop()
     return summary
 
@@ -157,7 +152,7 @@ def notes(skipped: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def publish(
-    client: muster_s3.Client, results: Sequence[Made], numbers: dict[str, int], options: Options
+    store: Store, results: Sequence[Made], numbers: dict[str, int], options: Options
 ) -> dict[str, Any]:
     """Write the manifests, training set last; return a summary. Raises Failure when no image was whole."""
     skipped = [entry for made in results for entry in made.skipped]
@@ -166,13 +161,11 @@ def publish(
             f"none of the {len(skipped)} images of {options.dataset} can be read: {skipped[0]['reason']}"
         )
     summary: dict[str, Any] = {"changed": True, "rows": {}, "notes": notes(skipped)}
-    for part in ("test", "holdout", "train"):
+    for part in sets.PARTS:
         content = manifest(part, results, numbers, options)
-        if content["rows"]:
-            client.put(
-                f"{options.dataset}/{content['set']}/manifest.json", json.dumps(content, indent=1).encode()
-            )
-            summary["rows"][content["set"]] = content["rows"]
+        if content.rows:
+            store.put(sets.manifest_key(options.dataset, part, options.size), content.to_json().encode())
+            summary["rows"][content.set] = content.rows
     return summary
 
 
@@ -193,7 +186,7 @@ def main() -> None:
     progress = arguments.pop("progress")
     try:
         summary = run(Options(**arguments), progress)
-    except (Failure, muster_s3.StoreError) as error:
+    except (Failure, StoreError) as error:
         sys.exit(f"preprocess: {error}")
     print(json.dumps(summary))
 

@@ -10,8 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 
-import muster_s3
 from pictures import CorruptImage, PartWriter, Recipe, csv_line, preprocess
+
+from muster_node import sets
+from muster_node.stores.base import Settings
+from muster_node.stores.open import open_store
 
 FETCH_THREADS = 4
 FETCH_AHEAD = 16
@@ -62,14 +65,14 @@ class Made:
     skipped: list[dict[str, str]] = field(default_factory=list)
 
 
-def contents(task: Task, dataset: str, settings: muster_s3.Settings) -> Iterator[tuple[Image, bytes]]:
+def contents(task: Task, dataset: str, settings: Settings) -> Iterator[tuple[Image, bytes]]:
     """Fetch a task's images in order: single ones a few ahead, archives one at a time."""
     local = threading.local()
 
     def fetch(key: str) -> bytes:
-        if not hasattr(local, "client"):
-            local.client = muster_s3.client(settings)
-        return local.client.get(key)
+        if not hasattr(local, "store"):
+            local.store = open_store(settings)
+        return local.store.get(key)
 
     with ThreadPoolExecutor(FETCH_THREADS) as pool:
         for pack, group in groupby(task.images, key=lambda image: image.pack):
@@ -80,13 +83,13 @@ def contents(task: Task, dataset: str, settings: muster_s3.Settings) -> Iterator
                         yield image, member.read() if member else b""
             else:
                 while batch := tuple(islice(group, FETCH_AHEAD)):
-                    keys = [f"{dataset}/raw/images/{image.name}" for image in batch]
+                    keys = [sets.image_key(dataset, image.name) for image in batch]
                     yield from zip(batch, pool.map(fetch, keys), strict=True)
 
 
 def make_part(task: Task, options: Options) -> Made:
     """Fetch, preprocess, write one part; runs on an executor. Damaged images are noted and left out."""
-    settings = muster_s3.Settings.load()
+    settings = Settings.load()
     recipe = Recipe(options.size, options.channels, options.tolerance)
     made, writer = Made(task.part, task.number), PartWriter()
     for image, content in contents(task, options.dataset, settings):
@@ -98,7 +101,7 @@ def make_part(task: Task, options: Options) -> Made:
             made.labels.append(image.first)
     if writer.rows:
         body, made.sha256 = writer.finish()
-        made.key = f"{options.dataset}/{task.part}_{options.size}/part-{task.number:05d}.csv.gz"
+        made.key = sets.part_key(options.dataset, task.part, options.size, task.number)
         made.rows, made.bytes = writer.rows, len(body)
-        muster_s3.client(settings).put(made.key, body)
+        open_store(settings).put(made.key, body)
     return made

@@ -1,5 +1,4 @@
-#!/usr/bin/python3
-"""Write scikit-learn's handwritten digits into the object store: 1,797 PNG files, packed, and their labels.
+"""`muster-digits DATASET`: scikit-learn's handwritten digits go into the object store, with their labels.
 
 The labels are written last: raw data without them is not complete, and is written again.
 """
@@ -11,22 +10,24 @@ import json
 import sys
 import tarfile
 
-sys.path.insert(0, "/opt/muster/lib")
-
-import muster_s3
 import numpy
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from muster_node import sets
+from muster_node.stores.base import Settings, StoreError
+from muster_node.stores.open import open_store
 
-def png(scan: numpy.ndarray) -> bytes:
+
+def png(scan: NDArray[numpy.float64]) -> bytes:
     """One scan (8 x 8 values of 0 to 16) as a PNG file, 0 to 255."""
     buffer = io.BytesIO()
     Image.fromarray((scan * 255 / 16).round().astype(numpy.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def pack(names: list[str], scans: numpy.ndarray) -> bytes:
+def pack(names: list[str], scans: NDArray[numpy.float64]) -> bytes:
     """All scans as PNG files in a tar archive."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -38,20 +39,20 @@ def pack(names: list[str], scans: numpy.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def main() -> None:
-    """Usage: muster-digits DATASET. Prints {images, changed} as JSON."""
-    dataset, client = sys.argv[1], muster_s3.client(muster_s3.Settings.load())
+def main() -> int:
+    """Write them; prints {images, changed} as JSON."""
+    dataset = sys.argv[1]
     digits = load_digits()
     names = [f"digit_{index:04d}.png" for index in range(len(digits.images))]
-    key = f"{dataset}/raw/packs/digits.tar"
-    client.put(key, pack(names, digits.images))
-    client.put(f"{dataset}/raw/packs.json", json.dumps({key: names}).encode())
+    pack_key = sets.pack_key(dataset, "digits")
     labels = "".join(f"{name},{label}\n" for name, label in zip(names, digits.target, strict=True))
-    client.put(f"{dataset}/raw/labels.csv", f"image,label\n{labels}".encode())
+    try:
+        store = open_store(Settings.load())
+        store.put(pack_key, pack(names, digits.images))
+        store.put(sets.packs_key(dataset), json.dumps({pack_key: names}).encode())
+        store.put(sets.labels_key(dataset), f"image,label\n{labels}".encode())
+    except StoreError as error:
+        print(f"muster-digits: {error}", file=sys.stderr)
+        return 1
     print(json.dumps({"images": len(names), "changed": True}))
-
-
-try:
-    main()
-except muster_s3.StoreError as error:
-    sys.exit(f"muster-digits: {error}")
+    return 0

@@ -1,13 +1,13 @@
-#!/usr/bin/python3 -I
-"""Ends this machine when the cluster has not been used for as long as its settings say. Called every 20 seconds.
+"""`muster-idle`: ends this machine when the cluster has not been used for as long as its settings say.
 
-`muster-idle show` (as root) prints what it sees and ends nothing.
+Called every 20 seconds; `muster-idle show` (as root) prints what it sees and ends nothing.
 
-In use: a job that runs or waits, a Spark application, a notebook kernel, an SSH session in which something runs (a
-shell is enough). Not in use: SSH connections that are only kept open, such as those of Ansible or of `./muster ui`.
+In use: a job that runs or waits, a Spark application, a notebook kernel, an SSH session in which something
+runs (a shell is enough). Not in use: SSH connections that are only kept open, such as those of Ansible or of
+`./muster ui`.
 
-The master decides. The other machines tell it when they are in use, and end when it has been gone for a while;
-one that has never seen its master decides for itself.
+The master decides. The other machines tell it when they are in use, and end when it has been gone for a
+while; one that has never seen its master decides for itself.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from muster_node import daemons, files
+from muster_node.queue import records
+
 SETTINGS = Path("/etc/muster/idle.json")
 STATE = Path("/run/muster-idle.json")
 TOLD = Path("/run/muster-busy")
-LIBRARY = "/opt/muster/lib"
 END = ["/usr/local/sbin/muster-end", "now"]
 TOLD_COUNTS_S = 60.0
 """How long another machine's word counts."""
@@ -60,21 +61,16 @@ def sessions(proc: Path = Path("/proc")) -> list[str]:
 
 def jobs(now: float) -> list[str]:
     """Return the jobs that run or wait on the master; those that ended since the last look count too."""
-    if not Path(LIBRARY, "muster_job").is_dir():
+    if not records.here():
         return []
-    sys.path.insert(0, LIBRARY)
-    from muster_job import records
-
     since = now - TOLD_COUNTS_S
     return [each.run for each in records.every() if each.state not in records.FINAL or each.ended > since]
 
 
 def applications() -> list[str]:
     """Return the Spark applications that run, whoever started them; none when the Master does not answer."""
-    with suppress(OSError, ValueError), urllib.request.urlopen(
-        f"http://{socket.gethostname()}:8080/json/", timeout=3
-    ) as answer:
-        return [str(each.get("name")) for each in json.load(answer).get("activeapps", [])]
+    with suppress(OSError, ValueError):
+        return list(daemons.spark(f"http://{socket.gethostname()}:{daemons.MASTER_PORT}", 3).applications)
     return []
 
 
@@ -118,9 +114,7 @@ def main() -> int:
                 used.append("another machine")
     if used:
         state["busy"] = now
-    fresh = STATE.with_suffix(".new")
-    fresh.write_text(json.dumps(state))
-    fresh.replace(STATE)
+    files.write(STATE, json.dumps(state))
     why = decide(state, minutes=settings["minutes"], master=master, now=now)
     if sys.argv[1:] == ["show"]:
         print(f"idle for {now - state['busy']:.0f} s; in use: {', '.join(used) or 'nothing'}")
@@ -128,7 +122,3 @@ def main() -> int:
         print(f"<5>this machine ends: {why}", flush=True)
         return subprocess.run(END, stdin=subprocess.DEVNULL, check=False).returncode
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,5 +1,4 @@
-#!/usr/bin/python3 -I
-"""Sends the requests in /etc/muster/last-calls.json, one after another, each until it is answered well.
+"""`muster-last-calls`: sends the requests in /etc/muster/last-calls.json, each until it is answered well.
 
 They make a provider take machines back that would bill on when they are off. What is not answered within
 ten minutes is left to `./muster reap`.
@@ -10,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -51,7 +49,3 @@ def main(path: Path = CALLS) -> int:
         else:
             print(f"{call['what']}: accepted", flush=True)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,5 +1,4 @@
-#!/usr/bin/python3
-"""Make the three rings: one device, one copy, and the loopback address: the same on every machine."""
+"""Make Swift's three rings: one device, one copy, and the loopback address: the same on every machine."""
 
 from __future__ import annotations
 
@@ -34,4 +33,5 @@ def main() -> None:
         path.chmod(0o644)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -6,15 +6,13 @@ from typing import Annotated
 
 import typer
 
-IMAGE_SIZES = (16, 32, 64, 128, 256)
+from muster_node import sets
 
 
 def known_size(value: int | None) -> int | None:
     """Return an image size. Raises typer.BadParameter when the data does not come in it."""
-    if value is not None and value not in IMAGE_SIZES:
-        raise typer.BadParameter(
-            f"{value} is no image size; choose one of {', '.join(map(str, IMAGE_SIZES))}"
-        )
+    if value is not None and value not in sets.SIZES:
+        raise typer.BadParameter(f"{value} is no image size; choose one of {', '.join(map(str, sets.SIZES))}")
     return value
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from muster_node import sets
 from provision.commands.invocation import invocation_of
 from provision.commands.options import known_size
 from provision.commands.output import examples, say
@@ -30,15 +31,19 @@ def register(app: typer.Typer) -> None:
     )(demo)
 
 
+_SIZES = ", ".join(map(str, sets.SIZES))
 ImageSize = Annotated[
-    int, typer.Option("--image-size", callback=known_size, help="Pixels a side: 16, 32, 64, 128 or 256.")
+    int | None,
+    typer.Option(
+        "--image-size", callback=known_size, help=f"Pixels a side: {_SIZES}; default: the last one."
+    ),
 ]
 
 
 def up(
     context: typer.Context,
     nodes: Annotated[int | None, typer.Option("--nodes", "-n", help="Wished size; master + workers.")] = None,
-    size: ImageSize = 64,
+    size: ImageSize = None,
     scale_in: Annotated[
         bool, typer.Option("--scale-in", help="Nodes may be deleted to get down to the wished size.")
     ] = False,
@@ -50,7 +55,7 @@ def up(
 
     invocation = invocation_of(context)
     invocation.spec(nodes)
-    extra: dict[str, Any] = {"IMAGE_SIZE": size}
+    extra: dict[str, Any] = {} if size is None else {"IMAGE_SIZE": size}
     if nodes is not None:
         extra["NUM_NODES"] = nodes
     if scale_in:

@@ -1,8 +1,4 @@
-"""Data sets: what a folder of images and labels holds, its way into the object store, and what is there.
-
-Keys: `<name>/raw/images/<file>`, small files together in `<name>/raw/packs/<digest>.tar` (named in
-`<name>/raw/packs.json`), `<name>/raw/labels.csv` written last; `<name>/<part>_<size>/…` with a manifest.json.
-"""
+"""Data sets: what a folder of images and labels holds, its way into the object store, and what is there."""
 
 from __future__ import annotations
 
@@ -16,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from muster_node import sets
 from provision.core.errors import DatasetError
 from provision.data.labels import Source, scan
 from provision.data.stores.base import ObjectStore, StoredObject
@@ -68,9 +65,9 @@ def upload(store: ObjectStore, name: str, source: Source, say: Callable[[str], N
                 if key.endswith(".tar"):
                     packs[key] = members
                 say(f"uploading: {images} of {len(source.images)} images")
-    store.write(f"{name}/raw/packs.json", json.dumps(dict(sorted(packs.items()))).encode())
+    store.write(sets.packs_key(name), json.dumps(dict(sorted(packs.items()))).encode())
     store.remove([key for key in there if key.endswith(".tar") and key not in packs])
-    store.write(f"{name}/raw/labels.csv", source.labels_csv().encode())
+    store.write(sets.labels_key(name), source.labels_csv().encode())
     return Uploaded(len(source.images), sent, kept, len(source.unlabelled))
 
 
@@ -101,11 +98,11 @@ def sets_in(store: ObjectStore) -> list[dict[str, Any]]:
             continue
         name = "/".join(parts[:2])
         sizes[name] = sizes.get(name, 0) + item.bytes
-        if parts[2] == "manifest.json":
-            rows[name] = int(json.loads(store.read(item.key))["rows"])
-        elif parts[1:3] == ["raw", "images"]:
+        if parts[2] == sets.MANIFEST:
+            rows[name] = sets.Manifest.from_json(store.read(item.key)).rows
+        elif item.key.startswith(sets.image_key(parts[0], "")):
             rows[name] = rows.get(name, 0) + 1
-        elif parts[1:3] == ["raw", "packs.json"]:
+        elif item.key == sets.packs_key(parts[0]):
             rows[name] = rows.get(name, 0) + sum(map(len, json.loads(store.read(item.key)).values()))
     return [{"name": name, "rows": rows.get(name, 0), "bytes": sizes[name]} for name in sorted(sizes)]
 
@@ -128,7 +125,7 @@ def remove_from(store: ObjectStore, name: str) -> int:
             what="there is no such data in the object store", where=name, remedy=f"There is: {known}."
         )
     # What says that a set exists goes first, so that half a set is never taken for a whole one.
-    marks = [key for key in keys if key.endswith(("/manifest.json", "/raw/labels.csv"))]
+    marks = [key for key in keys if key.endswith((f"/{sets.MANIFEST}", sets.labels_key("")))]
     store.remove(marks)
     store.remove([key for key in keys if key not in set(marks)])
     return len(keys)
@@ -141,7 +138,7 @@ def _items(name: str, source: Source) -> Iterator[tuple[str, bytes | Path, list[
     for image, path in sorted(source.images.items()):
         length = path.stat().st_size
         if length > SMALL:
-            yield f"{name}/raw/images/{image}", path, [image]
+            yield sets.image_key(name, image), path, [image]
             continue
         if size + length > PACK_BYTES and waiting:
             yield _packed(name, waiting)
@@ -155,7 +152,7 @@ def _items(name: str, source: Source) -> Iterator[tuple[str, bytes | Path, list[
 def _packed(name: str, members: Sequence[tuple[str, bytes]]) -> tuple[str, bytes, list[str]]:
     content = pack(members)
     digest = hashlib.sha256(content).hexdigest()[:16]
-    return f"{name}/raw/packs/{digest}.tar", content, [image for image, _ in members]
+    return sets.pack_key(name, digest), content, [image for image, _ in members]
 
 
 def _batches(

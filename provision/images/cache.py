@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision.artifacts import ArtifactError, fetch_each, read_lock
+from muster_node.artifacts import ArtifactError, fetch_each, read_lock
 from provision.core.errors import CommandFailed
 from provision.core.paths import PROJECT
 from provision.providers.local.images import artifacts_folder

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from provision.artifacts import Artifact, digest, locate
+from muster_node.artifacts import Artifact, digest, locate
 from provision.core.errors import CommandFailed
 from provision.images.cache import LOCK, default_registries
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,10 +16,13 @@ from provision.core.paths import PROJECT
 from provision.providers.local.images import base_recipe
 
 SUITE = "trixie"
-NODE_ROLES = ("base", "java", "hdfs", "spark", "deep_learning", "dataset")
+NODE_ROLES = ("base", "node", "java", "hdfs", "spark", "deep_learning", "dataset")
 STORE_ROLES = ("base", "object_store")
+PLAYBOOK = "playbooks/image/install.yml"
 # The parts of a role that an image is made from.
 INSTALLED = ("defaults", "files", "tasks/install.yml", "tasks/custom.yml", "templates/install", "vars")
+# What those name outside of their own folder, which is as deep as the playbook's: ../../node/muster_node/a.py
+OUTSIDE = re.compile(r"/?\.\./\.\./([\w./-]+)")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Recipe:
     def key(self) -> str:
         """Sixteen hex digits that change whenever the layer's content would; read once, before baking."""
         digest = hashlib.sha256(f"{SUITE} {base_recipe()}".encode())
-        for path in self._files():
+        for path in sorted(set(self._files())):
             digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() + b"\0")
         digest.update(json.dumps(self.as_variable()).encode())
         return digest.hexdigest()[:16]
@@ -48,17 +52,17 @@ class Recipe:
         }
 
     def _files(self) -> Iterator[Path]:
-        """The files of the project that the install parts read."""
-        for name in ("versions.yml", "artifacts.lock"):
-            yield PROJECT / "group_vars" / "all" / name
-        yield PROJECT / "provision" / "artifacts.py"
-        yield PROJECT / "playbooks" / "image" / "install.yml"
+        """The files of the project that the install parts read: their own, and those that they name."""
+        tasks = [PROJECT / PLAYBOOK]
         for role in self.roles:
-            folder = PROJECT / "roles" / role
             for part in INSTALLED:
-                path = folder / part
-                found = [path] if path.is_file() else sorted(path.rglob("*"))
-                yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+                path = PROJECT / "roles" / role / part
+                found = [path] if path.is_file() else list(path.rglob("*"))
+                yield from (file for file in found if file.is_file())
+                tasks += [file for file in found if file.parent.name == "tasks"]
+        yield PROJECT / PLAYBOOK
+        for file in tasks:
+            yield from (PROJECT / name for name in OUTSIDE.findall(file.read_text(encoding="utf-8")))
 
 
 def node_recipe(spec: ClusterSpec, group: NodeGroup) -> Recipe:

@@ -17,17 +17,7 @@ from provision.state.folder import State
 if TYPE_CHECKING:
     from provision.core.model import Node
 
-MARK = "--8<--"
-# FSNamesystemState is what holds now; its namesake FSNamesystem is a metric that lags by up to ten seconds.
-SCRIPT = f"""
-host=$(hostname)
-curl -sf -m 2 "http://$host:9870/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState" || true
-echo; echo '{MARK}'
-curl -sf -m 2 "http://$host:8080/json/" || true
-echo; echo '{MARK}'
-/opt/muster/bin/muster-job list --json 2>/dev/null || true
-"""
-ACTIVE = ("queued", "running")
+PROGRAM = "/opt/muster/bin/muster-daemons"
 
 
 @dataclass(frozen=True)
@@ -53,39 +43,30 @@ def look(state_dir: Path, cluster: str) -> Live:
         return Live(why="not started")
     try:
         master = pick_machine("", cluster, list(state.targets()))
-        return parse(run_on(state.ssh_config, master, SCRIPT, timeout_s=10))
+        return parse(run_on(state.ssh_config, master, PROGRAM, timeout_s=10))
     except MusterError as error:
         return Live(why=error.what)
 
 
 def parse(text: str) -> Live:
-    """Turn the output of SCRIPT into a Live."""
-    namenode, master, jobs = (_json(part) for part in [*text.split(MARK), "", ""][:3])
-    beans: dict[str, Any] = {}
-    for bean in (namenode or {}).get("beans", []):
-        beans |= bean
-    workers = [worker for worker in (master or {}).get("workers", []) if worker.get("state") == "ALIVE"]
-    applications = [f"{app.get('name')} ({app.get('id')})" for app in (master or {}).get("activeapps", [])]
-    active = [f"{run.get('run') or run.get('id')}" for run in jobs or [] if run.get("state") in ACTIVE]
+    """Turn the output of muster-daemons into a Live."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return Live(why="its programs are not installed yet; run main.yml")
+    hdfs, spark = found["hdfs"], found["spark"]
+    workers = spark["workers"] if spark else ()
     return Live(
         reached=True,
-        datanodes=beans.get("NumLiveDataNodes"),
-        capacity=beans.get("CapacityTotal", 0),
-        used=beans.get("CapacityUsed", 0),
-        workers=len(workers) if master else None,
-        cores=sum(worker.get("cores", 0) for worker in workers),
-        cores_used=sum(worker.get("coresused", 0) for worker in workers),
-        applications=tuple(applications),
-        jobs=tuple(active),
+        datanodes=hdfs["datanodes"] if hdfs else None,
+        capacity=hdfs["capacity"] if hdfs else 0,
+        used=hdfs["used"] if hdfs else 0,
+        workers=len(workers) if spark else None,
+        cores=sum(worker["cores"] for worker in workers),
+        cores_used=sum(worker["cores_used"] for worker in workers),
+        applications=tuple(spark["applications"]) if spark else (),
+        jobs=tuple(found["jobs"]),
     )
-
-
-def _json(text: str) -> Any:  # noqa: ANN401
-    """Return the JSON in `text`, None when there is none."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
 
 
 def lines(live: Live) -> list[str]:

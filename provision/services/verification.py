@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from muster_node.proofs.cluster import BUSY
 from provision.core.errors import one_line
 
 COPIES = "Data copies"
 """The proof of nodes that have the whole set in a folder of their own."""
 READY, SHORT, UNKNOWN = "ready", "short", "unknown"
-BUSY = "busy with another application"
-"""What roles/verify says of Workers that have no room for its Spark application."""
 EXIT_STATUS = {READY: 0, SHORT: 1, UNKNOWN: 2}
 WIDEST = 96
 """Characters of a cell of the table; the report has all of it."""

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from muster_node import sets
 from provision.core import files
 from provision.core.errors import StateError
 from provision.core.model import ClusterIdentity, Machine, NodeState
@@ -141,11 +142,11 @@ class State:
         files.write_if_changed(self._snapshot, json.dumps(data, indent=1, sort_keys=True) + "\n")
 
     def image_size(self) -> int:
-        """Return the image size last asked for, in pixels a side; 64 when none was."""
+        """Return the image size last asked for, in pixels a side; the default when none was."""
         try:
             return int(self._image_size.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
-            return 64
+            return sets.DEFAULT_SIZE
 
     def remember_image_size(self, size: int) -> None:
         """Record the image size asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,8 @@ class Server(ThreadingHTTPServer):
         self.fails_after: int | None = None
         self.room = 1 << 40
         self.token_left = 0
+        self.parts: dict[str, dict[int, bytes]] = {}
+        self.broken_upload = False
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     @property
@@ -67,9 +70,40 @@ class StoreHandler(_Handler):
             self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
 
     def do_PUT(self) -> None:
-        path, _ = self.parse()
-        self.server.files[path] = self.body()
-        self.answer(200)
+        path, query = self.parse()
+        if "partNumber" in query:
+            self.server.parts[query["uploadId"]][int(query["partNumber"])] = content = self.body()
+            self.send_response(200)
+            self.send_header("ETag", hashlib.md5(content, usedforsecurity=False).hexdigest())
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            self.server.files[path] = self.body()
+            self.answer(200)
+
+    def do_POST(self) -> None:
+        """Begin an upload in parts, or put the parts together that are named, in that order."""
+        path, query = self.parse()
+        body = self.body()
+        if "uploadId" not in query:
+            self.server.parts["u1"] = {}
+            space = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+            self.answer(200, f"<R {space}><UploadId>u1</UploadId></R>".encode())
+        elif self.server.broken_upload:
+            self.answer(200, b"<Error><Code>InternalError</Code><Message>try again</Message></Error>")
+        else:
+            parts = self.server.parts.pop(query["uploadId"])
+            named = [int(each) for each in re.findall(rb"<PartNumber>(\d+)<", body)]
+            tags = [each.decode() for each in re.findall(rb"<ETag>(\w+)<", body)]
+            right = [hashlib.md5(parts[n], usedforsecurity=False).hexdigest() for n in named]
+            assert tags == right
+            self.server.files[path] = b"".join(parts[number] for number in named)
+            self.answer(200, b"<CompleteMultipartUploadResult/>")
+
+    def do_DELETE(self) -> None:
+        _, query = self.parse()
+        self.server.parts.pop(query["uploadId"], None)
+        self.answer(204)
 
     def list(self, query: dict[str, str]) -> None:
         names = sorted(path.split("/", 2)[2] for path in self.server.files)
@@ -104,13 +138,16 @@ class HdfsHandler(_Handler):
             self.answer(404, b'{"RemoteException": {"exception": "FileNotFoundException"}}')
 
     def listing(self, path: str) -> None:
-        inside = {name: data for name, data in self.server.files.items() if name.rpartition("/")[0] == path}
-        if not inside and path not in self.server.folders:
+        below = {name.removeprefix(f"{path}/") for name in self.server.files if name.startswith(f"{path}/")}
+        if not below and path not in self.server.folders:
             self.answer(404, b'{"RemoteException": {"exception": "FileNotFoundException"}}')
             return
+        files = {
+            name: self.server.files.get(f"{path}/{name}") for name in {each.split("/")[0] for each in below}
+        }
         entries = [
-            {"pathSuffix": name.rpartition("/")[2], "length": len(data), "type": "FILE"}
-            for name, data in inside.items()
+            {"pathSuffix": name, "length": len(data or b""), "type": "DIRECTORY" if data is None else "FILE"}
+            for name, data in sorted(files.items())
         ]
         self.answer(200, json.dumps({"FileStatuses": {"FileStatus": entries}}).encode())
 

@@ -22,10 +22,10 @@ print("training", flush=True)
 time.sleep(600)
 """
 IN_STORE = """
-import json, sys
-sys.path.insert(0, "/opt/muster/lib")
-import muster_s3
-client = muster_s3.Client(muster_s3.Settings.load())
+import json
+from muster_node.stores.base import Settings
+from muster_node.stores.open import open_store
+client = open_store(Settings.load())
 names = [name for prefix in ("results/", "spark-events/") for name, _ in client.names(prefix)]
 print(json.dumps({name: client.get(name).decode(errors="replace")[:80] for name in names}))
 """

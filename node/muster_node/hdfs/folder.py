@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 from typing import IO
 
-from muster_webhdfs import CHUNK, HdfsError
+from muster_node.hdfs.webhdfs import CHUNK, HdfsError
 
 
-class Client:
+class Folder:
     """Files below `root`; paths begin with a slash, as in HDFS. Every method raises HdfsError."""
+
+    place = "the data disk"
 
     def __init__(self, root: Path) -> None:
         self._root = root

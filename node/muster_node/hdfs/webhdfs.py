@@ -1,4 +1,4 @@
-"""A small WebHDFS client on the standard library: files go into HDFS without a Java program for each of them.
+"""HDFS over its web interface: without a Java program for each file.
 
 One client is used by one thread; its connection to the NameNode stays open.
 """
@@ -9,11 +9,15 @@ import http.client
 import json
 import time
 import urllib.parse
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import IO, Any
 
-# Seconds to wait after each failed attempt; the last one is not waited after.
-PAUSES_S = (0.2, 0.8, 3.2, 0)
+from muster_node.daemons import STATE_PAGE, HdfsState
+
+RETRY_PAUSES_S = (0.2, 0.8, 3.2, 0)
+"""Seconds to wait after each failed attempt; the last one is not waited after."""
 CHUNK = 1 << 20
 
 
@@ -25,8 +29,21 @@ class HdfsFull(HdfsError):
     """No DataNode has room."""
 
 
-class Client:
+@dataclass(frozen=True)
+class Status:
+    """A file or folder; `length` is its bytes, `mode` its permissions, octal without leading zeros."""
+
+    folder: bool
+    length: int
+    owner: str
+    group: str
+    mode: str
+
+
+class Hdfs:
     """Files of one file system. `url`: the NameNode's, such as http://master:9870; `user`: who asks."""
+
+    place = "HDFS"
 
     def __init__(self, url: str, user: str = "hadoop", timeout_s: float = 60) -> None:
         self._url = urllib.parse.urlsplit(url)
@@ -34,17 +51,43 @@ class Client:
         self._timeout_s = timeout_s
         self._connection: http.client.HTTPConnection | None = None
 
-    def lengths(self, folder: str) -> dict[str, int] | None:
-        """Return name -> bytes of a folder's files, None when there is no such folder. Raises HdfsError."""
+    def status(self, path: str) -> Status | None:
+        """Return what there is at a path, None when there is nothing. Raises HdfsError."""
+        answer = self._ask("GET", path, "GETFILESTATUS", missing_ok=True)
+        return None if answer is None else _status(answer["FileStatus"])
+
+    def listing(self, folder: str) -> dict[str, Status] | None:
+        """Return name -> status of what is in a folder, None when there is none. Raises HdfsError."""
         answer = self._ask("GET", folder, "LISTSTATUS", missing_ok=True)
         if answer is None:
             return None
-        entries = answer["FileStatuses"]["FileStatus"]
-        return {entry["pathSuffix"]: entry["length"] for entry in entries if entry["type"] == "FILE"}
+        return {entry["pathSuffix"]: _status(entry) for entry in answer["FileStatuses"]["FileStatus"]}
 
-    def make_folder(self, path: str) -> None:
+    def lengths(self, folder: str) -> dict[str, int] | None:
+        """Return name -> bytes of a folder's files, None when there is no such folder. Raises HdfsError."""
+        found = self.listing(folder)
+        return None if found is None else {name: at.length for name, at in found.items() if not at.folder}
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders in a folder, none when it is not there. Raises HdfsError."""
+        return sorted(name for name, at in (self.listing(folder) or {}).items() if at.folder)
+
+    def walk(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Yield (path, bytes) of every file below a folder. Raises HdfsError."""
+        for name, at in (self.listing(folder) or {}).items():
+            if at.folder:
+                yield from self.walk(f"{folder}/{name}")
+            else:
+                yield f"{folder}/{name}", at.length
+
+    def make_folder(self, path: str, mode: str = "755") -> None:
         """Create a folder and its parents; again is harmless. Raises HdfsError."""
-        self._ask("PUT", path, "MKDIRS", permission="755")
+        self._ask("PUT", path, "MKDIRS", permission=mode)
+
+    def give(self, path: str, *, owner: str, group: str, mode: str) -> None:
+        """Set who owns a path and what they may do; only a superuser may. Raises HdfsError."""
+        self._ask("PUT", path, "SETOWNER", owner=owner, group=group)
+        self._ask("PUT", path, "SETPERMISSION", permission=mode)
 
     def rename(self, old: str, new: str) -> None:
         """Rename, at once or not at all. Raises HdfsError."""
@@ -58,30 +101,36 @@ class Client:
 
     def read(self, path: str) -> bytes | None:
         """Return a small file's content, None when there is none. Raises HdfsError."""
+        with self.open(path) as stream:
+            return None if stream is None else stream.read()
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[IO[bytes] | None]:
+        """Give a file's content as a stream, None when there is none. Raises HdfsError; reading, OSError."""
         answer = self._ask("GET", path, "OPEN", missing_ok=True, noredirect="true")
         if answer is None:
-            return None
-        status, content = self._to_datanode("GET", answer["Location"], None, 0)
-        if status != 200:
-            raise _error(status, content, path)
-        return content
+            yield None
+            return
+        with self._to_datanode("GET", answer["Location"], None, 0) as stream:
+            if stream.status != 200:
+                raise _error(stream.status, stream.read(), path)
+            yield stream
 
     def write(self, path: str, source: IO[bytes], length: int, *, copies: int) -> None:
         """Write a file from the `length` bytes of `source`, over an older one. Raises HdfsFull, HdfsError."""
         answer = self._ask(
             "PUT", path, "CREATE", overwrite="true", noredirect="true", replication=str(copies)
         )
-        status, content = self._to_datanode("PUT", (answer or {})["Location"], source, length)
-        if status != 201:
-            raise _error(status, content, path)
+        with self._to_datanode("PUT", (answer or {})["Location"], source, length) as stream:
+            if stream.status != 201:
+                raise _error(stream.status, stream.read(), path)
 
     def room(self) -> int:
         """Return the free bytes of all DataNodes together. Raises HdfsError."""
-        path = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
-        status, content = self._send("GET", path)
+        status, content = self._send("GET", STATE_PAGE)
         if status != 200:
             raise _error(status, content, "/")
-        return int(json.loads(content)["beans"][0]["CapacityRemaining"])
+        return HdfsState.parse(json.loads(content)).remaining
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -105,7 +154,7 @@ class Client:
     def _send(self, method: str, path: str) -> tuple[int, bytes]:
         """Send a request to the NameNode; while it does not answer, try again."""
         failure: Exception | None = None
-        for pause_s in PAUSES_S:
+        for pause_s in RETRY_PAUSES_S:
             try:
                 if self._connection is None:
                     self._connection = http.client.HTTPConnection(self._url.netloc, timeout=self._timeout_s)
@@ -124,23 +173,33 @@ class Client:
                 return answer.status, content
         raise HdfsError(f"the NameNode at {self._url.netloc} does not answer ({failure})")
 
+    @contextmanager
     def _to_datanode(
         self, method: str, location: str, source: IO[bytes] | None, length: int
-    ) -> tuple[int, bytes]:
+    ) -> Iterator[http.client.HTTPResponse]:
         url = urllib.parse.urlsplit(location)
         connection = http.client.HTTPConnection(url.netloc, timeout=self._timeout_s)
+        connection.blocksize = CHUNK
         try:
             if source is not None:
                 source.seek(0)
-            connection.blocksize = CHUNK
             headers = {"Content-Length": str(length)} if source is not None else {}
             connection.request(method, f"{url.path}?{url.query}", body=source, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise HdfsError(f"the DataNode at {url.netloc} does not answer ({error})") from error
         finally:
             connection.close()
+
+
+def _status(entry: dict[str, Any]) -> Status:
+    return Status(
+        folder=entry["type"] == "DIRECTORY",
+        length=int(entry.get("length", 0)),
+        owner=str(entry.get("owner", "")),
+        group=str(entry.get("group", "")),
+        mode=str(entry.get("permission", "")),
+    )
 
 
 def _error(status: int, content: bytes, path: str) -> HdfsError:

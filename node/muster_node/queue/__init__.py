@@ -1,1 +1,1 @@
-"""The job queue of a cluster's master: records, queue, runner. Standard library only."""
+"""The job queue of a cluster's master: records, dispatch, runner."""

@@ -10,13 +10,12 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from muster_job import farewell, keep, queue, reason, records, runner
-from muster_job.records import CANCELLED, FAILED, FINAL, QUEUED, SUCCEEDED, Record, Refused
+from muster_node.queue import dispatch, reason, records, runner, shutdown, upload, verdict
+from muster_node.queue.records import CANCELLED, FAILED, FINAL, QUEUED, SUCCEEDED, Record, Refused
 
 POLL_S = 0.2
 STATUS = {SUCCEEDED: 0, FAILED: 1, CANCELLED: 3}
@@ -48,10 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs.add_parser("dispatch")
     explained = verbs.add_parser("explain", help="run a program and, when it fails, say why in one line")
     explained.add_argument("program", nargs=argparse.REMAINDER)
-    for verb in ("farewell", "keep"):
+    for verb in ("shutdown", "upload"):
         verbs.add_parser(verb).add_argument("deadline", type=float)
     asked = parser.parse_args(argv)
     try:
+        if asked.verb != "explain" and not records.here():
+            raise Refused("the queue of jobs is on the cluster's master, not on this machine")
         return COMMANDS[asked.verb](asked)
     except Refused as error:
         print(f"muster-job: {error}", file=sys.stderr)
@@ -113,7 +114,7 @@ def _unpack(record: Record, target: Path) -> None:
     (target / "code").mkdir()
     (target / "log").touch()
     if record.kind == "builtin":
-        source = Path(str(runner.settings()["jobs"])) / record.name
+        source = Path(str(records.settings()["jobs"])) / record.name
         if not (source / record.entry).is_file():
             raise Refused(f"there is no built-in job {record.name}")
         shutil.copytree(
@@ -130,16 +131,16 @@ def cancel(asked: argparse.Namespace) -> int:
         raise Refused(
             f"{asked.run} has already {record.state if record.state != CANCELLED else 'been cancelled'}"
         )
-    (records.folder(asked.run) / "cancel").touch()
+    (records.folder(asked.run) / verdict.CANCEL).touch()
     record = records.change(
         asked.run, only_from=frozenset((QUEUED,)), state=CANCELLED, reason="cancelled", ended=time.time()
     )
     if record.state not in FINAL:
         records.notify(asked.run, "cancel")
-        end = time.monotonic() + queue.DEADLINE_S
+        end = time.monotonic() + dispatch.DEADLINE_S
         while (record := records.load(asked.run)).state not in FINAL:
             if time.monotonic() > end:
-                raise Refused(f"{asked.run} did not end within {queue.DEADLINE_S:.0f} s")
+                raise Refused(f"{asked.run} did not end within {dispatch.DEADLINE_S:.0f} s")
             time.sleep(POLL_S)
     print(json.dumps(records.describe(record)))
     return 0
@@ -191,16 +192,35 @@ def explain(asked: argparse.Namespace) -> int:
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 
-def keep_all(asked: argparse.Namespace) -> int:
-    """Copy results and event logs to object storage; what went wrong is printed."""
-    copied, wrong = keep.keep(runner.settings(), asked.deadline)
-    print(f"{copied} files copied to object storage")
+def finish(asked: argparse.Namespace) -> int:
+    """Write down how a run ended, and wake the queue."""
+    verdict.finish(asked.run, asked.result)
+    records.notify(asked.run, "ended")
+    return 0
+
+
+def start_next(_: argparse.Namespace) -> int:
+    """Start the next run, and do what else the queue's notes ask for."""
+    dispatch.dispatch()
+    return 0
+
+
+def end_machines(asked: argparse.Namespace) -> int:
+    """Let jobs checkpoint, then upload: the machines end."""
+    shutdown.shutdown(asked.deadline)
+    return 0
+
+
+def upload_all(asked: argparse.Namespace) -> int:
+    """Upload results and event logs to object storage; what went wrong is printed."""
+    uploaded, wrong = upload.upload(records.settings(), asked.deadline)
+    print(f"{uploaded} files uploaded to object storage")
     for line in wrong:
-        print(f"not copied: {line}", file=sys.stderr)
+        print(f"not uploaded: {line}", file=sys.stderr)
     return 1 if wrong else 0
 
 
-COMMANDS: dict[str, Any] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "list": list_runs,
     "show": show,
     "submit": submit,
@@ -209,10 +229,8 @@ COMMANDS: dict[str, Any] = {
     "bundle": bundle,
     "explain": explain,
     "run": lambda asked: runner.run(asked.run),
-    "finish": lambda asked: (runner.finish(asked.run, asked.result), records.notify(asked.run, "ended"), 0)[
-        2
-    ],
-    "dispatch": lambda _: queue.dispatch() or 0,
-    "farewell": lambda asked: farewell.farewell(asked.deadline) or 0,
-    "keep": keep_all,
+    "finish": finish,
+    "dispatch": start_next,
+    "shutdown": end_machines,
+    "upload": upload_all,
 }

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 
-from muster_job import records
-from muster_job.records import QUEUED, RUNNING, Record
+from muster_node.queue import records, verdict
+from muster_node.queue.records import QUEUED, RUNNING, Record
 
 DEADLINE_S = 60.0
 """How long a unit may take to vanish after its end (it parses its log then)."""
@@ -32,7 +32,7 @@ def dispatch() -> None:
         everything = records.every()
         for record in everything:
             if record.state == RUNNING and UNIT.format(run=record.run) not in busy:
-                as_user("finish", record.run, "vanished")
+                as_user("finish", record.run, verdict.VANISHED)
         waiting = next_run(everything, busy=bool(busy))
         if waiting is not None:
             _systemctl("start", UNIT.format(run=waiting.run))

@@ -11,6 +11,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+from muster_node import files
 
 ROOT = Path(os.environ.get("MUSTER_JOBS_ROOT", "/var/lib/muster"))
 SETTINGS = Path(os.environ.get("MUSTER_JOBS_SETTINGS", "/etc/muster/jobs.json"))
@@ -50,6 +53,11 @@ class Record:
         return round((self.ended or now) - self.started, 1) if self.started else 0.0
 
 
+def here() -> bool:
+    """Return whether this machine has the queue: the master alone does."""
+    return (ROOT / "runs").is_dir()
+
+
 def folder(run: str) -> Path:
     """Return the folder of a run. Raises Refused when `run` is no run id."""
     if not RUN_ID.fullmatch(run):
@@ -75,11 +83,7 @@ def save(record: Record) -> None:
 
 def write(record: Record, home: Path) -> None:
     """Write a record into the folder `home`, all or nothing; for nobody else: `env` may be secret."""
-    path = home / "run.json"
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.touch(mode=0o600)
-    fresh.write_text(json.dumps(asdict(record), indent=1) + "\n")
-    fresh.replace(path)
+    files.write(home / "run.json", json.dumps(asdict(record), indent=1) + "\n", mode=0o600)
 
 
 def every() -> list[Record]:
@@ -128,8 +132,14 @@ def describe(record: Record) -> dict[str, object]:
 
 
 def notify(run: str, what: str) -> None:
-    """Wake the queue (see queue.py): it looks whenever this folder is not empty."""
+    """Wake the queue (see dispatch.py): it looks whenever this folder is not empty."""
     (ROOT / "queue" / f"{run}.{what}").touch()
+
+
+def settings() -> dict[str, Any]:
+    """Return what the role wrote: programs and folders, `env`, `namenode_url`, `copies` and `events`."""
+    found: dict[str, Any] = json.loads(SETTINGS.read_text())
+    return found
 
 
 def boot_id() -> str:

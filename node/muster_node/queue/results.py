@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from muster_node.hdfs.webhdfs import Hdfs
+
 LOST = "WARNING: the results were not all copied to HDFS: "
 """Begins a log line; what begins with WARNING: is never taken for the reason of a failure."""
 
@@ -26,9 +28,7 @@ def publish(folder: Path, target: str, settings: Mapping[str, object], log: IO[b
     if not files or not url:
         return
     try:
-        import muster_webhdfs
-
-        hdfs = muster_webhdfs.Client(url)
+        hdfs = Hdfs(url)
         there: dict[str, Mapping[str, int]] = {}
         for path in files:
             parent = (Path(target) / path.relative_to(folder)).parent.as_posix()

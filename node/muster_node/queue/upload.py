@@ -6,71 +6,53 @@ spark-events/<cluster>/<application>
 
 from __future__ import annotations
 
-import http.client
-import json
-import mmap
-import os
-import shutil
-import tempfile
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from muster_job import records
+from muster_node.hdfs.webhdfs import Hdfs, HdfsError
+from muster_node.queue import records
+from muster_node.stores.base import Settings
+from muster_node.stores.open import open_store
 
-TIMEOUT_S = 30.0
-CHUNK = 1 << 20
+HDFS_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something to copy: the file `path` of this machine, or the file at the URL `source`."""
+    """Something to upload: its key in the store, its bytes, and what opens it (None = it has gone)."""
 
     key: str
     size: int
-    path: Path | None = None
-    source: str = ""
-
-    def open(self) -> IO[bytes]:
-        """Return its content as a stream. Raises OSError."""
-        if self.path is not None:
-            return self.path.open("rb")
-        stream: IO[bytes] = urllib.request.urlopen(self.source, timeout=TIMEOUT_S)  # noqa: S310  our NameNode
-        return stream
+    open: Callable[[], AbstractContextManager[IO[bytes] | None]]
 
 
-def keep(settings: Mapping[str, Any], deadline: float) -> tuple[int, list[str]]:
-    """Copy what the store does not have; returns how many files were copied, and what went wrong in words.
+def upload(settings: Mapping[str, Any], deadline: float) -> tuple[int, list[str]]:
+    """Upload what the store does not have; returns how many files that were, and what went wrong in words.
 
     Small files first, so that a checkpoint of many gigabytes does not cost everything else its time.
 
     Args:
-        settings: `namenode_url` ('' = no HDFS), `events` (the prefix of event logs), `env` (of jobs).
+        settings: `namenode_url` ('' = no HDFS) and `events` (the prefix of event logs).
         deadline: seconds since the epoch; nothing is begun after it.
     """
-    import muster_s3
-
-    scratch = dict(settings["env"]).get("TMPDIR")  # on the data disk, where jobs have theirs
     wrong: list[str] = []
     items = list(_local())
     try:
         items += _distributed(str(settings["namenode_url"]), str(settings["events"]))
-    except (OSError, ValueError) as error:
+    except (HdfsError, ValueError) as error:
         wrong.append(f"HDFS does not list what it has ({error})")
     try:
-        client = muster_s3.client(muster_s3.Settings.load())
-        there = {
-            name: size for prefix in ("results/", "spark-events/") for name, size in client.names(prefix)
-        }
+        store = open_store(Settings.load())
+        there = {name: size for prefix in ("results/", "spark-events/") for name, size in store.names(prefix)}
     except Exception as error:
         return 0, [*wrong, " ".join(str(error).split())]
     unique = {item.key: item for item in reversed(items)}  # what lies here before what lies in HDFS
-    copied = 0
+    uploaded = 0
     for item in sorted(unique.values(), key=lambda item: item.size):
         if there.get(item.key) == item.size:
             continue
@@ -78,61 +60,33 @@ def keep(settings: Mapping[str, Any], deadline: float) -> tuple[int, list[str]]:
             wrong.append(f"no time left for {item.key}")
             continue
         try:
-            _send(client, item, scratch)
-            copied += 1
+            with item.open() as source:
+                if source is None:
+                    raise OSError("it has gone")
+                store.upload(item.key, source, item.size)
+            uploaded += 1
         except Exception as error:
             wrong.append(f"{item.key}: {' '.join(str(error).split())}")
-    return copied, wrong
+    return uploaded, wrong
 
 
 def _local() -> Iterator[Item]:
     """What runs have left in their folders on this machine."""
     for record in records.every():
         home = records.folder(record.run)
-        found = [home / "run.json", home / "log", *sorted((home / "results").rglob("*"))]
-        for path in found:
+        for path in [home / "run.json", home / "log", *sorted((home / "results").rglob("*"))]:
             if path.is_file():
                 name = path.relative_to(home).as_posix().removeprefix("results/")
-                yield Item(f"results/{record.run}/{name}", path.stat().st_size, path=path)
+                yield Item(f"results/{record.run}/{name}", path.stat().st_size, partial(_open, path))
+
+
+def _open(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def _distributed(url: str, events: str) -> Iterator[Item]:
-    """What lies in HDFS: results that jobs wrote there themselves, and event logs. Raises OSError."""
+    """What lies in HDFS: results that jobs wrote there themselves, and event logs. Raises HdfsError."""
+    hdfs = Hdfs(url, timeout_s=HDFS_TIMEOUT_S)
     for folder, prefix in (("/results", "results"), ("/spark-events", events)) if url else ():
-        for path, size in _walk(url, folder):
-            yield Item(f"{prefix}{path.removeprefix(folder)}", size, source=_url(url, path, "OPEN"))
-
-
-def _walk(url: str, folder: str) -> Iterator[tuple[str, int]]:
-    """Yield (path, bytes) of every file below a folder in HDFS. Raises OSError."""
-    try:
-        with urllib.request.urlopen(_url(url, folder, "LISTSTATUS"), timeout=TIMEOUT_S) as answer:  # noqa: S310
-            entries = json.loads(answer.read())["FileStatuses"]["FileStatus"]
-    except urllib.error.HTTPError as error:
-        if error.code == http.client.NOT_FOUND:
-            return
-        raise
-    for entry in entries:
-        path = f"{folder}/{entry['pathSuffix']}"
-        if entry["type"] == "DIRECTORY":
-            yield from _walk(url, path)
-        else:
-            yield path, int(entry["length"])
-
-
-def _url(url: str, path: str, operation: str) -> str:
-    return f"{url}/webhdfs/v1{urllib.parse.quote(path)}?op={operation}&user.name=hadoop"
-
-
-def _send(client: Any, item: Item, scratch: str | None) -> None:  # noqa: ANN401  muster_s3.Client
-    """Send one object out of the page cache: it may be larger than the memory. Raises OSError, StoreError."""
-    with item.open() as source, tempfile.TemporaryFile(dir=scratch) as spool:
-        if item.path is None:
-            shutil.copyfileobj(source, spool, CHUNK)
-            spool.flush()
-        stream = source if item.path is not None else spool
-        if os.fstat(stream.fileno()).st_size == 0:  # there is nothing to map
-            client.put(item.key, b"")
-            return
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
-            client.put(item.key, view)
+        for path, size in hdfs.walk(folder):
+            yield Item(f"{prefix}{path.removeprefix(folder)}", size, partial(hdfs.open, path))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 import threading
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,9 @@ class FolderStore:
     def objects(self, prefix: str = "") -> Iterator[StoredObject]:
         """See `ObjectStore.objects`."""
         files = [
-            path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith(".new-")
+            path
+            for path in self.root.rglob("*")
+            if path.is_file() and not any(part.startswith(".new-") for part in path.parts)
         ]
         keys = sorted((path.relative_to(self.root).as_posix(), path) for path in files)
         for key, path in keys:
@@ -70,6 +73,40 @@ class FolderStore:
                     if parent == self.root:
                         break
                     parent.rmdir()
+
+    def write_part(self, key: str, upload: str, number: int, content: bytes) -> None:
+        """Write one part of an object that appears with `join_parts`. Raises StoreError."""
+        place = self._parts(key, upload) / f"{number:08d}"
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        except OSError as error:
+            raise self._failed(key, error) from error
+
+    def join_parts(self, key: str, upload: str) -> None:
+        """Make an object of its parts. Raises StoreError."""
+        parts = self._parts(key, upload)
+        try:
+            whole = parts / "whole"
+            with whole.open("wb") as target:
+                for part in sorted(parts.glob("[0-9]*")):
+                    with part.open("rb") as source:
+                        shutil.copyfileobj(source, target, CHUNK)
+            whole.replace(self.place(key))
+        except OSError as error:
+            raise self._failed(key, error) from error
+        self.drop_parts(key, upload)
+
+    def drop_parts(self, key: str, upload: str) -> None:
+        """Delete the parts of an object that is not to be."""
+        shutil.rmtree(self._parts(key, upload), ignore_errors=True)
+
+    def _parts(self, key: str, upload: str) -> Path:
+        """Return the folder of an upload's parts, beside the object. Raises StoreError for a strange name."""
+        if not upload.isalnum():
+            raise StoreError(what=f"{upload!r} is no upload", where=str(self.root))
+        place = self.place(key)
+        return place.with_name(f".new-{upload}")
 
     def place(self, key: str) -> Path:
         """Return where an object lies. Raises StoreError for a key that leads out of the folder."""
@@ -117,14 +154,42 @@ class _Handler(BaseHTTPRequestHandler):
                 while block := source.read(CHUNK):
                     self.wfile.write(block)
         elif key == "":
-            self._list(dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query)))
+            self._list(self._query())
 
     def do_PUT(self) -> None:
-        """Take an object in."""
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        """Take an object in, or a part of one."""
+        body = self._body()
         if key := self._asked(body):
-            self.server.store.write(key, body)
+            query = self._query()
+            if "uploadId" in query:
+                self.server.store.write_part(key, query["uploadId"], int(query["partNumber"]), body)
+            else:
+                self.server.store.write(key, body)
             self._answer(200)
+
+    def do_POST(self) -> None:
+        """Begin an upload in parts, or put its parts together; they come and are named in order."""
+        if key := self._asked(self._body()):
+            upload = self._query().get("uploadId")
+            if upload is None:
+                answer = f"<UploadId>{secrets.token_hex(8)}</UploadId>"
+            else:
+                self.server.store.join_parts(key, upload)
+                answer = ""
+            self._answer(200, f"<Upload>{answer}</Upload>".encode())
+
+    def do_DELETE(self) -> None:
+        """Give an upload in parts up; nodes delete nothing else."""
+        if key := self._asked(b""):
+            if upload := self._query().get("uploadId"):
+                self.server.store.drop_parts(key, upload)
+            self._answer(204 if upload else 405)
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _query(self) -> dict[str, str]:
+        return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
 
     def _asked(self, body: bytes) -> str | None:
         """Return the key that is asked for, '' for the container; None when the request was refused."""

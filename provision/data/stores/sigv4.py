@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import time
 from calendar import timegm
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from muster_node.stores.sigv4 import authorization
 
 LEEWAY_S = 900
 _AUTHORIZATION = re.compile(
@@ -43,10 +44,9 @@ def signed_by(access_key: str, secret_key: str, request: Signed) -> bool:
         return False
     if request.headers.get("x-amz-content-sha256") != request.body_sha256:
         return False
-    lines = "".join(f"{name}:{request.headers.get(name, '').strip()}\n" for name in names)
-    canonical = "\n".join([request.method, request.path, request.query, lines, match[3], request.body_sha256])
-    text = "\n".join(["AWS4-HMAC-SHA256", moment, scope, hashlib.sha256(canonical.encode()).hexdigest()])
-    key = f"AWS4{secret_key}".encode()
-    for part in scope.split("/"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.compare_digest(hmac.digest(key, text.encode(), "sha256").hex(), match[4])
+    headers = {name: request.headers.get(name, "").strip() for name in names}
+    right = authorization(
+        request.method, request.path, request.query, headers,
+        access_key=access_key, secret_key=secret_key, region=scope.split("/")[1],
+    )  # fmt: skip
+    return hmac.compare_digest(right, request.headers["authorization"])

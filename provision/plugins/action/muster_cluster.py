@@ -10,10 +10,11 @@ from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from muster_node import sets
 from provision.cluster.cluster import Cluster
 from provision.cluster.ends import stopped_words
 from provision.config.load import SIZE_VARIABLE, is_config, load_config
-from provision.core.errors import ConfigError, HostKeyUnknown, MusterError, PlanRefused
+from provision.core.errors import ConfigError, HostKeyUnknown, MusterError, NotReady, PlanRefused
 from provision.core.model import ClusterSpec, NodeState, Outcome
 from provision.costs import offer
 from provision.data.stores.keys import VAULT
@@ -42,7 +43,7 @@ class ActionModule(ActionBase):
                 "scale_in": {"type": "bool", "default": False},
                 "lock": {"type": "bool", "default": False},
                 "force": {"type": "bool", "default": False},
-                "image_size": {"type": "int"},
+                "image_size": {"type": "str"},
             }
         )
         try:
@@ -71,13 +72,14 @@ class ActionModule(ActionBase):
 
 def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if arguments["state"] == "checked":
+        size = _image_size(arguments["image_size"])
         cluster.check()
         if arguments["lock"]:
             cluster.lock()
         if not check_mode:
             cluster.renew_store_keys()
-        if arguments["image_size"] is not None and not check_mode:
-            cluster.state.remember_image_size(arguments["image_size"])
+        if size is not None and not check_mode:
+            cluster.state.remember_image_size(size)
         return {"changed": False}
     if arguments["state"] == "stopped":
         return _stopped(cluster, force=arguments["force"], check_mode=check_mode)
@@ -96,6 +98,17 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
             raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))
         return {"changed": not found.plan.empty}
     return _told(cluster.ensure(scale_in=arguments["scale_in"]))
+
+
+def _image_size(given: str | None) -> int | None:
+    """Return an IMAGE_SIZE as a number, None when none was given. Raises NotReady."""
+    if given is None:
+        return None
+    for size in sets.SIZES:
+        if given.strip() == str(size):
+            return size
+    known = " ".join(map(str, sets.SIZES))
+    raise NotReady(what=f"IMAGE_SIZE={given} is not a size of pictures", remedy=f"Say one of {known}")
 
 
 def _stopped(cluster: Cluster, *, force: bool, check_mode: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-KINDS = ("template", "file", "content", "directory", "link")
+KINDS = ("template", "file", "content", "directory", "link", "tree")
 KEYS = frozenset((*KINDS, "dest", "owner", "group", "mode", "secret", "block", "vars"))
 
 
@@ -28,6 +28,21 @@ def check_entry(entry: Any) -> str:  # noqa: ANN401  it comes from a playbook an
     if isinstance(entry.get("mode"), int):
         return f'mode must be a quoted octal number such as "0644", not {entry["mode"]}'
     return ""
+
+
+def tree(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the folders and files below the folder `tree` of this machine as entries of their own."""
+    source, dest = Path(entry["tree"]), Path(entry["dest"])
+    if not source.is_dir():
+        raise AnsibleActionFail(f"muster_files: {dest}: there is no folder {source}")
+    rest = {key: entry[key] for key in entry if key not in ("tree", "dest", "mode")}
+    entries = [rest | {"dest": str(dest), "directory": True}]
+    for path in sorted(source.rglob("*")):
+        if "__pycache__" not in path.parts:
+            place = {"dest": str(dest / path.relative_to(source))}
+            kind = {"directory": True} if path.is_dir() else {"content": path.read_text(encoding="utf-8")}
+            entries.append(rest | place | kind)
+    return entries
 
 
 class ActionModule(ActionBase):
@@ -48,7 +63,8 @@ class ActionModule(ActionBase):
             if wrong := check_entry(entry):
                 where = entry.get("dest", "") if isinstance(entry, dict) else ""
                 raise AnsibleActionFail(f"muster_files: {where}: {wrong}")
-        payload = json.dumps([self._rendered(entry, task_vars) for entry in entries])
+        plain = [each for entry in entries for each in (tree(entry) if "tree" in entry else [entry])]
+        payload = json.dumps([self._rendered(entry, task_vars) for entry in plain])
         arguments = {"payload": payload}
         result.update(self._execute_module("muster_files", module_args=arguments, task_vars=task_vars))
         result.pop("invocation", None)

@@ -19,7 +19,8 @@ class ActionModule(ActionBase):
     """Arguments: `argv`, `progress` (a file of one line on the node), `accept` (statuses that are fine).
 
     The program's last line on standard output is JSON and becomes `result`; its `changed` is the task's, its
-    `notes` (lines) are shown. When it fails, its last line on standard error is the message.
+    `notes` (lines) are shown. When it fails, `error` of its answer is the message, else its last line on
+    standard error.
     """
 
     TRANSFERS_FILES = False
@@ -42,7 +43,7 @@ class ActionModule(ActionBase):
         lines = str(answer["stdout"]).strip().splitlines()
         if answer["rc"] not in (0, *self._task.args.get("accept", ())):
             told = [line for line in str(answer["stderr"]).splitlines() if line.strip()] or lines
-            reason = told[-1] if told else f"exit status {answer['rc']}"
+            reason = _error(lines) or (told[-1] if told else f"exit status {answer['rc']}")
             return outcome | {"failed": True, "msg": reason, "stderr_lines": told[-40:]}
         try:
             outcome["result"] = json.loads(lines[-1])
@@ -78,3 +79,12 @@ class ActionModule(ActionBase):
             ended.set()
             if progress:
                 watcher.join()
+
+
+def _error(lines: list[str]) -> str:
+    """Return the `error` of an answer in JSON, '' when there is none."""
+    try:
+        answer = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        return ""
+    return str(answer.get("error", "")) if isinstance(answer, dict) else ""

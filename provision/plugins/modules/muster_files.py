@@ -31,7 +31,8 @@ options:
     required: true
     description:
       - Entries with C(dest) and one of C(template) (of the role), C(file) (of the role), C(content),
-        C(directory) (true) or C(link) (what it points to).
+        C(directory) (true), C(link) (what it points to) or C(tree) (a folder of the control machine that is
+        copied with all below it, without byte code; what else is there stays).
       - C(owner) and C(group) default to root; C(mode) to 0644, for directories 0755.
       - C(block) (true) keeps the rest of the file and owns only the lines between two marks.
       - C(vars) are variables for this entry's template alone.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Protocol
@@ -10,6 +11,7 @@ from typing import Protocol
 import pytest
 from typer.testing import CliRunner
 
+from muster_node import daemons
 from provision import cli
 from provision.commands import init, invocation, playbooks, ssh, verify
 from provision.core.errors import MusterError
@@ -237,7 +239,7 @@ def test_up_is_both_playbooks_in_one_process(inventory: Path, monkeypatch: pytes
     assert result.exit_code == 0, result.output
     (words,) = seen
     assert words[1:5] == ["-i", str(inventory), "start_cluster.yml", "main.yml"]
-    assert json.loads(words[6]) == {"NUM_NODES": 5, "IMAGE_SIZE": 64, "SCALE_IN": True}
+    assert json.loads(words[6]) == {"NUM_NODES": 5, "SCALE_IN": True}
     assert words[7:] == ["--check"]
 
 
@@ -261,8 +263,12 @@ def test_what_the_master_says_is_understood() -> None:
         ],
         "activeapps": [{"name": "lr", "id": "app-1"}],
     }
-    runs = [{"run": "lr-1", "state": "running"}, {"run": "lr-0", "state": "succeeded"}]
-    found = live.parse(f"\n{live.MARK}\n".join(json.dumps(part) for part in (namenode, master, runs)))
+    said = {
+        "hdfs": asdict(daemons.HdfsState.parse(namenode)),
+        "spark": asdict(daemons.SparkState.parse(master)),
+        "jobs": ["lr-1"],
+    }
+    found = live.parse(json.dumps(said))
     assert (found.datanodes, found.workers, found.cores, found.cores_used) == (3, 1, 2, 1)
     assert found.applications == ("lr (app-1)",)
     assert found.jobs == ("lr-1",)
@@ -270,7 +276,7 @@ def test_what_the_master_says_is_understood() -> None:
 
 
 def test_a_silent_master_is_an_answer(tmp_path: Path) -> None:
-    found = live.parse(f"\n{live.MARK}\n\n{live.MARK}\n")
+    found = live.parse('{"hdfs": null, "spark": null, "jobs": []}')
     assert (found.datanodes, found.workers, found.jobs) == (None, None, ())
     assert not live.look(tmp_path, "pond").reached
 

@@ -1,4 +1,4 @@
-"""The Ansible modules' own logic: files, units, registration."""
+"""The Ansible modules' own logic: files and units; answers of programs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from provision.plugins.action.muster_files import check_entry
-from provision.plugins.modules import muster_files, muster_registered, muster_units
+from provision.plugins.action.muster_files import check_entry, tree
+from provision.plugins.action.muster_run import _error
+from provision.plugins.modules import muster_files, muster_units
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -172,22 +173,22 @@ def test_starts_are_waited_for_only_when_asked(wait: bool, monkeypatch: pytest.M
     assert (said[-1] == ["start", "b"]) is wait
 
 
-def test_a_datanode_has_joined_when_listed_and_out_of_safe_mode() -> None:
-    live = json.dumps({"w:9866": {"xferaddr": "10.0.0.2:9866"}})
-    info = {"beans": [{"LiveNodes": live, "Safemode": ""}]}
-    assert muster_registered.datanode_joined(info, "10.0.0.2") == ""
-    assert "not registered" in muster_registered.datanode_joined(info, "10.0.0.20")
-    info["beans"][0]["Safemode"] = "Safe mode is ON"
-    assert "safe mode" in muster_registered.datanode_joined(info, "10.0.0.2")
-    assert "not registered" in muster_registered.datanode_joined({"beans": []}, "10.0.0.2")
+def test_a_tree_is_its_folders_and_files_without_byte_code(tmp_path: Path) -> None:
+    for name in ("main.py", "queue/cli.py", "__pycache__/main.pyc", "queue/__pycache__/cli.pyc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    entries = tree({"dest": "/opt/lib", "tree": str(tmp_path), "owner": "hadoop"})
+    assert all(check_entry(entry) == "" and entry["owner"] == "hadoop" for entry in entries)
+    assert [(entry["dest"], entry.get("content")) for entry in entries] == [
+        ("/opt/lib", None),
+        ("/opt/lib/main.py", "x"),
+        ("/opt/lib/queue", None),
+        ("/opt/lib/queue/cli.py", "x"),
+    ]
 
 
-def test_a_worker_has_joined_when_alive() -> None:
-    page = {"workers": [{"host": "w-1", "state": "DEAD"}, {"host": "10.0.0.3", "state": "ALIVE"}]}
-    assert muster_registered.worker_joined(page, "w-2", "10.0.0.3") == ""
-    assert "not registered" in muster_registered.worker_joined(page, "w-1", "10.0.0.2")
-
-
-def test_a_units_log_is_cut_to_what_tells() -> None:
-    log = "INFO old\n" + 3 * "Exception: no room\n\tat a.B.c(D.java:1)\n\t... 3 more\nunit: Failed\n"
-    assert muster_registered.telling(log) == "INFO old\nException: no room\nunit: Failed"
+def test_a_programs_own_words_are_its_error() -> None:
+    assert _error(["noise", '{"error": "w-1: hdfs-datanode has failed. Last lines of it:\\nno room"}']) == (
+        "w-1: hdfs-datanode has failed. Last lines of it:\nno room"
+    )
+    assert _error(["[]"]) == _error(["no json"]) == _error([]) == ""

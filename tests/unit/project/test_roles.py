@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from muster_node import sets
 from provision.core.paths import PROJECT
 
 ROLES = sorted((PROJECT / "roles").iterdir())
@@ -68,3 +69,32 @@ def test_a_namenode_counts_as_formatted_once_it_has_an_image(
     for name in left:
         (tmp_path / name).touch()
     assert bool(list(tmp_path.glob(pattern))) is formatted
+
+
+def test_the_sizes_of_pictures_are_those_of_the_library() -> None:
+    (size,) = [
+        option
+        for _, name, option in options(ROLES[0].parent / "dataset")
+        if name == "dataset_image_size" and "choices" in option
+    ][:1]
+    assert (tuple(size["choices"]), size["default"]) == (sets.SIZES, sets.DEFAULT_SIZE)
+    words = (ROLES[0].parents[1] / "docs" / "config.md").read_text()
+    assert f"{', '.join(map(str, sets.SIZES[:-1]))} or {sets.SIZES[-1]}; default" in words
+
+
+def test_roles_hold_no_python_and_no_link() -> None:
+    files = [path for role in ROLES for path in role.rglob("*") if path.is_file() or path.is_symlink()]
+    assert [path for path in files if path.is_symlink() or path.suffix == ".py"] == []
+    first = {path: path.read_text().partition("\n")[0] for path in files}
+    assert [path for path in files if first[path].startswith("#!") and "python" in first[path]] == [
+        ROLES[0].parent / "node" / "templates" / "launcher.j2"
+    ]
+
+
+def test_nothing_on_nodes_bends_the_path_of_imports() -> None:
+    root = ROLES[0].parents[1]
+    found = [
+        path for name in ("node", "jobs", "roles") for path in (root / name).rglob("*") if path.is_file()
+    ]
+    texts = {path: path.read_text(errors="replace") for path in found if "__pycache__" not in path.parts}
+    assert [path for path, text in texts.items() if "sys.path" in text] == []

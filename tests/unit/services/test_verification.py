@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from provision.core.paths import PROJECT
-from provision.services.verification import BUSY, merge, only_busy
-from tests.unit.programs import load
-
-PROGRAM = PROJECT / "roles/verify/files/verify.py"
+from muster_node.proofs import programs
+from muster_node.proofs.checks import checks
+from muster_node.proofs.cluster import BUSY
+from muster_node.proofs.plan import Plan, make
+from provision.services.verification import merge, only_busy
 
 
 def proof(name: str, ok: bool | None = True, found: Any = "fine", remedy: str = "") -> dict[str, Any]:
@@ -50,10 +50,6 @@ def test_workers_at_work_are_told_from_what_is_wrong(others: tuple[dict[str, Any
     assert report.status != "ready"
 
 
-def test_the_role_says_busy_in_these_words() -> None:
-    assert BUSY in PROGRAM.read_text()
-
-
 def test_ready_is_not_busy() -> None:
     assert not only_busy(merge("retina", {"m": answer(proof("Spark"))}, made=1.0))
 
@@ -70,12 +66,10 @@ def test_machines_that_compute_on_different_things_are_told_apart() -> None:
 def test_a_rented_gpu_has_to_be_used(
     monkeypatch: pytest.MonkeyPatch, gpus: int, device: str, ok: bool
 ) -> None:
-    program = load(PROGRAM)
-    monkeypatch.setattr(program, "_run", lambda *_: f"torch 2.7.1 on {device}")
-    plan = {"wish": 1, "master": False, "deep_learning": True, "dataset": {}, "gpus": gpus}
-    (work,) = program.checks(plan)
-    made = program.check(*work)
-    assert made["ok"] is ok and ("docs/ec2.md" in made["remedy"]) is not ok
+    monkeypatch.setattr(programs, "run", lambda *_, **__: f"torch 2.7.1 on {device}")
+    (work,) = checks(Plan.parse({"wish": 1, "deep_learning": True, "dataset": {}, "gpus": gpus}))
+    made = make(work)
+    assert made.ok is ok and ("docs/ec2.md" in made.remedy) is not ok
 
 
 def test_short_beats_unknown() -> None:

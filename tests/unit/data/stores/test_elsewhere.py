@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import json
-import subprocess
-import sys
+import os
+import time
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 
-import muster_s3
 import pytest
 
+from muster_node import role_credentials
+from muster_node.stores.base import NotFound, Settings
+from muster_node.stores.base import StoreError as NodeStoreError
+from muster_node.stores.open import open_store
 from provision.core.errors import NotReady, StoreError
 from provision.core.model import ObjectStoreSpec
-from provision.core.paths import PROJECT
 from provision.data.stores import swift as store_swift
 from provision.data.stores.folder import FolderServer, FolderStore
 from provision.data.stores.keys import StoreKeys, obtain, record, recorded
@@ -22,8 +25,6 @@ from provision.data.stores.open import check, connect
 from provision.data.stores.swift import SwiftStore
 from tests.fakes.provider import spec
 from tests.fakes.servers import NoBucket, Server, StoreHandler, SwiftHandler
-
-ROLE = PROJECT / "roles/dataset/files/muster-role-credentials"
 
 
 @pytest.fixture
@@ -33,8 +34,8 @@ def swift():
     server.shutdown()
 
 
-def settings(server: Server, **more) -> muster_s3.Settings:
-    return muster_s3.Settings(f"{server.url}/auth/v1.0", "me:you", "secret", "muster", kind="swift", **more)
+def settings(server: Server, **more) -> Settings:
+    return Settings(f"{server.url}/auth/v1.0", "me:you", "secret", "muster", kind="swift", **more)
 
 
 def swift_spec(server: Server) -> ObjectStoreSpec:
@@ -42,7 +43,7 @@ def swift_spec(server: Server) -> ObjectStoreSpec:
 
 
 def test_a_node_reads_and_writes_swift_and_gets_a_new_token_in_time(swift) -> None:
-    client = muster_s3.client(settings(swift))
+    client = open_store(settings(swift))
     for number in range(7):
         client.put(f"set/part {number}", b"x" * number)
     swift.files["/v1/me/muster/set/large"] = b"DLO"
@@ -50,14 +51,14 @@ def test_a_node_reads_and_writes_swift_and_gets_a_new_token_in_time(swift) -> No
     assert dict(client.names("set/")) == {"set/large": 7, **{f"set/part {n}": n for n in range(7)}}
     target = BytesIO()
     assert client.download("set/large", target) == hashlib.sha256(b"dynamic").hexdigest()
-    with pytest.raises(muster_s3.NotFound):
+    with pytest.raises(NotFound):
         client.get("set/none")
 
 
 def test_wrong_swift_keys_are_one_line(swift) -> None:
-    wrong = muster_s3.Settings(f"{swift.url}/auth/v1.0", "me:you", "no", "muster", kind="swift")
-    with pytest.raises(muster_s3.StoreError, match="lets nobody in: HTTP 401"):
-        muster_s3.client(wrong).get("x")
+    wrong = Settings(f"{swift.url}/auth/v1.0", "me:you", "no", "muster", kind="swift")
+    with pytest.raises(NodeStoreError, match="lets nobody in: HTTP 401"):
+        open_store(wrong).get("x")
     with pytest.raises(NotReady, match="HTTP 401"):
         check(swift_spec(swift), StoreKeys("me:you", "no"))
 
@@ -94,33 +95,45 @@ def folder(tmp_path):
 def test_a_folder_is_a_store_for_nodes_and_for_this_computer(folder, monkeypatch) -> None:
     monkeypatch.setattr("provision.data.stores.folder.PAGE", 2)
     url = f"http://127.0.0.1:{folder.server_address[1]}"
-    client = muster_s3.client(muster_s3.Settings(url, "folder", "secret", "muster"))
+    client = open_store(Settings(url, "folder", "secret", "muster"))
     for number in range(5):
         client.put(f"set/part {number}&", b"x" * number)
     assert dict(client.names("set/")) == {f"set/part {n}&": n for n in range(5)}
     assert client.get("set/part 4&") == b"xxxx"
-    with pytest.raises(muster_s3.NotFound):
+    with pytest.raises(NotFound):
         client.get("set/none")
     assert [item.key for item in folder.store.objects()] == [f"set/part {n}&" for n in range(5)]
     folder.store.remove([item.key for item in folder.store.objects()])
     assert list(folder.store.root.iterdir()) == []
 
 
+def test_a_folder_takes_a_large_object_in_parts(folder) -> None:
+    url = f"http://127.0.0.1:{folder.server_address[1]}"
+    client = open_store(Settings(url, "folder", "secret", "muster"))
+    content = bytes(range(250)) * 10
+    client.upload("results/model", BytesIO(content), len(content), 1000)
+    assert client.get("results/model") == content
+    assert list(client.names("")) == [("results/model", 2500)]
+    with pytest.raises(OSError, match="it ended after"):
+        client.upload("results/other", BytesIO(content), len(content) + 1000, 1000)
+    assert [path.name for path in (folder.store.root / "results").iterdir()] == ["model"]
+
+
 def test_who_has_not_the_keys_gets_nothing_of_a_folder(folder, monkeypatch) -> None:
     folder.store.write("set/x", b"x")
     url = f"http://127.0.0.1:{folder.server_address[1]}"
     for access, secret in (("folder", "wrong"), ("other", "secret")):
-        with pytest.raises(muster_s3.StoreError, match="HTTP 403 SignatureDoesNotMatch"):
-            muster_s3.client(muster_s3.Settings(url, access, secret, "muster")).get("set/x")
-    client = muster_s3.client(muster_s3.Settings(url, "folder", "secret", "muster"))
-    with pytest.raises(muster_s3.StoreError, match="HTTP 400"):
+        with pytest.raises(NodeStoreError, match="HTTP 403 SignatureDoesNotMatch"):
+            open_store(Settings(url, access, secret, "muster")).get("set/x")
+    client = open_store(Settings(url, "folder", "secret", "muster"))
+    with pytest.raises(NodeStoreError, match="HTTP 400"):
         client.get("../outside")
     for key in ("../outside", "a/../../x", ""):
         with pytest.raises(StoreError, match="is no key"):
             folder.store.place(key)
-    past = muster_s3.time.gmtime(0)
-    monkeypatch.setattr(muster_s3.time, "gmtime", lambda *_: past)
-    with pytest.raises(muster_s3.StoreError, match="HTTP 403"):
+    past = time.gmtime(0)
+    monkeypatch.setattr(time, "gmtime", lambda *_: past)
+    with pytest.raises(NodeStoreError, match="HTTP 403"):
         client.get("set/x")
 
 
@@ -137,10 +150,10 @@ def test_container_in_the_hosts_name_and_session_token(monkeypatch) -> None:
     server = Server(Amazon)
     monkeypatch.setattr("socket.getaddrinfo", local_names())
     port = server.server_address[1]
-    known = muster_s3.Settings(
+    known = Settings(
         f"http://s3.example.org:{port}", "a", "b", "muster", session_token="tok", virtual_host=True
     )
-    client = muster_s3.client(known)
+    client = open_store(known)
     client.put("set/x", b"content")
     assert client.get("set/x") == b"content"
     assert list(client.names("set/")) == [("set/x", 7)]
@@ -159,11 +172,11 @@ def local_names():
 
 def test_a_container_that_is_missing_is_no_set_that_is_missing() -> None:
     server = Server(NoBucket)
-    client = muster_s3.client(muster_s3.Settings(server.url, "a", "b", "muster"))
+    client = open_store(Settings(server.url, "a", "b", "muster"))
     for act in (lambda: client.get("x"), lambda: list(client.names("x")), lambda: client.put("x", b"")):
-        with pytest.raises(muster_s3.StoreError, match="has no container muster; make it first") as error:
+        with pytest.raises(NodeStoreError, match="has no container muster; make it first") as error:
             act()
-        assert not isinstance(error.value, muster_s3.NotFound)
+        assert not isinstance(error.value, NotFound)
     with pytest.raises(NotReady, match="Make the container, or correct object_store and its keys"):
         check(ObjectStoreSpec(kind="s3", endpoint=server.url), StoreKeys("a", "b"))
     server.shutdown()
@@ -191,25 +204,22 @@ class Metadata(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
 
-def test_a_machines_own_role_opens_the_store(tmp_path) -> None:
+def test_a_machines_own_role_opens_the_store(tmp_path, capsys) -> None:
     server = Server(Metadata)
-    program = tmp_path / "role"
-    text = ROLE.read_text().replace("/etc/muster", str(tmp_path)).replace('"hadoop"', '"root"')
-    program.write_text(text.replace('shutil.chown(fresh, "root", "root")', "shutil"))
+    target, group = tmp_path / "store-role.json", grp.getgrgid(os.getgid()).gr_name
     (tmp_path / "store.json").write_text(
         json.dumps({"endpoint": "https://x", "container": "c", "access_key": "", "secret_key": ""})
     )
-    done = subprocess.run([sys.executable, program, server.url], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    known = muster_s3.Settings.load(tmp_path / "store.json")
+    assert role_credentials.main(server.url, target, group) == 0
+    known = Settings.load(tmp_path / "store.json")
     assert (known.access_key, known.secret_key, known.session_token) == ("AKIA", "s", "t")
-    assert (tmp_path / "store-role.json").stat().st_mode & 0o777 == 0o640
+    assert target.stat().st_mode & 0o777 == 0o640
     server.shutdown()
     server.server_close()
-    lost = subprocess.run([sys.executable, program, server.url], capture_output=True, text=True, check=False)
-    assert lost.returncode == 1
-    assert "has no role that could use the object store" in lost.stderr
-    assert lost.stderr.count("\n") == 1
+    assert role_credentials.main(server.url, target, group) == 1
+    said = capsys.readouterr().err
+    assert "has no role that could use the object store" in said
+    assert said.count("\n") == 1
 
 
 @pytest.fixture

@@ -8,22 +8,18 @@ from types import ModuleType
 
 import pytest
 
+from muster_node import last_calls as program
 from provision.cluster.ends import ending_words
-from provision.core.paths import PROJECT
 from provision.core.wait import until
 from provision.providers.softlayer import last_calls
 from tests.emulators.softlayer.server import API_KEY, USERNAME
 from tests.fakes.softlayer import Account
-from tests.unit.programs import load
-
-PROGRAM = PROJECT / "roles" / "lifetime" / "files" / "muster-last-calls"
 
 
 @pytest.fixture
 def node_program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = load(PROGRAM)
-    monkeypatch.setattr(module, "PAUSE_S", 0.01)
-    return module
+    monkeypatch.setattr(program, "PAUSE_S", 0.01)
+    return program
 
 
 def test_the_master_cancels_all_of_its_cluster_and_nothing_else(

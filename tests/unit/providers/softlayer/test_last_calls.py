@@ -8,25 +8,16 @@ import xmlrpc.client
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 
 import pytest
 from ansible.template import trust_as_template
 
+from muster_node import last_calls as program
 from provision.core.errors import NotReady
-from provision.core.paths import PROJECT
 from provision.plugins.filter.last_calls import cancel_calls
 from provision.providers.softlayer import last_calls
 from tests.fakes.provider import group, machine, spec
-from tests.unit.programs import load
-
-PROGRAM = PROJECT / "roles" / "lifetime" / "files" / "muster-last-calls"
-
-
-@pytest.fixture(scope="module")
-def program() -> ModuleType:
-    return load(PROGRAM)
 
 
 class Anywhere(SimpleXMLRPCRequestHandler):
@@ -67,7 +58,7 @@ def account() -> Iterator[tuple[Account, str]]:
 
 
 def test_all_machines_are_cancelled_the_masters_own_last(
-    program: ModuleType, account: tuple[Account, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    account: tuple[Account, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     books, endpoint = account
     wished = spec(softlayer={"self_cancel": True})
@@ -83,7 +74,7 @@ def test_all_machines_are_cancelled_the_masters_own_last(
 
 
 def test_what_is_never_answered_is_given_up(
-    program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "calls.json").write_text(
         json.dumps(last_calls.softlayer(["1"], "u", "k", "http://127.0.0.1:9"))

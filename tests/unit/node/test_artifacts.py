@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from provision import artifacts
-from provision.artifacts import Artifact, ArtifactError, fetch, fetch_each, install, read_lock
+from muster_node import artifacts
+from muster_node.artifacts import Artifact, ArtifactError, fetch, fetch_each, install, read_lock
 from provision.images.cache import LOCK
 from provision.images.lock import maven_path
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.jobs.node_program import reason
+from muster_node.queue import reason
 
 TRACES = Path(__file__).parent / "traces"
 WANTED = {

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from provision.core.paths import PROJECT
-from tests.unit.programs import load
-
-PROGRAM = PROJECT / "roles" / "lifetime" / "files" / "muster-idle"
-
-
-@pytest.fixture(scope="module")
-def idle() -> ModuleType:
-    return load(PROGRAM)
+from muster_node import idle
 
 
 def proc(root: Path, *table: tuple[int, int, str, str]) -> Path:
@@ -36,12 +27,12 @@ KEPT_OPEN = (
 )
 
 
-def test_a_connection_that_is_only_kept_open_is_no_use(idle: ModuleType, tmp_path: Path) -> None:
+def test_a_connection_that_is_only_kept_open_is_no_use(tmp_path: Path) -> None:
     assert idle.sessions(proc(tmp_path, SERVER, *KEPT_OPEN, (20, 1, "java", "java NameNode"))) == []
 
 
 @pytest.mark.parametrize("name", ["sshd-session", "sshd"])  # as OpenSSH 10 and 9 call it
-def test_a_shell_or_a_command_over_ssh_is(idle: ModuleType, tmp_path: Path, name: str) -> None:
+def test_a_shell_or_a_command_over_ssh_is(tmp_path: Path, name: str) -> None:
     session = (
         (11, 10, name, "x"),
         (12, 11, name, "x"),
@@ -51,7 +42,7 @@ def test_a_shell_or_a_command_over_ssh_is(idle: ModuleType, tmp_path: Path, name
     assert idle.sessions(proc(tmp_path, SERVER, *session)) == ["bash in an SSH session"]
 
 
-def test_a_notebook_kernel_is(idle: ModuleType, tmp_path: Path) -> None:
+def test_a_notebook_kernel_is(tmp_path: Path) -> None:
     kernel = (30, 1, "python", "python -m ipykernel_launcher -f kernel.json")
     assert idle.sessions(proc(tmp_path, SERVER, kernel)) == ["a notebook kernel"]
 
@@ -67,7 +58,5 @@ def test_a_notebook_kernel_is(idle: ModuleType, tmp_path: Path) -> None:
         ({"busy": 1000.0}, "retina-master", False),
     ],
 )
-def test_the_master_decides_and_the_others_follow(
-    idle: ModuleType, state: dict[str, float], master: str, ends: bool
-) -> None:
+def test_the_master_decides_and_the_others_follow(state: dict[str, float], master: str, ends: bool) -> None:
     assert bool(idle.decide(state, minutes=1, master=master, now=1000.0)) is ends

@@ -8,19 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tests.unit.jobs import node_program
+from muster_node.queue import cli, dispatch, records, shutdown, upload, verdict
+from muster_node.stores.base import Settings, StoreError, part_lengths
+from muster_node.stores.open import open_store
+from tests.fakes.servers import HdfsHandler, Server, StoreHandler, SwiftHandler
 
-FILES = Path(__file__).parents[3] / "roles"
-sys.path[:0] = [str(FILES / "dataset" / "files"), str(Path(__file__).parents[1] / "data")]
-from muster_job import farewell, keep, queue, records  # noqa: E402
-
-from tests.fakes.servers import HdfsHandler, Server, StoreHandler  # noqa: E402
-
+LIBRARY = Path(__file__).parents[3] / "node"
 RUN = "train-20261122-050001-0001"
 PROGRAM = """
 import pathlib, os, signal, sys, time
@@ -71,9 +70,9 @@ def test_the_program_is_told_and_its_checkpoint_stays(root: Path, status: int, s
         "MUSTER_JOBS_ROOT": str(root),
         "MUSTER_JOBS_SETTINGS": str(root / "jobs.json"),
     }
-    path = Path(node_program.__file__).parents[3] / "roles" / "jobs" / "files"
+    program = "import sys; from muster_node.queue.cli import main; sys.exit(main())"
     runner = subprocess.Popen(
-        [sys.executable, "-m", "muster_job", "run", RUN], env={**environment, "PYTHONPATH": str(path)}
+        [sys.executable, "-c", program, "run", RUN], env={**environment, "PYTHONPATH": str(LIBRARY)}
     )
     end = time.monotonic() + 20
     while "ready" not in (home / "log").read_text():
@@ -82,7 +81,7 @@ def test_the_program_is_told_and_its_checkpoint_stays(root: Path, status: int, s
     runner.send_signal(signal.SIGUSR1)
     assert runner.wait(20) == status
     assert (home / "results" / "checkpoint").read_text() == "half"
-    record = node_program.runner.finish(RUN, "exit-code" if status else "success")
+    record = verdict.finish(RUN, "exit-code" if status else "success")
     assert record.state == state
     assert ("the cluster's time was over" in record.reason) is bool(status)
 
@@ -93,60 +92,37 @@ def test_the_queue_is_closed_before_jobs_are_told_and_copying_has_its_time(
     said: list[str] = []
     unit = f"muster-job@{RUN}.service"
     monkeypatch.setattr(
-        farewell.subprocess,
+        shutdown.subprocess,
         "run",
         lambda command, **_: said.append(" ".join(command).removeprefix("systemctl ")),
     )
-    monkeypatch.setattr(queue, "active", lambda: {unit})
-    monkeypatch.setattr(queue, "as_user", lambda *words: said.append(" ".join(words)))
-    monkeypatch.setattr(farewell, "CHECKPOINT_S", 0.3)
-    monkeypatch.setattr(farewell, "ROLE", tmp_path)  # there is one
+    monkeypatch.setattr(dispatch, "active", lambda: {unit})
+    monkeypatch.setattr(dispatch, "as_user", lambda *words: said.append(" ".join(words)))
+    monkeypatch.setattr(shutdown, "CHECKPOINT_S", 0.3)
+    monkeypatch.setattr(shutdown, "ROLE", tmp_path)  # there is one
     deadline = time.time() + 100
-    farewell.farewell(deadline)
+    shutdown.shutdown(deadline)
     assert said == [
         "stop muster-jobs.path muster-jobs.service",
         f"kill --kill-whom=main --signal=SIGUSR1 {unit}",
         f"stop {unit}",
         "/opt/muster/bin/muster-role-credentials",
-        f"keep {deadline}",
+        f"upload {deadline}",
     ]
 
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch):
-    import muster_s3
-
     server = Server(StoreHandler)
-    known = muster_s3.Settings(server.url, "key", "secret", "muster")
-    monkeypatch.setattr(muster_s3.Settings, "load", classmethod(lambda *_: known))
+    known = Settings(server.url, "key", "secret", "muster")
+    monkeypatch.setattr(Settings, "load", classmethod(lambda *_: known))
     yield server
     server.shutdown()
 
 
-class Tree(HdfsHandler):
-    """Lists folders too, and serves content at once, as a client that follows redirects sees it."""
-
-    def do_GET(self) -> None:  # noqa: N802
-        path, query = self.parse()
-        path = path.removeprefix("/webhdfs/v1")
-        if query.get("op") == "OPEN":
-            self.answer(200, self.server.files[path])
-            return
-        inside = {name.removeprefix(f"{path}/") for name in self.server.files if name.startswith(f"{path}/")}
-        if not inside:
-            self.answer(404, b"{}")
-            return
-        entries = [
-            {"pathSuffix": name, "length": len(self.server.files.get(f"{path}/{name}", b"")),
-             "type": "FILE" if f"{path}/{name}" in self.server.files else "DIRECTORY"}
-            for name in sorted({name.partition("/")[0] for name in inside})
-        ]  # fmt: skip
-        self.answer(200, json.dumps({"FileStatuses": {"FileStatus": entries}}).encode())
-
-
 @pytest.fixture
 def hdfs():
-    server = Server(Tree)
+    server = Server(HdfsHandler)
     yield server
     server.shutdown()
 
@@ -165,9 +141,8 @@ def test_results_and_event_logs_go_to_the_store_once(root: Path, store: Server, 
     settings = {
         "namenode_url": hdfs.url,
         "events": "spark-events/retina-12345678",
-        "env": {"TMPDIR": str(root)},
     }
-    assert keep.keep(settings, time.time() + 20) == (6, [])
+    assert upload.upload(settings, time.time() + 20) == (6, [])
     kept = {name.removeprefix("/muster/"): content for name, content in store.files.items()}
     assert kept.pop(f"results/{RUN}/run.json")
     assert kept == {
@@ -177,25 +152,70 @@ def test_results_and_event_logs_go_to_the_store_once(root: Path, store: Server, 
         "spark-events/retina-12345678/app-1/events_1": b"{}",
         "spark-events/retina-12345678/app-1/appstatus": b"",
     }
-    assert keep.keep(settings, time.time() + 20) == (0, [])
+    assert upload.upload(settings, time.time() + 20) == (0, [])
 
 
 def test_what_cannot_be_copied_is_said_and_stops_nothing_else(root: Path, store: Server) -> None:
     home = made(root)
     (home / "log").write_text("it ran\n")
-    copied, wrong = keep.keep(
-        {"namenode_url": "http://127.0.0.1:9", "events": "e", "env": {}}, time.time() + 20
-    )
+    copied, wrong = upload.upload({"namenode_url": "http://127.0.0.1:9", "events": "e"}, time.time() + 20)
     assert copied == 2
     assert len(wrong) == 1
     assert wrong[0].startswith("HDFS does not list what it has")
     store.files.clear()
-    copied, wrong = keep.keep({"namenode_url": "", "events": "e", "env": {}}, time.time() - 1)
+    copied, wrong = upload.upload({"namenode_url": "", "events": "e"}, time.time() - 1)
     assert (copied, len(wrong)) == (0, 2)
     assert wrong[0].startswith("no time left for results/")
 
 
 def test_without_a_store_that_is_said(root: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     made(root)
-    assert node_program.cli.keep_all(SimpleNamespace(deadline=time.time() + 5)) == 1
+    assert cli.upload_all(SimpleNamespace(deadline=time.time() + 5)) == 1
     assert "store.json" in capsys.readouterr().err
+
+
+def test_a_file_larger_than_one_request_may_be_is_planned_in_parts(tmp_path: Path) -> None:
+    limit = 5 << 30
+    with (tmp_path / "model").open("wb") as sparse:
+        sparse.truncate(limit + 1)
+    size = (tmp_path / "model").stat().st_size
+    lengths = part_lengths(size)
+    assert sum(lengths) == size
+    assert len(lengths) > 1 and max(lengths) <= limit
+    assert all(length >= 5 << 20 for length in lengths[:-1]), "S3 refuses smaller parts"
+    assert len(part_lengths(1 << 40)) <= 1000, "Swift takes no more segments"
+    assert part_lengths(0) == [0] and part_lengths(7) == [7]
+
+
+CONTENT = bytes(range(250)) * 10
+
+
+def test_s3_takes_a_large_object_in_parts(store: Server) -> None:
+    open_store(Settings.load()).upload("results/model", BytesIO(CONTENT), len(CONTENT), 1000)
+    assert store.files == {"/muster/results/model": CONTENT}
+    assert sum("partNumber" in request for request in store.requests) == 3
+
+
+def test_parts_that_cannot_be_put_together_are_taken_back(store: Server) -> None:
+    client = open_store(Settings.load())
+    with pytest.raises(OSError, match="it ended after 500 of 1000 bytes"):
+        client.upload("results/model", BytesIO(CONTENT), len(CONTENT) + 1000, 1000)
+    assert (store.files, store.parts) == ({}, {})
+    store.broken_upload = True
+    with pytest.raises(StoreError, match="does not put results/model together: try again"):
+        client.upload("results/model", BytesIO(CONTENT), len(CONTENT), 1000)
+    assert (store.files, store.parts) == ({}, {})
+
+
+def test_swift_takes_a_large_object_in_segments() -> None:
+    server = Server(SwiftHandler)
+    client = open_store(Settings(f"{server.url}/auth/v1.0", "me:you", "secret", "muster", kind="swift"))
+    client.upload("results/model", BytesIO(CONTENT), len(CONTENT), 1000)
+    assert client.get("results/model") == CONTENT
+    assert dict(client.names("results/")) == {"results/model": 2500}
+    assert sum("muster_segments/results/model/" in path for path in server.files) == 3
+    server.files.clear()
+    with pytest.raises(OSError, match="it ended after"):
+        client.upload("results/model", BytesIO(CONTENT), len(CONTENT) + 1000, 1000)
+    assert [path for path in server.files if path != "/v1/me/muster_segments"] == []
+    server.shutdown()

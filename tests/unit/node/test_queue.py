@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.jobs.node_program import cli, queue, records, results, runner
+from muster_node.queue import cli, dispatch, records, results, runner, verdict
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(records, "ROOT", tmp_path)
     monkeypatch.setattr(records, "SETTINGS", tmp_path / "jobs.json")
     monkeypatch.setattr(runner.signal, "signal", lambda *_: None)
-    monkeypatch.setattr(runner, "_let_children_end", lambda: None)
+    monkeypatch.setattr(runner, "LEFTOVERS_S", 0.0)
     return tmp_path
 
 
@@ -49,7 +49,7 @@ def send(
 
 def run_it(run: str, result: str = "success") -> records.Record:
     runner.run(run)
-    return runner.finish(run, result)
+    return verdict.finish(run, result)
 
 
 A, B, C = (f"{name}-20261122-05000{number}-000{number}" for number, name in enumerate("abc"))
@@ -58,12 +58,12 @@ A, B, C = (f"{name}-20261122-05000{number}-000{number}" for number, name in enum
 def test_runs_in_the_order_of_submission(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert send(monkeypatch, A) == send(monkeypatch, B) == 0
     assert [record.run for record in records.every()] == [A, B]
-    assert queue.next_run(records.every(), busy=True) is None
-    first = queue.next_run(records.every(), busy=False)
+    assert dispatch.next_run(records.every(), busy=True) is None
+    first = dispatch.next_run(records.every(), busy=False)
     assert first is not None and first.run == A
     assert records.describe(records.load(B))["ahead"] == [A]
     run_it(A)
-    second = queue.next_run(records.every(), busy=False)
+    second = dispatch.next_run(records.every(), busy=False)
     assert second is not None and second.run == B
     assert sorted(path.name for path in (root / "queue").iterdir()) == [f"{A}.submit", f"{B}.submit"]
 
@@ -131,19 +131,19 @@ def test_out_of_memory_and_restart(root: Path, monkeypatch: pytest.MonkeyPatch) 
     ):
         send(monkeypatch, run)
         records.change(run, only_from=frozenset(("queued",)), state="running", started=1.0)
-        assert runner.finish(run, result).reason.startswith(wanted)
+        assert verdict.finish(run, result).reason.startswith(wanted)
 
 
 @pytest.mark.parametrize(("kills", "wanted"), [(7, "ended by signal 9"), (8, "out of memory")])
 def test_a_kill_is_out_of_memory_when_the_kernel_says_so(
     root: Path, monkeypatch: pytest.MonkeyPatch, kills: int, wanted: str
 ) -> None:
-    monkeypatch.setattr(runner, "VMSTAT", root / "vmstat")
+    monkeypatch.setattr(verdict, "VMSTAT", root / "vmstat")
     (root / "vmstat").write_text("pgfault 3\noom_kill 7\n")
     send(monkeypatch, A, entry="kill -9 $$")
     runner.run(A)
     (root / "vmstat").write_text(f"pgfault 3\noom_kill {kills}\n")
-    assert runner.finish(A, "exit-code").reason.startswith(wanted)
+    assert verdict.finish(A, "exit-code").reason.startswith(wanted)
 
 
 def test_cancelling_what_waits(
@@ -152,7 +152,7 @@ def test_cancelling_what_waits(
     send(monkeypatch, A)
     assert cli.main(["cancel", A]) == 0
     assert records.load(A).state == "cancelled"
-    assert queue.next_run(records.every(), busy=False) is None
+    assert dispatch.next_run(records.every(), busy=False) is None
     assert runner.run(A) == 0 and not (root / "runs" / A / "exit.json").exists()
     assert cli.main(["cancel", A]) == 2
     assert "has already been cancelled" in capsys.readouterr().err
@@ -182,8 +182,8 @@ def test_an_archive_cannot_write_outside_its_run(root: Path, monkeypatch: pytest
 def test_notes_in_the_queue_are_taken_once_and_strangers_are_ignored(root: Path) -> None:
     for name in (f"{A}.submit", "nonsense.submit", "x"):
         (root / "queue" / name).touch()
-    assert queue._take_notes() == [f"{A}.submit"]
-    assert queue._take_notes() == []
+    assert dispatch._take_notes() == [f"{A}.submit"]
+    assert dispatch._take_notes() == []
 
 
 def test_damaged_records_do_not_stop_the_queue(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +194,7 @@ def test_damaged_records_do_not_stop_the_queue(root: Path, monkeypatch: pytest.M
 
 
 class Hdfs:
-    """Stands for muster_webhdfs.Client."""
+    """Stands for Hdfs."""
 
     files: dict[str, bytes]
 
@@ -216,7 +216,7 @@ class Hdfs:
 @pytest.fixture
 def hdfs(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     Hdfs.files = {f"/results/{A}/mine": b"of the job"}
-    monkeypatch.setitem(sys.modules, "muster_webhdfs", SimpleNamespace(Client=Hdfs))  # type: ignore[arg-type]
+    monkeypatch.setattr(results, "Hdfs", Hdfs)
     known = json.loads(records.SETTINGS.read_text()) | {"namenode_url": "http://master:9870", "copies": 2}
     records.SETTINGS.write_text(json.dumps(known))
     return Hdfs.files

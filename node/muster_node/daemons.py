@@ -1,0 +1,132 @@
+"""What the NameNode and the Spark Master say on their pages; `muster-daemons` prints it on the master."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import urllib.request
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from muster_node.queue import records
+
+NAMENODE_PORT = 9870
+MASTER_PORT = 8080
+INFO_PAGE = "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
+# What holds now; its namesake FSNamesystem is a metric that lags by up to ten seconds.
+STATE_PAGE = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
+MASTER_PAGE = "/json/"
+LOOK_TIMEOUT_S = 2.0
+
+
+def ask(url: str, timeout_s: float = 10) -> dict[str, Any]:
+    """Return a page's JSON. Raises OSError while it cannot be had, ValueError when it is something else."""
+    with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310  our own daemons
+        found = json.load(answer)
+    if not isinstance(found, dict):
+        raise ValueError(f"{url} answered a {type(found).__name__}")
+    return found
+
+
+def _bean(page: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = (page.get("beans") or [{}])[0]
+    return found
+
+
+@dataclass(frozen=True)
+class DataNodes:
+    """The DataNodes that live, by name and by address, and whether the NameNode is still in safe mode."""
+
+    live: frozenset[str]
+    safe_mode: bool
+
+    @classmethod
+    def parse(cls, page: dict[str, Any]) -> DataNodes:
+        """Read INFO_PAGE."""
+        bean = _bean(page)
+        live: dict[str, Any] = json.loads(bean.get("LiveNodes") or "{}")
+        names = {name.partition(":")[0] for name in live}
+        addresses = {str(node.get("xferaddr", "")).rpartition(":")[0] for node in live.values()}
+        return cls(live=frozenset((names | addresses) - {""}), safe_mode=bool(bean.get("Safemode")))
+
+
+@dataclass(frozen=True)
+class HdfsState:
+    """How many DataNodes live, and bytes of all of them together."""
+
+    datanodes: int
+    capacity: int
+    used: int
+    remaining: int
+
+    @classmethod
+    def parse(cls, page: dict[str, Any]) -> HdfsState:
+        """Read STATE_PAGE."""
+        bean = _bean(page)
+        return cls(
+            datanodes=int(bean.get("NumLiveDataNodes", 0)),
+            capacity=int(bean.get("CapacityTotal", 0)),
+            used=int(bean.get("CapacityUsed", 0)),
+            remaining=int(bean.get("CapacityRemaining", 0)),
+        )
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A living Worker: where it is, its processors, and the MiB that no application has."""
+
+    host: str
+    cores: int
+    cores_used: int
+    memory_free_mb: int
+
+
+@dataclass(frozen=True)
+class SparkState:
+    """What the Master knows: living Workers, and applications that run or wait, as `name (id)`."""
+
+    workers: tuple[Worker, ...]
+    applications: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, page: dict[str, Any]) -> SparkState:
+        """Read MASTER_PAGE."""
+        workers = (
+            Worker(
+                host=str(each.get("host", "")),
+                cores=int(each.get("cores", 0)),
+                cores_used=int(each.get("coresused", 0)),
+                memory_free_mb=int(each.get("memoryfree", 0)),
+            )
+            for each in page.get("workers", ())
+            if each.get("state") == "ALIVE"
+        )
+        applications = (f"{each.get('name')} ({each.get('id')})" for each in page.get("activeapps", ()))
+        return cls(workers=tuple(workers), applications=tuple(applications))
+
+
+def datanodes(namenode_url: str) -> DataNodes:
+    """Ask the NameNode who has joined. Raises OSError, ValueError."""
+    return DataNodes.parse(ask(namenode_url + INFO_PAGE))
+
+
+def spark(master_url: str, timeout_s: float = 10) -> SparkState:
+    """Ask the Spark Master. Raises OSError, ValueError."""
+    return SparkState.parse(ask(master_url + MASTER_PAGE, timeout_s))
+
+
+def main() -> int:
+    """Print {hdfs, spark, jobs}; what does not answer is null."""
+    host = socket.gethostname()
+    found: dict[str, Any] = {"hdfs": None, "spark": None, "jobs": []}
+    with suppress(OSError, ValueError):
+        page = ask(f"http://{host}:{NAMENODE_PORT}{STATE_PAGE}", LOOK_TIMEOUT_S)
+        found["hdfs"] = asdict(HdfsState.parse(page))
+    with suppress(OSError, ValueError):
+        found["spark"] = asdict(spark(f"http://{host}:{MASTER_PORT}", LOOK_TIMEOUT_S))
+    with suppress(OSError):
+        found["jobs"] = [record.run for record in records.every() if record.state not in records.FINAL]
+    sys.stdout.write(json.dumps(found) + "\n")
+    return 0

@@ -1,0 +1,1 @@
+"""HDFS, and a folder that stands for it on a node that has none."""

@@ -1,0 +1,33 @@
+"""`COUNT` tasks in one Spark application prove that as many Workers compute; prints hosts and a sum."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterable
+
+from pyspark import SparkConf, SparkContext
+
+from muster_node.proofs.programs import MARK
+
+
+def work(numbers: Iterable[int]) -> list[tuple[str, int]]:
+    """Say where this is, and what the sum of the squares is."""
+    time.sleep(0.3)  # long enough that no executor gets a second task
+    return [(socket.gethostname(), sum(number * number for number in numbers))]
+
+
+def main() -> None:
+    """Run the application."""
+    count = int(sys.argv[1])
+    context = SparkContext(conf=SparkConf().setAppName("verify"))
+    found = context.parallelize(range(100 * count), count).mapPartitions(work).collect()
+    hosts = sorted({host for host, _ in found})
+    print(MARK + json.dumps({"hosts": hosts, "sum": sum(part for _, part in found)}))
+    context.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The proof that the staged files are what their manifests say: sizes, checksums, rows."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from muster_node import sets
+from muster_node.hdfs.folder import Folder
+from muster_node.hdfs.webhdfs import Hdfs
+from muster_node.proofs.plan import Share
+from muster_node.sets import SetFile
+
+
+def data(share: Share, namenode_url: str) -> tuple[bool, object]:
+    """Compare this node's share of the staged files with their manifests."""
+    place = Folder(Path(share.folder)) if share.folder else Hdfs(namenode_url)
+    end, wrong, read, total, files = time.monotonic() + share.seconds, [], 0, 0, 0
+    rows: dict[str, int] = {}
+    for name in staged_sets(place, share):
+        folder = f"{sets.staged_home(share.name)}/{name}"
+        note = place.read(f"{folder}/{sets.STAGED_MANIFEST}")
+        if note is None:
+            raise RuntimeError(f"{folder} has no manifest")
+        lengths = place.lengths(folder) or {}
+        objects = sets.Manifest.from_json(note).objects
+        rows[name] = sum(item.rows for item in objects)
+        for item in objects[share.index :: share.count]:
+            files, total = files + 1, total + item.rows
+            if lengths.get(item.name) != item.bytes:
+                wrong.append(f"{name}/{item.name} is missing or has another size")
+            elif time.monotonic() < end:
+                read += 1
+                content = place.read(f"{folder}/{item.name}") or b""
+                wrong += [f"{name}/{item.name}: {what}" for what in compare(content, item)]
+    found = {"files": files, "read": read, "rows": total, "all_rows": rows, "wrong": wrong[:5]}
+    return not wrong, found
+
+
+def staged_sets(place: Hdfs | Folder, share: Share) -> list[str]:
+    """Return the names of the staged sets: of the wished size, of all sizes when it is 0."""
+    staged = []
+    for name in place.folders(sets.staged_home(share.name)):
+        parsed = sets.parse_set_name(name)
+        if parsed and share.size in (0, parsed[1]):
+            staged.append(name)
+    if not any(name.startswith(f"{sets.TRAIN}_") for name in staged):
+        size = f" of size {share.size}" if share.size else ""
+        raise RuntimeError(f"{share.folder or 'HDFS'} holds no training set {share.name}{size}")
+    return staged
+
+
+def compare(content: bytes, item: SetFile) -> Iterator[str]:
+    """Yield what differs from the manifest, in words."""
+    if hashlib.sha256(content).hexdigest() != item.sha256:
+        yield "checksum differs"
+        return
+    text = gzip.decompress(content) if item.key.endswith(".gz") else content
+    rows = text.count(b"\n") + (not text.endswith(b"\n") and bool(text))
+    if rows != item.rows:
+        yield f"{rows} rows instead of {item.rows}"
