@@ -11,6 +11,7 @@ from provision.core.errors import MusterError, NoCapacity
 from provision.core.model import ClusterSpec, Machine, NodeState
 from provision.core.reporter import Reporter
 from provision.core.schema import minutes
+from provision.core.text import duration
 from provision.core.wait import until
 from provision.providers.base import Provider
 
@@ -103,12 +104,7 @@ class Patience:
         )
 
     def _elapsed(self) -> str:
-        seconds = int(time.monotonic() - self._begin)
-        return (
-            f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
-            if seconds >= 3600
-            else f"{seconds // 60} min {seconds % 60:02d} s"
-        )
+        return duration(time.monotonic() - self._begin)
 
     def _bill(self) -> str:
         """Return what the machines already there cost, in words; '' when nobody is paid."""

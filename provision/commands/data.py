@@ -10,7 +10,7 @@ from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson, Yes
 from provision.commands.output import confirm, examples, print_json, print_result, say
 from provision.core.progress import waiting
-from provision.core.text import ago, size, table
+from provision.core.text import duration, size, table
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +53,7 @@ def list_images(as_json: AsJson = False) -> None:
             image["key"],
             image["kind"],
             size(image["bytes"]),
-            ago(image["age_s"]),
+            duration(image["age_s"]),
             ", ".join(map(str, image["meta"].get("roles", []))),
             _few(image["used_by"]),
         )

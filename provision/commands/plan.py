@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from provision.commands.output import examples, print_json, print_result, say
 from provision.core.errors import PlanRefused
 from provision.core.paths import PROJECT
 from provision.core.progress import waiting
-from provision.core.text import ago, money, table
+from provision.core.text import duration, moment, money, table
 
 
 def register(app: typer.Typer) -> None:
@@ -98,8 +97,8 @@ def cost(as_json: AsJson = False) -> None:
             one.cluster,
             one.id,
             ", ".join(one.providers),
-            _day(one.began),
-            _day(one.ended) or "now",
+            "" if one.began is None else moment(one.began),
+            "now" if one.ended is None else moment(one.ended),
             one.tally.machines,
             f"{one.tally.hours:.1f}",
             "" if one.ended else money(one.hourly),
@@ -150,7 +149,7 @@ def list_clusters(context: typer.Context, as_json: AsJson = False) -> None:
             one.id,
             one.provider,
             one.states,
-            "" if (age := one.age(now)) is None else ago(age),
+            "" if (age := one.age(now)) is None else duration(age),
             money(one.hourly) if one.machines else "",
             "here" if one.here else f"not here: ./muster adopt {one.cluster}",
         )
@@ -165,10 +164,6 @@ def _states() -> Path:
     from provision.core.paths import states_folder
 
     return states_folder(PROJECT)
-
-
-def _day(seconds: float | None) -> str:
-    return "" if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
 
 
 def _cost(dollars: float, unknown_hours: float) -> str:

@@ -11,7 +11,7 @@ import typer
 from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson, known_size
 from provision.commands.output import examples, print_json, print_result, say
-from provision.core.text import ago, table
+from provision.core.text import duration, table
 
 
 def register(app: typer.Typer) -> None:
@@ -90,7 +90,7 @@ def jobs(context: typer.Context, as_json: AsJson = False) -> None:
 
 def _job_row(run: dict[str, Any]) -> tuple[str, ...]:
     took = f"{run['seconds']:.0f} s" if run["seconds"] else ""
-    return run["run"], run["state"], f"{ago(time.time() - run['submitted'])} ago", took, run["reason"]
+    return run["run"], run["state"], f"{duration(time.time() - run['submitted'])} ago", took, run["reason"]
 
 
 def logs(

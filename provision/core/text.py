@@ -40,14 +40,6 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def ago(seconds: float) -> str:
-    """Return a duration in seconds as its largest sensible unit."""
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def last_line(text: str) -> str:
     """Return the last line that is not blank ('' when there is none)."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

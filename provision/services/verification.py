@@ -9,6 +9,7 @@ from typing import Any
 
 from muster_node.proofs.cluster import BUSY
 from provision.core.errors import one_line
+from provision.core.text import table
 
 COPIES = "Data copies"
 """The proof of nodes that have the whole set in a folder of their own."""
@@ -62,14 +63,9 @@ class Report:
     def lines(self) -> list[str]:
         """Return the report as a table; remedies follow what is short."""
         words = {True: "ok", False: "SHORT", None: "unknown"}
-        rows = [("", "CHECK", "EXPECTED", "FOUND", "SECONDS")]
-        rows += [(words[c.ok], c.name, c.expected, _cut(c.found), f"{c.seconds:.1f}") for c in self.checks]
-        widths = [max(len(row[column]) for row in rows) for column in range(5)]
-        table = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        return table + [f"{check.name}: {check.remedy}" for check in self.checks if check.remedy]
+        rows = [(words[c.ok], c.name, c.expected, _cut(c.found), f"{c.seconds:.1f}") for c in self.checks]
+        shown = table(("", "CHECK", "EXPECTED", "FOUND", "SECONDS"), rows).splitlines()
+        return shown + [f"{check.name}: {check.remedy}" for check in self.checks if check.remedy]
 
     def verdict(self) -> str:
         """Return the report in one line."""

@@ -64,7 +64,7 @@ def test_it_is_tried_again_and_the_bill_is_told() -> None:
     reporter = SilentReporter()
     assert patience(reporter, 60).insist(full(3), "retina-worker-2")[0].name == "retina-worker-2"
     assert len(reporter.lines) == 3
-    assert "waiting for room since 0 min 00 s" in reporter.lines[0]
+    assert "waiting for room since 0 s" in reporter.lines[0]
     assert "2 machine(s) already up cost $0.50 an hour" in reporter.lines[0]
 
 

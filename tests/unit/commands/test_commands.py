@@ -17,7 +17,6 @@ from provision.commands import init, invocation, playbooks, ssh, verify
 from provision.core.errors import MusterError
 from provision.core.model import ClusterIdentity, Machine, NodeState
 from provision.core.paths import PROJECT
-from provision.core.text import size
 from provision.planning import nodes
 from provision.services import live
 from provision.state.folder import Snapshot, State
@@ -286,13 +285,6 @@ def test_only_a_new_verify_report_counts(tmp_path: Path) -> None:
     written = (tmp_path / "verify.json").stat().st_mtime
     assert verify.newest_report(tmp_path, since=written) == {"ready": True}
     assert verify.newest_report(tmp_path, since=written + 60) is None
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(999, "999 B"), (1500, "1.5 kB"), (2.5e9, "2.5 GB"), (3e13, "30.0 TB")]
-)
-def test_sizes_are_readable(count: float, text: str) -> None:
-    assert size(count) == text
 
 
 @pytest.mark.parametrize(
