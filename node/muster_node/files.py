@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write(path: Path, text: str, *, mode: int = 0o644, group: str = "") -> None:
-    """Replace a file's content at once; nobody ever sees half of it. Raises OSError.
+    """Replace a file's content at once; nobody ever sees half of it. Raises OSError, LookupError (no group).
 
     Args:
         path: the file; its folder is there.
@@ -26,7 +26,7 @@ def write(path: Path, text: str, *, mode: int = 0o644, group: str = "") -> None:
                 shutil.chown(fresh, group=group)
             os.fchmod(file.fileno(), mode)
         fresh.replace(path)
-    except OSError:
+    except (OSError, LookupError):
         fresh.unlink(missing_ok=True)
         raise
 

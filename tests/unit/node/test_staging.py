@@ -8,9 +8,6 @@ import json
 import pytest
 
 from muster_node import staging
-from muster_node.stores.base import Settings
-from muster_node.stores.s3 import S3Store
-from muster_node.stores.sigv4 import EMPTY_SHA256, authorization
 from tests.fakes.servers import HdfsHandler, Server, StoreHandler
 
 CONTENTS = [f"part {number}".encode() * (number + 1) for number in range(7)]
@@ -141,30 +138,6 @@ def test_a_missing_set_names_the_sizes_that_exist(run, store):
     status, answer, error = run("fetch", size=64)
     assert status == 3 and answer == {"missing": True, "changed": False, "sizes": [16], "raw": True}
     assert error.endswith("no digits at 64 pixels (sizes that exist: 16)")
-
-
-def test_signature_is_amazons_own_example():
-    headers = {
-        "host": "examplebucket.s3.amazonaws.com",
-        "range": "bytes=0-9",
-        "x-amz-content-sha256": EMPTY_SHA256,
-        "x-amz-date": "20130524T000000Z",
-    }
-    header = authorization(
-        "GET",
-        "/test.txt",
-        "",
-        headers,
-        access_key="AKIAIOSFODNN7EXAMPLE",
-        secret_key="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        region="us-east-1",
-    )
-    assert header.endswith("f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41")
-
-
-def test_listing_goes_through_all_pages(store):
-    settings = Settings(store.url, "a:b", "s", "muster")
-    assert len(list(S3Store(settings).names("digits/train_16/"))) == 8
 
 
 def test_a_node_without_hdfs_has_the_set_in_a_folder(store, tmp_path, monkeypatch, capsys):

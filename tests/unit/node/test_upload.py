@@ -1,4 +1,4 @@
-"""The end of the machines, seen by a run: told once, it may checkpoint, and what it leaves goes to the store."""
+"""The end of the machines, seen by a run: asked once, it may checkpoint, and what it leaves goes to the store."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from muster_node.queue import cli, dispatch, records, shutdown, upload, verdict
-from muster_node.stores.base import Settings, StoreError, part_lengths
-from muster_node.stores.open import open_store
-from tests.fakes.servers import HdfsHandler, Server, StoreHandler, SwiftHandler
+from muster_node.stores.base import Settings
+from tests.fakes.servers import HdfsHandler, Server, StoreHandler
 
 LIBRARY = Path(__file__).parents[3] / "node"
 RUN = "train-20261122-050001-0001"
@@ -62,7 +60,7 @@ def made(root: Path, **more) -> Path:
 
 
 @pytest.mark.parametrize(("status", "state"), [(3, "failed"), (0, "succeeded")])
-def test_the_program_is_told_and_its_checkpoint_stays(root: Path, status: int, state: str) -> None:
+def test_the_program_is_asked_and_its_checkpoint_stays(root: Path, status: int, state: str) -> None:
     home = made(root)
     (home / "code" / "main.py").write_text(PROGRAM % status)
     environment = {
@@ -86,7 +84,7 @@ def test_the_program_is_told_and_its_checkpoint_stays(root: Path, status: int, s
     assert ("the cluster's time was over" in record.reason) is bool(status)
 
 
-def test_the_queue_is_closed_before_jobs_are_told_and_copying_has_its_time(
+def test_the_queue_is_closed_before_jobs_are_asked_and_uploading_has_its_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     said: list[str] = []
@@ -172,50 +170,3 @@ def test_without_a_store_that_is_said(root: Path, monkeypatch: pytest.MonkeyPatc
     made(root)
     assert cli.upload_all(SimpleNamespace(deadline=time.time() + 5)) == 1
     assert "store.json" in capsys.readouterr().err
-
-
-def test_a_file_larger_than_one_request_may_be_is_planned_in_parts(tmp_path: Path) -> None:
-    limit = 5 << 30
-    with (tmp_path / "model").open("wb") as sparse:
-        sparse.truncate(limit + 1)
-    size = (tmp_path / "model").stat().st_size
-    lengths = part_lengths(size)
-    assert sum(lengths) == size
-    assert len(lengths) > 1 and max(lengths) <= limit
-    assert all(length >= 5 << 20 for length in lengths[:-1]), "S3 refuses smaller parts"
-    assert len(part_lengths(1 << 40)) <= 1000, "Swift takes no more segments"
-    assert part_lengths(0) == [0] and part_lengths(7) == [7]
-
-
-CONTENT = bytes(range(250)) * 10
-
-
-def test_s3_takes_a_large_object_in_parts(store: Server) -> None:
-    open_store(Settings.load()).upload("results/model", BytesIO(CONTENT), len(CONTENT), 1000)
-    assert store.files == {"/muster/results/model": CONTENT}
-    assert sum("partNumber" in request for request in store.requests) == 3
-
-
-def test_parts_that_cannot_be_put_together_are_taken_back(store: Server) -> None:
-    client = open_store(Settings.load())
-    with pytest.raises(OSError, match="it ended after 500 of 1000 bytes"):
-        client.upload("results/model", BytesIO(CONTENT), len(CONTENT) + 1000, 1000)
-    assert (store.files, store.parts) == ({}, {})
-    store.broken_upload = True
-    with pytest.raises(StoreError, match="does not put results/model together: try again"):
-        client.upload("results/model", BytesIO(CONTENT), len(CONTENT), 1000)
-    assert (store.files, store.parts) == ({}, {})
-
-
-def test_swift_takes_a_large_object_in_segments() -> None:
-    server = Server(SwiftHandler)
-    client = open_store(Settings(f"{server.url}/auth/v1.0", "me:you", "secret", "muster", kind="swift"))
-    client.upload("results/model", BytesIO(CONTENT), len(CONTENT), 1000)
-    assert client.get("results/model") == CONTENT
-    assert dict(client.names("results/")) == {"results/model": 2500}
-    assert sum("muster_segments/results/model/" in path for path in server.files) == 3
-    server.files.clear()
-    with pytest.raises(OSError, match="it ended after"):
-        client.upload("results/model", BytesIO(CONTENT), len(CONTENT) + 1000, 1000)
-    assert [path for path in server.files if path != "/v1/me/muster_segments"] == []
-    server.shutdown()

@@ -1,18 +1,12 @@
-"""Stores that others run: S3 in its forms, Swift's own protocol, a machine's own role; staging into a folder."""
+"""Stores that others run, and a folder as the store: S3, Swift's own protocol, keys."""
 
 from __future__ import annotations
 
-import grp
-import hashlib
-import json
-import os
 import time
-from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 
 import pytest
 
-from muster_node import role_credentials
 from muster_node.stores.base import NotFound, Settings
 from muster_node.stores.base import StoreError as NodeStoreError
 from muster_node.stores.open import open_store
@@ -24,7 +18,7 @@ from provision.data.stores.keys import StoreKeys, obtain, record, recorded
 from provision.data.stores.open import check, connect
 from provision.data.stores.swift import SwiftStore
 from tests.fakes.provider import spec
-from tests.fakes.servers import NoBucket, Server, StoreHandler, SwiftHandler
+from tests.fakes.servers import NoBucket, Server, SwiftHandler
 
 
 @pytest.fixture
@@ -34,31 +28,11 @@ def swift():
     server.shutdown()
 
 
-def settings(server: Server, **more) -> Settings:
-    return Settings(f"{server.url}/auth/v1.0", "me:you", "secret", "muster", kind="swift", **more)
-
-
 def swift_spec(server: Server) -> ObjectStoreSpec:
     return ObjectStoreSpec(kind="swift", endpoint=f"{server.url}/auth/v1.0")
 
 
-def test_a_node_reads_and_writes_swift_and_gets_a_new_token_in_time(swift) -> None:
-    client = open_store(settings(swift))
-    for number in range(7):
-        client.put(f"set/part {number}", b"x" * number)
-    swift.files["/v1/me/muster/set/large"] = b"DLO"
-    assert client.get("set/part 5") == b"xxxxx"
-    assert dict(client.names("set/")) == {"set/large": 7, **{f"set/part {n}": n for n in range(7)}}
-    target = BytesIO()
-    assert client.download("set/large", target) == hashlib.sha256(b"dynamic").hexdigest()
-    with pytest.raises(NotFound):
-        client.get("set/none")
-
-
 def test_wrong_swift_keys_are_one_line(swift) -> None:
-    wrong = Settings(f"{swift.url}/auth/v1.0", "me:you", "no", "muster", kind="swift")
-    with pytest.raises(NodeStoreError, match="lets nobody in: HTTP 401"):
-        open_store(wrong).get("x")
     with pytest.raises(NotReady, match="HTTP 401"):
         check(swift_spec(swift), StoreKeys("me:you", "no"))
 
@@ -137,89 +111,11 @@ def test_who_has_not_the_keys_gets_nothing_of_a_folder(folder, monkeypatch) -> N
         client.get("set/x")
 
 
-class Amazon(StoreHandler):
-    """Notes hosts and headers; the container is in the host's name."""
-
-    def parse(self):
-        self.server.folders.add(f"{self.headers['Host']} {self.headers.get('x-amz-security-token')}")
-        path, query = super().parse()
-        return f"/muster{path}", query
-
-
-def test_container_in_the_hosts_name_and_session_token(monkeypatch) -> None:
-    server = Server(Amazon)
-    monkeypatch.setattr("socket.getaddrinfo", local_names())
-    port = server.server_address[1]
-    known = Settings(
-        f"http://s3.example.org:{port}", "a", "b", "muster", session_token="tok", virtual_host=True
-    )
-    client = open_store(known)
-    client.put("set/x", b"content")
-    assert client.get("set/x") == b"content"
-    assert list(client.names("set/")) == [("set/x", 7)]
-    assert f"muster.s3.example.org:{port} tok" in server.folders
-    assert server.requests[0] == "PUT /set/x"
-    server.shutdown()
-
-
-def local_names():
-    """getaddrinfo that finds every name on loopback."""
-    import socket
-
-    real = socket.getaddrinfo
-    return lambda _host, *words, **more: real("127.0.0.1", *words, **more)
-
-
 def test_a_container_that_is_missing_is_no_set_that_is_missing() -> None:
     server = Server(NoBucket)
-    client = open_store(Settings(server.url, "a", "b", "muster"))
-    for act in (lambda: client.get("x"), lambda: list(client.names("x")), lambda: client.put("x", b"")):
-        with pytest.raises(NodeStoreError, match="has no container muster; make it first") as error:
-            act()
-        assert not isinstance(error.value, NotFound)
     with pytest.raises(NotReady, match="Make the container, or correct object_store and its keys"):
         check(ObjectStoreSpec(kind="s3", endpoint=server.url), StoreKeys("a", "b"))
     server.shutdown()
-
-
-class Metadata(BaseHTTPRequestHandler):
-    """The metadata service of an EC2 machine with a role, version 2."""
-
-    def log_message(self, *_args) -> None:
-        return
-
-    def do_PUT(self) -> None:
-        self.send(200 if "x-aws-ec2-metadata-token-ttl-seconds" in self.headers else 400, "token")
-
-    def do_GET(self) -> None:
-        known = {"AccessKeyId": "AKIA", "SecretAccessKey": "s", "Token": "t", "Expiration": "later"}
-        end = self.path.endswith("/train")
-        allowed = self.headers.get("x-aws-ec2-metadata-token") == "token"
-        self.send(200 if allowed else 401, json.dumps(known) if end else "train")
-
-    def send(self, status: int, text: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-
-def test_a_machines_own_role_opens_the_store(tmp_path, capsys) -> None:
-    server = Server(Metadata)
-    target, group = tmp_path / "store-role.json", grp.getgrgid(os.getgid()).gr_name
-    (tmp_path / "store.json").write_text(
-        json.dumps({"endpoint": "https://x", "container": "c", "access_key": "", "secret_key": ""})
-    )
-    assert role_credentials.main(server.url, target, group) == 0
-    known = Settings.load(tmp_path / "store.json")
-    assert (known.access_key, known.secret_key, known.session_token) == ("AKIA", "s", "t")
-    assert target.stat().st_mode & 0o777 == 0o640
-    server.shutdown()
-    server.server_close()
-    assert role_credentials.main(server.url, target, group) == 1
-    said = capsys.readouterr().err
-    assert "has no role that could use the object store" in said
-    assert said.count("\n") == 1
 
 
 @pytest.fixture

@@ -1,0 +1,64 @@
+"""What the pages of NameNode and Spark Master say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from muster_node import daemons
+from muster_node.daemons import DataNodes, HdfsState, SparkState
+from muster_node.hdfs.webhdfs import Hdfs
+from tests.fakes.servers import HdfsHandler, Server
+
+
+def test_datanodes_are_known_by_name_and_address() -> None:
+    live = json.dumps({"retina-worker-1:9866": {"xferaddr": "10.0.0.2:9866"}, "m:9866": {}})
+    known = DataNodes.parse({"beans": [{"LiveNodes": live, "Safemode": ""}]})
+    assert known == DataNodes(frozenset({"retina-worker-1", "10.0.0.2", "m"}), safe_mode=False)
+    assert DataNodes.parse({"beans": []}) == DataNodes(frozenset(), safe_mode=False)
+
+
+def test_dead_workers_do_not_count() -> None:
+    page = {
+        "workers": [
+            {"host": "w-1", "state": "ALIVE", "cores": 2, "coresused": 1, "memoryfree": 700},
+            {"host": "w-2", "state": "DEAD", "cores": 2},
+        ],
+        "activeapps": [{"name": "verify", "id": "app-1"}],
+    }
+    known = SparkState.parse(page)
+    assert known.workers == (daemons.Worker("w-1", 2, 1, 700),)
+    assert known.applications == ("verify (app-1)",)
+
+
+def test_what_does_not_answer_is_null(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {
+        "beans": [{"NumLiveDataNodes": 2, "CapacityTotal": 10, "CapacityUsed": 4, "CapacityRemaining": 6}]
+    }
+
+    def ask(url: str, timeout_s: float = 10) -> dict[str, object]:
+        if url.endswith(daemons.MASTER_PAGE):
+            raise OSError("refused")
+        return state
+
+    monkeypatch.setattr(daemons, "ask", ask)
+    assert daemons.main() == 0
+    found = json.loads(capsys.readouterr().out)
+    assert HdfsState(**found["hdfs"]) == HdfsState(2, 10, 4, 6)
+    assert (found["spark"], found["jobs"]) == (None, [])
+
+
+def test_hdfs_is_walked_through() -> None:
+    server = Server(HdfsHandler)
+    server.files = {"/results/a/log": b"one", "/results/a/model/part-0": b"three", "/other": b"x"}
+    hdfs = Hdfs(server.url)
+    assert sorted(hdfs.walk("/results")) == [("/results/a/log", 3), ("/results/a/model/part-0", 5)]
+    assert hdfs.folders("/results/a") == ["model"]
+    assert list(hdfs.walk("/none")) == []
+    with hdfs.open("/results/a/log") as stream:
+        assert stream is not None and stream.read() == b"one"
+    assert hdfs.read("/none") is None
+    server.shutdown()
