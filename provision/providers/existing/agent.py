@@ -33,7 +33,7 @@ PATHS = (
     "/opt/hadoop", "/opt/spark", "/opt/muster", "/etc/hadoop", "/etc/spark", "/var/lib/muster",
     "/var/cache/muster", "/usr/local/bin/hdfs", "/usr/local/bin/pyspark", "/usr/local/bin/spark-*",
     "/usr/local/bin/muster-job", "/usr/local/sbin/muster-*", "/etc/tmpfiles.d/muster.conf",
-    "/usr/lib/python3/dist-packages/muster-spark.pth", "/etc/systemd/journald.conf.d/muster.conf",
+    "/usr/lib/python3/dist-packages/muster*.pth", "/etc/systemd/journald.conf.d/muster.conf",
 )  # fmt: skip
 """All that the roles put on a machine, besides units, accounts and what lies in DATA; a test compares."""
 NEEDED = {
