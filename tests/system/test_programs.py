@@ -24,6 +24,21 @@ answer = {"hosts": sorted({host for host, _, _ in found}), "sum": sum(part for _
           "packages": sorted({packages for _, packages, _ in found})}
 (pathlib.Path(os.environ["MUSTER_RESULTS"]) / "found.json").write_text(json.dumps(answer))
 """
+LARGE = """\
+import io, os
+from dataclasses import replace
+from muster_node.stores.base import Settings
+from muster_node.stores.open import open_store
+
+known = Settings.load()
+content = os.urandom(12 << 20)
+for settings in (known, replace(known, kind="swift", endpoint=f"{known.endpoint}/auth/v1.0")):
+    store, key = open_store(settings), f"large/{settings.kind}"
+    store.upload(key, io.BytesIO(content), len(content), 5 << 20)
+    assert store.get(key) == content
+    assert dict(store.names(key)) == {key: len(content)}
+print("equal")
+"""
 
 
 def test_a_jar_with_its_main_class(ready, tmp_path):
@@ -73,3 +88,12 @@ def test_a_shell_command(ready):
     failed = ready.muster("submit", "echo all is lost >&2; exit 7")
     found = runs(ready)[only_run(failed)]
     assert found["state"] == "failed" and "all is lost" in found["reason"], found
+
+
+def test_a_large_object_goes_into_the_store_in_parts(ready):
+    """By S3's protocol and by Swift's own, into a real Swift."""
+    try:
+        run = ready.ssh(ready.master, f"python3 - <<'EOF'\n{LARGE}\nEOF").ok()
+        assert run.answer.strip() == "equal"
+    finally:
+        ready.muster("data", "rm", "large", "--yes").ok()
