@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
+from muster_node.daemons import NAMENODE_PORT
 from muster_node.hdfs.webhdfs import Hdfs, HdfsError
 
 LOOK_EVERY_S = 0.5
@@ -16,7 +17,7 @@ LOOK_EVERY_S = 0.5
 def main() -> int:
     """Wait."""
     namenode, path = sys.argv[1:]
-    hdfs = Hdfs(f"http://{namenode}:9870", user="spark", timeout_s=10)
+    hdfs = Hdfs(f"http://{namenode}:{NAMENODE_PORT}", user="spark", timeout_s=10)
     while not _there(hdfs, path):
         time.sleep(LOOK_EVERY_S)
     return 0

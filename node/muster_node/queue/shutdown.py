@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import subprocess
 import time
-from pathlib import Path
 
+from muster_node import role_credentials
 from muster_node.queue import dispatch
 
 CHECKPOINT_S = 120.0
 """How long a job may go on after it was asked to checkpoint; half of the time left, if that is less."""
-ROLE = Path("/etc/muster/store-role.json")
+ROLE = role_credentials.TARGET
 """Credentials of the machine's own role, where that may use the object store."""
 
 

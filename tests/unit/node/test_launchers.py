@@ -20,9 +20,18 @@ def test_launchers_start_programs() -> None:
         assert "main" in [item.name for item in module.body if isinstance(item, ast.FunctionDef)], program
 
 
+def test_the_master_alone_has_the_queue() -> None:
+    """By this program user-data tells the master from the others, which go on until the deadline."""
+    assert "muster-job " not in (PROJECT / "roles/node/tasks/configure.yml").read_text().replace(",", " ")
+    assert (
+        "if [ -x /opt/muster/bin/muster-job ]"
+        in (PROJECT / "provision/templates/user-data.yml.j2").read_text()
+    )
+
+
 def test_who_calls_a_program_calls_one_that_is_there() -> None:
     (task,) = yaml.safe_load((PROJECT / "roles/node/tasks/configure.yml").read_text())
-    made = {entry["dest"].rpartition("/")[2] for entry in task["muster_files"]["files"]}
+    made = {entry["dest"].rpartition("/")[2] for entry in task["muster_files"]["files"]} | {"muster-job"}
     texts = [
         path.read_text(errors="replace")
         for folder in ("roles", "node", "provision", "templates")

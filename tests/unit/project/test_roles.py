@@ -87,7 +87,8 @@ def test_roles_hold_no_python_and_no_link() -> None:
     assert [path for path in files if path.is_symlink() or path.suffix == ".py"] == []
     first = {path: path.read_text().partition("\n")[0] for path in files}
     assert [path for path in files if first[path].startswith("#!") and "python" in first[path]] == [
-        ROLES[0].parent / "node" / "templates" / "launcher.j2"
+        ROLES[0].parent / "jobs" / "templates" / "muster-job.j2",
+        ROLES[0].parent / "node" / "templates" / "launcher.j2",
     ]
 
 
