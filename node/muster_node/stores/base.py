@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +23,7 @@ ROLE = "store-role.json"
 RETRY_PAUSES_S = (0.2, 0.8, 3.2, 0)
 """Seconds to wait after each failed attempt; the last one is not waited after."""
 CHUNK = 1 << 20
-PART_BYTES = 64 << 20
+PART_BYTES = 32 << 20
 """More go in several requests: S3 and Swift take 5 GiB in one, but it is held in memory for a retry."""
 MOST_PARTS = 1000
 """Swift takes so many segments of one object, S3 ten times as many."""
@@ -70,10 +71,9 @@ class Settings:
             raise StoreError(f"{path}: {error}") from error
 
 
-def part_lengths(size: int, part_bytes: int = PART_BYTES) -> list[int]:
-    """Return the bytes of each part that an object of `size` bytes is sent in; one when it fits into one."""
-    length = max(part_bytes, -(-size // MOST_PARTS))
-    return [min(length, size - start) for start in range(0, size, length)] or [0]
+def part_length(size: int, part_bytes: int = PART_BYTES) -> int:
+    """Return the bytes of each part that an object of about `size` bytes is sent in."""
+    return max(part_bytes, -(-size // MOST_PARTS))
 
 
 class Store(ABC):
@@ -135,13 +135,21 @@ class Store(ABC):
             raise self._no_container() from error
 
     def upload(self, key: str, source: IO[bytes], size: int, part_bytes: int = PART_BYTES) -> None:
-        """Write an object of `size` bytes from a stream, a large one in parts. Raises StoreError, OSError."""
-        lengths = part_lengths(size, part_bytes)
-        parts = (_exactly(source, length) for length in lengths)
-        if len(lengths) == 1:
-            self.put(key, next(parts))
+        """Write an object from all of a stream, a large one in parts. Raises StoreError, OSError.
+
+        Args:
+            key: the object's.
+            source: its content.
+            size: bytes that there are at least; a file that is still written may have more.
+            part_bytes: what is larger goes in parts of this size.
+        """
+        parts = _parts(source, size, part_length(size, part_bytes))
+        first = next(parts)
+        second = next(parts, None)
+        if second is None:
+            self.put(key, first)
         else:
-            self._put_parts(key, parts)
+            self._put_parts(key, chain((first, second), parts))
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -223,11 +231,18 @@ def connect(scheme: str, host: str, timeout_s: float) -> http.client.HTTPConnect
     return connection
 
 
-def _exactly(source: IO[bytes], length: int) -> bytes:
-    """Read the next `length` bytes. Raises OSError when there are fewer."""
-    content = bytearray()
-    while len(content) < length and (block := source.read(length - len(content))):
-        content += block
-    if len(content) < length:
-        raise OSError(f"it ended after {len(content)} of {length} bytes")
-    return bytes(content)
+def _parts(source: IO[bytes], size: int, length: int) -> Iterator[bytes]:
+    """Cut a stream into parts, at least one. Raises OSError when it ends before `size` bytes."""
+    total = 0
+    while True:
+        part = bytearray()
+        while len(part) < length and (block := source.read(length - len(part))):
+            part += block
+        total += len(part)
+        ended = len(part) < length
+        if ended and total < size:
+            raise OSError(f"it ended after {total} of {size} bytes")
+        if part or total == 0:
+            yield bytes(part)
+        if ended:
+            return

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from muster_node import role_credentials
-from muster_node.stores.base import NotFound, Settings, Store, StoreError, part_lengths
+from muster_node.stores.base import NotFound, Settings, Store, StoreError, part_length
 from muster_node.stores.open import open_store
 from muster_node.stores.sigv4 import EMPTY_SHA256, authorization
 from tests.fakes.servers import NoBucket, Server, StoreHandler, SwiftHandler
@@ -159,12 +159,23 @@ def test_a_file_larger_than_one_request_may_be_is_planned_in_parts(tmp_path: Pat
     with (tmp_path / "model").open("wb") as sparse:
         sparse.truncate(limit + 1)
     size = (tmp_path / "model").stat().st_size
-    lengths = part_lengths(size)
-    assert sum(lengths) == size
-    assert len(lengths) > 1 and max(lengths) <= limit
-    assert all(length >= 5 << 20 for length in lengths[:-1]), "S3 refuses smaller parts"
-    assert len(part_lengths(1 << 40)) <= 1000, "Swift takes no more segments"
-    assert part_lengths(0) == [0] and part_lengths(7) == [7]
+    for each in (size, 1 << 40):
+        length = part_length(each)
+        assert 5 << 20 <= length <= limit, "S3 refuses smaller parts and larger ones"
+        assert 1 < -(-each // length) <= 1000, "Swift takes no more segments"
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 2000])
+def test_what_comes_out_is_what_went_in(s3: Server, size: int) -> None:
+    on(s3).upload("x", BytesIO(CONTENT[:size]), size, 1000)
+    assert s3.files == {"/muster/x": CONTENT[:size]}
+    assert any("partNumber" in request for request in s3.requests) is (size > 1000)
+
+
+def test_a_file_that_grows_is_taken_to_its_end(s3: Server) -> None:
+    """HDFS lists an event log that is still written with 0 bytes."""
+    on(s3).upload("x", BytesIO(CONTENT), 0, 1000)
+    assert s3.files == {"/muster/x": CONTENT}
 
 
 def test_s3_takes_a_large_object_in_parts(s3: Server) -> None:
@@ -175,7 +186,7 @@ def test_s3_takes_a_large_object_in_parts(s3: Server) -> None:
 
 def test_parts_that_cannot_be_put_together_are_taken_back(s3: Server) -> None:
     client = on(s3)
-    with pytest.raises(OSError, match="it ended after 500 of 1000 bytes"):
+    with pytest.raises(OSError, match="it ended after 2500 of 3500 bytes"):
         client.upload("results/model", BytesIO(CONTENT), len(CONTENT) + 1000, 1000)
     assert (s3.files, s3.parts) == ({}, {})
     s3.broken_upload = True
