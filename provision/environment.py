@@ -140,25 +140,25 @@ def make_venv(lock: Sequence[int] = ()) -> Path:
 
 
 def install_requirements(python: Path, *, dev: bool, lock: Sequence[int] = ()) -> None:
-    """Install the requirements and the project itself (editable) with uv, or with pip where uv cannot."""
+    """Install what is locked, and the project itself (editable), with uv, or with pip where uv cannot."""
     requirements = ROOT / ("requirements-dev.txt" if dev else "requirements.txt")
-    wanted: list[str | Path] = ["-r", requirements, "-e", ROOT]
+    # A lock is complete; what can be checked by its hash and what cannot are two calls.
+    wanted: list[list[str | Path]] = [["--require-hashes", "-r", requirements], ["-e", ROOT]]
     say(f"installing Python packages into .venv: those of {requirements.name}, and Muster itself")
     with waiting("Python packages"):
+        pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         try:
             uv = VENV / "bin" / "uv"
             if not uv.exists():
-                run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV], lock=lock)
-            run(
-                [uv, "pip", "install", "--quiet", "--python", python, *wanted],
-                env={"UV_SYSTEM_CERTS": "1", **os.environ, **pip_settings(python)},
-                lock=lock,
-            )
+                run([*pip, UV], lock=lock)
+            environment = {"UV_SYSTEM_CERTS": "1", **os.environ, **pip_settings(python)}
+            for words in wanted:
+                command = [uv, "pip", "install", "--quiet", "--python", python, "--no-deps", *words]
+                run(command, env=environment, lock=lock)
         except SetupError as error:
             say(f"uv could not ({error}); trying pip")
-            run(
-                [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted], lock=lock
-            )
+            for words in wanted:
+                run([*pip, "--no-deps", *words], lock=lock)
 
 
 def stamp(kind: str) -> None:

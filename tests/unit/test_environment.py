@@ -173,5 +173,24 @@ def test_uv_that_fails_gives_way_to_pip(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(environment, "run", run)
     environment.install_requirements(Path("python"), dev=False)
-    assert ran[-1][:4] == ["python", "-m", "pip", "install"]
-    assert str(tmp_path / "requirements.txt") in ran[-1]
+    pip = ["python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    assert ran[-2:] == [
+        [*pip, "--require-hashes", "-r", str(tmp_path / "requirements.txt")],
+        [*pip, "-e", str(tmp_path)],
+    ]
+
+
+@pytest.mark.parametrize(("dev", "lock"), [(False, "requirements.txt"), (True, "requirements-dev.txt")])
+def test_only_what_is_locked_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dev: bool, lock: str
+) -> None:
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
+    ran: list[list[str]] = []
+    monkeypatch.setattr(environment, "run", lambda command, **_: ran.append(list(map(str, command))) or "")
+    environment.install_requirements(Path("python"), dev=dev)
+    uv = [str(tmp_path / ".venv/bin/uv"), "pip", "install", "--quiet", "--python", "python", "--no-deps"]
+    assert ran[-2:] == [
+        [*uv, "--require-hashes", "-r", str(tmp_path / lock)],
+        [*uv, "-e", str(tmp_path)],
+    ]
