@@ -72,24 +72,10 @@ def start(
     context.obj = Invocation(inventory)
 
 
-for module in (
-    init,
-    up,
-    status,
-    destroy,
-    plan,
-    stop,
-    reap,
-    ssh,
-    allow,
-    submit,
-    verify,
-    ui,
-    data,
-    adopt,
-    access,
-    test,
-):
+MODULES = (
+    init, up, status, destroy, plan, stop, reap, ssh, allow, submit, verify, ui, data, adopt, access, test,
+)  # fmt: skip
+for module in MODULES:
     module.register(app)
 
 

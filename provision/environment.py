@@ -58,14 +58,9 @@ def run(
     """
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         status = subprocess.run(
-            command,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=False,
-            pass_fds=lock,
-        ).returncode
+            command, env=env, check=False, pass_fds=lock,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        ).returncode  # fmt: skip
         log.seek(0)
         output = log.read()
     if status:
@@ -88,11 +83,8 @@ def install_packages(packages: Sequence[str]) -> None:
         )
     prefix: list[str] = []
     if os.geteuid() != 0:
-        if (
-            subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode
-            if shutil.which("sudo")
-            else 1
-        ):
+        asked = ["sudo", "-n", "true"]
+        if not shutil.which("sudo") or subprocess.run(asked, capture_output=True, check=False).returncode:
             raise SetupError(
                 f"missing Debian packages and no right to install them; run: {apt_command(packages)}"
             )
@@ -161,14 +153,17 @@ def install_requirements(python: Path, *, dev: bool, lock: Sequence[int] = ()) -
                 run([*pip, "--no-deps", *words], lock=lock)
 
 
+def made_from(files: Sequence[str]) -> str:
+    """Return what a set-up from these files is stamped with, in the launcher's own words."""
+    sums = subprocess.run(["cksum", *files], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return f"{ROOT} {sums}"
+
+
 def stamp(kind: str) -> None:
-    """Record what the set-up was made from, in the launcher's own words."""
+    """Record what the set-up was made from."""
     name, files = STAMPS[kind]
-    sums = subprocess.run(
-        ["cksum", *files], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.rstrip("\n")
     temporary = VENV / f"{name}.new"
-    temporary.write_text(f"{ROOT} {sums}\n")
+    temporary.write_text(made_from(files))
     temporary.replace(VENV / name)
 
 
@@ -176,28 +171,18 @@ def stamped(kind: str) -> bool:
     """Return whether the set-up `kind` is complete and up to date (another run may just have made it)."""
     name, files = STAMPS[kind]
     try:
-        text = (VENV / name).read_text()
+        return (VENV / name).read_text() == made_from(files)
     except OSError:
         return False
-    sums = subprocess.run(["cksum", *files], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return text == f"{ROOT} {sums}"
 
 
 def set_up(packages: Sequence[str], kinds: Sequence[str], lock: int, *, optional_packages: bool) -> None:
     """Do what is missing. Raises SetupError."""
     packages = list(packages)
-    if (
-        "base" in kinds
-        and subprocess.run(
-            [sys.executable, "-Ic", "import ensurepip"], capture_output=True, check=False
-        ).returncode
-    ):
-        version = (
-            ""
-            if Path(sys.executable).name in ("python", "python3")
-            else f"{sys.version_info[0]}.{sys.version_info[1]}"
-        )
-        install_packages([f"python3{version[1:]}-venv", *packages])
+    if "base" in kinds and not _brings_pip():
+        plain = Path(sys.executable).name in ("python", "python3")
+        python = "python3" if plain else f"python3.{sys.version_info[1]}"
+        install_packages([f"{python}-venv", *packages])
         packages = []
     if packages:
         try:
@@ -211,6 +196,12 @@ def set_up(packages: Sequence[str], kinds: Sequence[str], lock: int, *, optional
         install_requirements(make_venv([lock]), dev="dev" in missing, lock=[lock])
         for kind in ("base", *(["dev"] if "dev" in missing else [])):
             stamp(kind)
+
+
+def _brings_pip() -> bool:
+    """Return whether a virtual environment gets its pip; Debian has that in a package of its own."""
+    command = [sys.executable, "-Ic", "import ensurepip"]
+    return not subprocess.run(command, capture_output=True, check=False).returncode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,12 +1,16 @@
-"""Changing `access` in a config file as a person would: comments and everything else stay as they are."""
+"""Changing `access` in a config file as a person would: comments and everything else stay as they are.
+
+The text is edited where PyYAML says that the key is. ruamel.yaml's round trip was tried: it indents anew,
+moves comments (those behind the block too) and rewrites flow style, `~` and line ends.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -15,6 +19,7 @@ from provision.config.models import ConfigFile
 from provision.core import files
 from provision.core.errors import ConfigError
 
+Access = dict[str, str]
 _PLAIN = re.compile(r"[A-Za-z0-9+/= @._-]+")
 
 
@@ -32,7 +37,9 @@ def remove_person(config: Path, name: str) -> None:
     )
 
 
-def _change(config: Path, edit: Any, wanted: Any) -> None:  # noqa: ANN401  (two small functions)
+def _change(
+    config: Path, edit: Callable[[str, yaml.MappingNode], str], wanted: Callable[[Access], Access]
+) -> None:
     """Edit the text, and write it only when it then says what was wanted and nothing else has changed."""
     text = config.read_text(encoding="utf-8")
     root = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -1,4 +1,7 @@
-"""Processes of this computer, told apart by PID and start time (a PID alone is used again)."""
+"""Processes of this computer, told apart by PID and start time (a PID alone is used again).
+
+Not psutil: its create_time() follows the clock, and a step of it would let go of a lease that is held.
+"""
 
 from __future__ import annotations
 

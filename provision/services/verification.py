@@ -9,7 +9,7 @@ from typing import Any
 
 from muster_node.proofs.cluster import BUSY
 from provision.core.errors import one_line
-from provision.core.text import table
+from provision.core.text import last_line, table
 
 COPIES = "Data copies"
 """The proof of nodes that have the whole set in a folder of their own."""
@@ -128,8 +128,8 @@ def _silence(answer: Mapping[str, Any]) -> str:
     try:
         json.loads(str(answer.get("stdout", "")).splitlines()[-1])["checks"]
     except (IndexError, ValueError, KeyError, TypeError):
-        told = str(answer.get("stderr") or answer.get("msg") or "nothing").strip().splitlines()
-        return f"the program gave no answer: {one_line(told[-1])[:200]}" if told else "no answer"
+        reason = last_line(str(answer.get("stderr") or answer.get("msg") or "nothing"))
+        return f"the program gave no answer: {one_line(reason)[:200]}" if reason else "no answer"
     return ""
 
 
@@ -163,10 +163,10 @@ def _join(name: str, proofs: Mapping[str, Mapping[str, Any]]) -> Check:
 def _data(proofs: Mapping[str, Mapping[str, Any]]) -> str:
     """Return what the nodes found in their shares of the staged files."""
     shares: Sequence[Any] = [proof["found"] for proof in proofs.values()]
-    told = [share for share in shares if not isinstance(share, dict)]
+    unread = [share for share in shares if not isinstance(share, dict)]
     wrong = [str(text) for share in shares if isinstance(share, dict) for text in share["wrong"]]
-    if told or wrong:
-        return "; ".join(dict.fromkeys([*map(str, told), *wrong]))
+    if unread or wrong:
+        return "; ".join(dict.fromkeys([*map(str, unread), *wrong]))
     files, read = (sum(share[key] for share in shares) for key in ("files", "read"))
     rows = ", ".join(f"{part} {count:,} rows" for part, count in shares[0]["all_rows"].items())
     return f"{rows}; {read} of {files} files read and compared" + (

@@ -31,23 +31,15 @@ def write_ssh_files(state: State, cluster_id: str) -> None:
     control = control_path(cluster_id)
     Path(control).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = render(
-        "ssh_config.j2",
-        path=state.ssh_config,
-        hosts=hosts,
-        key_file=state.key_file,
-        known_hosts=state.known_hosts,
-        control_path=control,
-    )
+        "ssh_config.j2", path=state.ssh_config, hosts=hosts,
+        key_file=state.key_file, known_hosts=state.known_hosts, control_path=control,
+    )  # fmt: skip
     files.write_if_changed(state.ssh_config, text)
 
 
 def close_shared_connections(cluster_id: str) -> None:
     """End the SSH connections that stay open in the background for reuse."""
     for path in Path(control_path(cluster_id)).parent.glob(f"{cluster_id}-*"):
-        subprocess.run(
-            ssh_command(NO_CONFIG, "muster", options=("-o", f"ControlPath={path}", "-O", "exit")),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        command = ssh_command(NO_CONFIG, "muster", options=("-o", f"ControlPath={path}", "-O", "exit"))
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         path.unlink(missing_ok=True)

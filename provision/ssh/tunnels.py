@@ -71,16 +71,12 @@ class ToNodes:
     def __init__(self, ssh_config: Path, names: Sequence[str], port: int) -> None:
         forward = f"127.0.0.1:{FOLDER_PORT}:127.0.0.1:{port}"
         options = (*FORWARDING, "-R", forward)
-        self._links = {
-            name: subprocess.Popen(
+        self._links: dict[str, subprocess.Popen[str]] = {}
+        for name in names:
+            self._links[name] = subprocess.Popen(
                 ssh_command(ssh_config, name, "echo ready; exec cat > /dev/null", options=options),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for name in names
-        }
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
 
     def wait(self) -> None:
         """Wait until all nodes have theirs. Raises StoreError."""
