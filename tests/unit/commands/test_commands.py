@@ -94,6 +94,12 @@ def test_a_mistyped_command_names_the_close_one(muster: Muster) -> None:
     assert "Did you mean 'status'?" in err
 
 
+def test_the_installed_program_ends_with_the_status_of_the_command() -> None:
+    program = Path(sys.executable).with_name("muster")
+    assert subprocess.run([program, "statu"], capture_output=True, check=False).returncode == 2
+    assert subprocess.run([program, "--help"], capture_output=True, check=False).returncode == 0
+
+
 def test_a_mistyped_inventory_names_the_close_one(muster: Muster) -> None:
     status, out, err = muster("-i", "inventories/locl.yml", "status")
     assert status == 1
