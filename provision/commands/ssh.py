@@ -16,7 +16,7 @@ import typer
 
 from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson
-from provision.commands.output import examples, print_json, print_result, say
+from provision.commands.output import examples, print_json, print_result
 from provision.core.errors import CommandFailed, MusterError
 from provision.core.progress import waiting
 from provision.ssh.run import pick_machine, run_on, ssh_command
@@ -209,4 +209,3 @@ def _hdfs(state: State, master: str, script: str, what: str) -> None:
         except CommandFailed as error:
             error.where = what
             raise
-    say(f"{what}: done")

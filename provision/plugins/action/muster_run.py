@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 import shlex
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from provision.core.progress import EVERY_S
+
 display = Display()
 LOOK_EVERY_S = 2.0
+
+
+def follow(ended: threading.Event, read: Callable[[], str], show: Callable[[str], object]) -> None:
+    """Show a line when it has changed, until `ended`: soon at first, at last one in thirty seconds."""
+    shown, pause = "", LOOK_EVERY_S
+    while not ended.wait(pause):
+        line = read()
+        if line and line != shown:
+            show(line)
+            shown, pause = line, min(2 * pause, EVERY_S)
 
 
 class ActionModule(ActionBase):
@@ -58,17 +71,14 @@ class ActionModule(ActionBase):
         ended = threading.Event()
         host = (task_vars or {}).get("inventory_hostname", "")
 
-        def look() -> None:
-            shown = ""
-            while not ended.wait(LOOK_EVERY_S):
-                line = self._low_level_execute_command(f"cat {shlex.quote(progress)} 2>/dev/null")[
-                    "stdout"
-                ].strip()
-                if line and line != shown:
-                    display.display(f"  {host}: {line}")
-                    shown = line
+        def read() -> str:
+            done = self._low_level_execute_command(f"cat {shlex.quote(progress)} 2>/dev/null")
+            return str(done["stdout"]).strip()
 
-        watcher = threading.Thread(target=look, daemon=True)
+        def show(line: str) -> None:
+            display.display(f"  {host}: {line}")
+
+        watcher = threading.Thread(target=follow, args=(ended, read, show), daemon=True)
         if progress:
             watcher.start()
         try:
