@@ -16,14 +16,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from provision import providers
 from provision.cluster.cluster import Cluster
+from provision.cluster.store import StoreLink
+from provision.cluster.view import ClusterView
 from provision.config.load import load_config
+from provision.images.recipe import Recipe
+from provision.jobs.queue import queue_of
+from provision.ssh.pinning import Reach
 from provision.state.folder import Target
+from provision.state.timeline import ConsoleReporter
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (10, 100, 1000)
@@ -37,17 +45,17 @@ MARKS = {"CreateTags", "setTags", "editObject", "deleteObject"}
 ORDERS = {"RunInstances", "TerminateInstances", "createObjects"}
 
 
-class NoTrust:
+class NoSsh(Reach):
     """There are no machines: each is taken as reached, with a host key that somebody could have."""
 
     def adopt(self, *_: object, pinned: Callable[[str], None], **__: object) -> str:
-        """See `trust.adopt`."""
+        """See `Reach.adopt`."""
         blob = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20" + os.urandom(32)
         pinned(key := f"ssh-ed25519 {base64.b64encode(blob).decode()}")
         return key
 
     def check(self, target: Target, *_: object, **__: object) -> None:
-        """See `trust.check`."""
+        """See `Reach.check`."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +146,19 @@ def in_a_process(command: Sequence[str], environment: Mapping[str, str]) -> Spen
 def step(name: str, file: str, result: str) -> int:
     """Be that process."""
     calls = counted()
-    cluster = Cluster(load_config(Path(file)), root=ROOT, trust=NoTrust())
-    {"plan": cluster.offer, "create": cluster.ensure, "destroy": cluster.destroy}[name]()
+    view = ClusterView(load_config(Path(file)), root=ROOT, provider=providers.load, queue=queue_of)
+    cluster = Cluster(
+        view, reporter=ConsoleReporter(), reach=NoSsh(), stores=StoreLink(no_image), bake=no_image
+    )
+    do = {"plan": view.offer, "create": cluster.ensure, "destroy": partial(cluster.destroy, force=True)}
+    do[name]()
     Path(result).write_text(json.dumps(calls))
     return 0
+
+
+def no_image(_: Recipe) -> str:
+    """Return the key of no image: machines that are not there boot from nothing."""
+    return ""
 
 
 def counted() -> Counter[str]:

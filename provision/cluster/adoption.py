@@ -16,7 +16,9 @@ from typing import Any
 import paramiko
 from cryptography.hazmat.primitives import serialization
 
-from provision.cluster.carry_out import Work
+from provision.cluster.carry_out import carry_out
+from provision.cluster.orders import Orders
+from provision.cluster.run import Run
 from provision.core import files
 from provision.core.errors import ConfigError, NotReady, Unreachable
 from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeState, Plan
@@ -32,7 +34,6 @@ from provision.state.folder import Snapshot, State, Target
 _CONNECT_S = 20.0
 _READ_S = 30.0
 _SECRET = re.compile(r"^spark\.authenticate\.secret ([0-9a-f]{64})$", re.MULTILINE)
-_SIZE = re.compile(r'"?MUSTER_IMAGE_SIZE"?[=:]\s*"?([0-9]+)')
 _PARTS = {
     "keys": "/home/muster/.ssh/authorized_keys",
     "spark": "/etc/spark/daemons.conf",
@@ -52,134 +53,138 @@ class Remembered:
 
 
 Reader = Callable[[Target, Path], Remembered]
+Found = Mapping[str, Sequence[Machine]]
+"""Machines by the name of their provider."""
 _THERE = (NodeState.PENDING, NodeState.RUNNING, NodeState.STOPPED)
 
 
-@dataclass(frozen=True)
-class Adoption:
-    """Making the state folder of one cluster anew.
+def require_access(spec: ClusterSpec, key_file: Path) -> None:
+    """Raise unless a private key belongs to a public one in `access`.
 
-    Args:
-        spec: a config file that names the cluster.
-        state: where it lies.
-        provider: returns a provider by name.
-        key_file: a private key whose public one stands in `access`; the state folder links to it.
-        id: which cluster, when several have this name.
-        read: reads files of the master.
+    Raises:
+        ConfigError: it is not in the config file.
+        NotReady: the key cannot be used.
     """
-
-    spec: ClusterSpec
-    state: State
-    provider: Callable[[str], Provider]
-    key_file: Path
-    id: str
-    read: Reader
-
-    def prepare(self) -> None:
-        """Fill the state folder; the journal comes last, and then the cluster is ours.
-
-        Raises:
-            NotReady, ConfigError, HostKeyMismatch, Unreachable, ProviderError: nothing was adopted.
-        """
-        public = _public_key(self.key_file)
-        if public not in {access.bare(key) for key in self.spec.access.values()}:
-            raise ConfigError(
-                file=self.spec.path,
-                key="access",
-                what=f"the key {self.key_file}.pub is not in it",
-                remedy="Give another key with --key, or let somebody who has access run ./muster access add",
-            )
-        identity, found = self._find()
-        machines = [machine for group in found.values() for machine in group]
-        master = next((m for m in machines if m.group == MASTER and m.state is NodeState.RUNNING), None)
-        told = Remembered()
-        if master is not None:
-            target = Target(master.name, master.ssh_address, hostkey.of(master))
-            told = self.read(target, self.key_file)
-        self._fill(told)
-        store = self.spec.object_store
-        self.state.journal.rebuild(
-            [
-                {"kind": "cluster", "id": identity.id},
-                {"kind": "wish", "nodes": _wish(machines)},
-                *_term(machines),
-                *([{"kind": "store", "name": store.name}] if store.kind == "local" else []),
-                {"kind": "bill", "bills": self._bills(found)},
-                *({"kind": "pin", "machine": m.provider_id, "key": hostkey.of(m)} for m in machines),
-            ]
+    if _public_key(key_file) not in {access.bare(key) for key in spec.access.values()}:
+        raise ConfigError(
+            file=spec.path,
+            key="access",
+            what=f"the key {key_file}.pub is not in it",
+            remedy="Give another key with --key, or let somebody who has access run ./muster access add",
         )
 
-    def finish(self, machines: Sequence[Machine], work: Work, store_image: Callable[[], str]) -> None:
-        """Reach the machines, open the store, write what the inventory needs; again is harmless.
 
-        Stopped machines stay stopped, and the state says that it is not complete. Raises MusterError.
-        """
-        identity = work.orders.identity
-        self.state.begin(identity)
-        mark = owner_mark(self.state.parent)  # or else `reap` of the checkout that lost it would end it
-        others = [machine for machine in machines if machine.labels.get(OWNER_LABEL) != mark]
-        if others:
-            work.orders.label(others, {OWNER_LABEL: mark})
-        if all(machine.state is NodeState.RUNNING for machine in machines):
-            work.carry_out(Plan(keep=tuple(machines)), images={}, store_image=store_image())
-        else:
-            self.state.save(Snapshot(tuple(machines), None, complete=False))
-            write_ssh_files(self.state, identity.id)
+def find(spec: ClusterSpec, provider: Callable[[str], Provider], id: str) -> tuple[ClusterIdentity, Found]:
+    """Return which cluster a config file means, and its machines.
 
-    def _find(self) -> tuple[ClusterIdentity, dict[str, list[Machine]]]:
-        """Return which cluster it is and its machines by provider. Raises NotReady."""
-        name = self.spec.name
-        by_id: dict[str, dict[str, list[Machine]]] = {}
-        for provider in sorted({group.provider for group in self.spec.groups}):
-            for machine in self.provider(provider).everything():
-                known = machine.labels.get("cluster_id", "")
-                if (
-                    machine.labels.get("cluster") == name
-                    and machine.state in _THERE
-                    and self.id in ("", known)
-                ):
-                    by_id.setdefault(known, {}).setdefault(provider, []).append(machine)
-        if not by_id:
-            raise NotReady(
-                where=name, what="no machines of this cluster were found", remedy="See ./muster list"
-            )
-        if len(by_id) > 1:
-            raise NotReady(
-                where=name,
-                what=f"there are {len(by_id)} clusters of this name: {', '.join(sorted(by_id))}",
-                remedy="Say which with --id",
-            )
-        found_id, machines = next(iter(by_id.items()))
-        unknown = sorted(m.name for group in machines.values() for m in group if not hostkey.of(m))
-        if unknown:
-            raise NotReady(
-                where=", ".join(unknown),
-                what="their host keys are in no label, so nobody can tell these machines from others",
-                remedy="Run start_cluster.yml where the cluster's state is, or delete them at the provider",
-            )
-        return ClusterIdentity(name, found_id), machines
+    Args:
+        spec: the config, which names the cluster.
+        provider: returns a provider by name.
+        id: which one, when several have this name; else ''.
 
-    def _fill(self, told: Remembered) -> None:
-        """Write all of the state folder but the journal."""
-        state = self.state
-        state.make_folder()
-        state.key_file.unlink(missing_ok=True)
-        state.key_file.symlink_to(self.key_file.resolve())
-        ensure_login_key(state.key_file, access.control_comment(state.cluster))
-        files.write(state.control_keys, "".join(f"{key}\n" for key in told.keys))
-        state.secrets.mkdir(mode=0o700, exist_ok=True)
-        for name, content in (("spark", told.spark), ("store.json", told.store)):
-            if content:
-                files.write(state.secrets / name, content)
-        if told.image_size:
-            state.remember_image_size(told.image_size)
+    Raises:
+        NotReady: there is none, several, or one whose machines nobody can tell from others.
+        ProviderError: a provider cannot be asked.
+    """
+    by_id: dict[str, dict[str, list[Machine]]] = {}
+    for name in sorted({group.provider for group in spec.groups}):
+        for machine in provider(name).everything():
+            known = machine.labels.get("cluster_id", "")
+            named = machine.labels.get("cluster") == spec.name and id in ("", known)
+            if named and machine.state in _THERE:
+                by_id.setdefault(known, {}).setdefault(name, []).append(machine)
+    if not by_id:
+        raise NotReady(
+            where=spec.name, what="no machines of this cluster were found", remedy="See ./muster list"
+        )
+    if len(by_id) > 1:
+        raise NotReady(
+            where=spec.name,
+            what=f"there are {len(by_id)} clusters of this name: {', '.join(sorted(by_id))}",
+            remedy="Say which with --id",
+        )
+    found_id, found = next(iter(by_id.items()))
+    unknown = sorted(m.name for machines in found.values() for m in machines if not hostkey.of(m))
+    if unknown:
+        raise NotReady(
+            where=", ".join(unknown),
+            what="their host keys are in no label, so nobody can tell these machines from others",
+            remedy="Run start_cluster.yml where the cluster's state is, or delete them at the provider",
+        )
+    return ClusterIdentity(spec.name, found_id), found
 
-    def _bills(self, found: Mapping[str, Sequence[Machine]]) -> list[dict[str, Any]]:
-        """Return what the machines have cost since they were made, at today's price."""
-        books = Books(self.spec, self.state.journal, self.provider)
-        groups = {group.name: group for group in self.spec.groups}
-        known = [machine for members in found.values() for machine in members if machine.group in groups]
-        return [bill for machine in known for bill in books.bills(groups[machine.group], [machine])]
+
+def rebuild_state(run: Run, found: Found, key_file: Path, read: Reader) -> None:
+    """Fill the state folder; the journal comes last, and then the cluster is ours.
+
+    Args:
+        run: this verb's.
+        found: the cluster's machines.
+        key_file: the private key that may log in; the state folder links to it.
+        read: reads files of the master.
+
+    Raises:
+        HostKeyMismatch, Unreachable: nothing was adopted.
+    """
+    machines = [machine for group in found.values() for machine in group]
+    master = next((m for m in machines if m.group == MASTER and m.state is NodeState.RUNNING), None)
+    remembered = Remembered()
+    if master is not None:
+        remembered = read(Target(master.name, master.ssh_address, hostkey.of(master)), key_file)
+    _fill(run.state, key_file, remembered)
+    store = run.spec.object_store
+    run.state.journal.rebuild(
+        [
+            {"kind": "cluster", "id": run.identity.id},
+            {"kind": "wish", "nodes": _wish(machines)},
+            *_term(machines),
+            *([{"kind": "store", "name": store.name}] if store.kind == "local" else []),
+            {"kind": "bill", "bills": _bills(run, found)},
+            *({"kind": "pin", "machine": m.provider_id, "key": hostkey.of(m)} for m in machines),
+        ]
+    )
+
+
+def finish(run: Run) -> None:
+    """Reach the machines, open the store, write what the inventory needs; again is harmless.
+
+    Stopped machines stay stopped, and the state says that it is not complete. Raises MusterError.
+    """
+    run.state.begin(run.identity)
+    orders = Orders(run)
+    machines = orders.machines()
+    mark = owner_mark(run.state.parent)  # or else `reap` of the checkout that lost it would end it
+    others = [machine for machine in machines if machine.labels.get(OWNER_LABEL) != mark]
+    orders.label(others, {OWNER_LABEL: mark})
+    if all(machine.state is NodeState.RUNNING for machine in machines):
+        store_image = run.stores.prepare(run.spec)
+        carry_out(run, orders, Plan(keep=tuple(machines)), images={}, store_image=store_image)
+    else:
+        run.state.save(Snapshot(tuple(machines), None, complete=False))
+        write_ssh_files(run.state, run.identity.id)
+
+
+def _fill(state: State, key_file: Path, remembered: Remembered) -> None:
+    """Write all of the state folder but the journal."""
+    state.make_folder()
+    state.key_file.unlink(missing_ok=True)
+    state.key_file.symlink_to(key_file.resolve())
+    ensure_login_key(state.key_file, access.control_comment(state.cluster))
+    files.write(state.control_keys, "".join(f"{key}\n" for key in remembered.keys))
+    state.secrets.mkdir(mode=0o700, exist_ok=True)
+    for name, content in (("spark", remembered.spark), ("store.json", remembered.store)):
+        if content:
+            files.write(state.secrets / name, content)
+    if remembered.image_size:
+        state.remember_image_size(remembered.image_size)
+
+
+def _bills(run: Run, found: Found) -> list[dict[str, Any]]:
+    """Return what the machines have cost since they were made, at today's price."""
+    books = Books(run.spec, run.state.journal, run.provider)
+    groups = {group.name: group for group in run.spec.groups}
+    known = [machine for members in found.values() for machine in members if machine.group in groups]
+    return [bill for machine in known for bill in books.bills(groups[machine.group], [machine])]
 
 
 def _public_key(key_file: Path) -> str:
@@ -214,10 +219,10 @@ def _wish(machines: list[Machine]) -> int:
 
 def _term(machines: list[Machine]) -> list[dict[str, Any]]:
     """Return the record of the deadline that the machines were told; none when they do not end."""
-    told = [float(machine.labels.get(DEADLINE_LABEL) or 0) for machine in machines]
-    if not any(told):
+    deadlines = [float(machine.labels.get(DEADLINE_LABEL) or 0) for machine in machines]
+    if not any(deadlines):
         return []
-    return [{"kind": "term", "deadline": max(told), "spent": 0.0, "hourly": 0.0, "pending": ""}]
+    return [{"kind": "term", "deadline": max(deadlines), "spent": 0.0, "hourly": 0.0, "pending": ""}]
 
 
 def read_master(target: Target, key_file: Path) -> Remembered:
@@ -242,7 +247,6 @@ def parse(output: str) -> Remembered:
     words = output.split("\0")
     parts = dict(zip(words[1::2], words[2::2], strict=False))
     secret = _SECRET.search(parts.get("spark", ""))
-    size = _SIZE.search(parts.get("jobs", ""))
     return Remembered(
         keys=tuple(
             line
@@ -251,7 +255,7 @@ def parse(output: str) -> Remembered:
         ),
         spark=secret[1] if secret else "",
         store=_store(parts.get("store", "")),
-        image_size=int(size[1]) if size else 0,
+        image_size=_image_size(parts.get("jobs", "")),
     )
 
 
@@ -262,3 +266,11 @@ def _store(text: str) -> str:
         return json.dumps({name: known[name] for name in ("access_key", "secret_key")}) + "\n"
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+def _image_size(text: str) -> int:
+    """Return the size in the settings of the queue of jobs (roles/jobs), 0 when there is none."""
+    try:
+        return int(json.loads(text)["env"]["MUSTER_IMAGE_SIZE"])
+    except (ValueError, KeyError, TypeError):
+        return 0

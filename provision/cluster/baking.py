@@ -19,13 +19,20 @@ from pathlib import Path
 
 import yaml
 
+from provision import providers
+from provision.cluster.cluster import Cluster
+from provision.cluster.store import StoreLink
+from provision.cluster.view import ClusterView
+from provision.config.load import load_config
 from provision.core import files
 from provision.core.errors import CommandFailed
-from provision.core.paths import PROJECT
+from provision.core.paths import PROJECT, project_root, states_folder
 from provision.core.reporter import Reporter
 from provision.images import cache
 from provision.images.recipe import Recipe
+from provision.jobs.queue import queue_of
 from provision.providers.local import images as local_images
+from provision.ssh.pinning import Reach
 
 # What a builder needs while packages are unpacked and class-data archives are made.
 BUILDER_CORES, BUILDER_MEMORY_GB = 2, 3
@@ -49,44 +56,50 @@ def ensure(recipe: Recipe, reporter: Reporter) -> str:
 
 
 def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
-    from provision.cluster.cluster import (
-        Cluster,  # a builder is a cluster of one: a circle only at import time
-    )
-    from provision.config.load import load_config
-
     with ThreadPoolExecutor(max_workers=1) as pool:
         fetching = pool.submit(_fetch_artifacts, recipe, reporter)
         with reporter.phase("base image", "a Debian system, once for all clusters"):
             local_images.ensure_base(reporter)
         fetching.result()
-    states = Cluster.state_folder(name).parent
-    file = _builder_file(states / f"{name}.yml", name)
-    cluster = Cluster(load_config(file), reporter=reporter, bake=lambda *_: "")
-    cluster.destroy()  # what a killed run left
+    file = _builder_file(_states() / f"{name}.yml", name)
+    cluster = _builder(file, reporter)
+    cluster.destroy(force=True)  # what a killed run left
     try:
         cluster.ensure(wish=1)
         with reporter.phase("bake", ", ".join(recipe.roles)):
             _run_playbook(recipe, file, reporter)
-        local_images.commit(cluster.identity, recipe.key, {"roles": list(recipe.roles)})
+        local_images.commit(cluster.view.identity, recipe.key, {"roles": list(recipe.roles)})
         _log(file).unlink()
     finally:
-        cluster.destroy()
+        cluster.destroy(force=True)
         file.unlink(missing_ok=True)
 
 
 def _sweep(reporter: Reporter) -> None:
     """Delete the builders of bakes that were killed; those that are at work are locked."""
-    from provision.cluster.cluster import Cluster
-    from provision.config.load import load_config
-
-    for file in Cluster.state_folder(BUILDER).parent.glob(f"{BUILDER}*.yml"):
+    for file in _states().glob(f"{BUILDER}*.yml"):
         try:
             with _baking(file.stem):
                 if file.exists():
-                    Cluster(load_config(file), reporter=reporter).destroy()
+                    _builder(file, reporter).destroy(force=True)
                     file.unlink()
         except BlockingIOError:
             continue
+
+
+def _states() -> Path:
+    return states_folder(project_root())
+
+
+def _builder(file: Path, reporter: Reporter) -> Cluster:
+    """Return the cluster of one machine in which an image is made; it boots from the base image."""
+
+    def base(_: Recipe) -> str:
+        return ""
+
+    spec = load_config(file)
+    view = ClusterView(spec, root=project_root(file.parent), provider=providers.load, queue=queue_of)
+    return Cluster(view, reporter=reporter, reach=Reach(), stores=StoreLink(base), bake=base)
 
 
 def _fetch_artifacts(recipe: Recipe, reporter: Reporter) -> None:
@@ -151,8 +164,8 @@ def _log(inventory: Path) -> Path:
 
 def _reason(lines: list[str]) -> str:
     """What a failed playbook says of its failure: the first line of the error, not the recap behind it."""
-    told = [line for line in lines if "[ERROR]: " in line or line.startswith("fatal: [")]
-    return re.sub(r"^(\[ERROR\]: |fatal: \[.*?\]: )", "", (told or lines or ["no output"])[0]).strip()[:400]
+    errors = [line for line in lines if "[ERROR]: " in line or line.startswith("fatal: [")]
+    return re.sub(r"^(\[ERROR\]: |fatal: \[.*?\]: )", "", (errors or lines or ["no output"])[0]).strip()[:400]
 
 
 @contextmanager

@@ -7,72 +7,56 @@ was begun.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from provision import providers
-from provision.cluster.adoption import Adoption, Reader, read_master
-from provision.cluster.carry_out import Work
-from provision.cluster.endings import Endings
+from provision.cluster import adoption, deadline, stopping
+from provision.cluster.adoption import Reader, read_master
+from provision.cluster.carry_out import carry_out
 from provision.cluster.orders import Orders
-from provision.cluster.store import StoreLink, Stores
+from provision.cluster.run import Run
+from provision.cluster.store import Bake, StoreLink
 from provision.cluster.view import ClusterView
 from provision.config.load import require_dataset
 from provision.core.errors import NotReady, PlanRefused
-from provision.core.model import (
-    ClusterIdentity,
-    ClusterSpec,
-    NodeGroup,
-    NodeState,
-    Outcome,
-)
+from provision.core.model import ClusterIdentity, NodeGroup, NodeState, Outcome
+from provision.core.names import MASTER
 from provision.core.reporter import Reporter
 from provision.costs import ledger
 from provision.costs.accounts import read_accounts
+from provision.images.recipe import node_recipe
 from provision.jobs.busy import refuse_while_busy
-from provision.providers.base import Provider
-from provision.ssh.files import close_shared_connections
-from provision.ssh.pinning import RealTrust, Trust
-from provision.state import journal
+from provision.ssh.pinning import Reach
+from provision.state.journal import new_token
 from provision.state.lease import FILE as LEASE_FILE
 from provision.state.lease import Lease
 from provision.state.timeline import FILE as TIMELINE_FILE
 from provision.state.timeline import ConsoleReporter, Timeline
 
-Bake = Callable[[ClusterSpec, NodeGroup], str]
 
-
-class Cluster(ClusterView):
-    """One cluster of one config file, to make and to end.
+class Cluster:
+    """One cluster of one config file, to make and to end; `open.open_cluster` puts its parts together.
 
     Args:
-        spec, root, provider: see `ClusterView`.
+        view: the cluster as it is.
         reporter: told phases and progress.
-        bake: returns the image key of a group's machines, making the image when needed.
-        trust: how machines are reached.
-        stores: how the object store is opened and closed.
-        vault: secret variables that are needed here: the keys of a store elsewhere.
+        reach: the way to its machines.
+        stores: opens and closes its object store.
+        bake: returns the image key of a recipe, making the image when needed.
     """
 
     def __init__(
-        self,
-        spec: ClusterSpec,
-        *,
-        root: Path | None = None,
-        reporter: Reporter | None = None,
-        bake: Bake | None = None,
-        provider: Callable[[str, ClusterSpec], Provider] = providers.load,
-        trust: Trust | None = None,
-        stores: StoreLink | None = None,
-        vault: Mapping[str, str] | None = None,
+        self, view: ClusterView, *, reporter: Reporter, reach: Reach, stores: StoreLink, bake: Bake
     ) -> None:
-        super().__init__(spec, root=root, provider=provider)
-        self._reporter: Reporter = reporter or ConsoleReporter()
-        self._bake = bake or self._image
-        self._trust: Trust = trust or RealTrust()
-        self._stores: StoreLink = stores or Stores(self._reporter, vault or {})
+        self.view = view
+        self.spec = view.spec
+        self.state = view.state
+        self._reporter = reporter
+        self._reach = reach
+        self._stores = stores
+        self._bake = bake
 
     def ensure(self, *, wish: int | None = None, scale_in: bool = False) -> Outcome:
         """Make the machines as wished; again, it changes nothing.
@@ -87,28 +71,42 @@ class Cluster(ClusterView):
         """
         with self._leased() as guard:
             try:
+                if self._destroying():
+                    self._reporter.say("finishing the destroy that was interrupted")
+                    self._destroy(self._run(self.view.identity, guard))
+                    self.state.reset(keep=LEASE_FILE)
                 return self._ensure(wish, scale_in, guard)
             finally:
                 self.state.remove_if_blank()
 
-    def destroy(self) -> Outcome:
-        """Delete every machine, confirm that it is gone, forget the cluster; the object store stays."""
+    def destroy(self, *, force: bool = False) -> Outcome:
+        """Delete every machine, confirm that it is gone, forget the cluster; the object store stays.
+
+        Args:
+            force: also while a job runs.
+
+        Raises:
+            PlanRefused, LeaseHeld: nothing was changed.
+            MusterError: the same call again goes on, and asks for no job any more.
+        """
         self.state.sweep()
         if not self.state.folder.is_dir():
             return Outcome()
         with self._leased() as guard:
             found = self.state.identity()
-            if found is None:
-                self.state.remove()
-                return Outcome()
-            outcome = self._destroy(found, guard)
+            outcome = Outcome()
+            if found is not None:
+                if not force and not self._destroying():
+                    self._refuse_while_busy()
+                outcome = self._destroy(self._run(found, guard))
             self.state.remove()
             return outcome
 
     def allow(self, sources: Sequence[str] = ()) -> list[str]:
         """Let addresses (by default this computer's) reach SSH; return those that could not before."""
         names = sorted({group.provider for group in self.spec.groups})
-        return [new for name in names for new in self._provider(name).allow(self.identity, sources)]
+        identity = self.view.identity
+        return [new for name in names for new in self.view.provider(name).allow(identity, sources)]
 
     def stop(self, *, force: bool = False) -> list[str]:
         """Power the machines off; what is on their disks stays. Returns the names of those that ran.
@@ -120,115 +118,136 @@ class Cluster(ClusterView):
             NotReady, PlanRefused, LeaseHeld: nothing was changed.
             ProviderError: the same call again goes on.
         """
-        identity = self.identity
-        if not force and any(node.machine.state is NodeState.RUNNING for node in self.nodes):
-            refuse_while_busy(self.spec.name, self.queue)
-        with self._leased() as guard, self._reporter.phase("stop"):
-            orders = self._orders(identity, guard)
-            stopped = self._endings(orders).stop(self._stores)
-            orders.keep_books(orders.machines())
-            return stopped
+        identity = self.view.identity
+        with self._leased() as guard:
+            if not force:
+                self._refuse_while_busy()
+            with self._reporter.phase("stop"):
+                run = self._run(identity, guard)
+                orders = Orders(run)
+                stopped = stopping.stop(run, orders)
+                orders.keep_books(orders.machines())
+                return stopped
 
     def extend(self, duration: str) -> float:
         """Move the deadline by a duration such as `4h`; return it. Raises MusterError; again goes on."""
-        identity = self.identity
+        identity = self.view.identity
         with self._leased() as guard:
-            return self._endings(self._orders(identity, guard)).extend(duration, self._reporter.say)
+            run = self._run(identity, guard)
+            return deadline.extend(run, Orders(run), duration)
 
     def renew_store_keys(self) -> None:
         """Keep fresh keys of an object store elsewhere for the nodes. Raises NotReady when there are none."""
         self._stores.renew(self.spec, self.state)
 
     def adopt(self, key_file: Path, *, id: str = "", read: Reader = read_master) -> ClusterIdentity:
-        """Make the state of a cluster that is running anew, with a key in `access`; see `adopt.Adoption`."""
-        adoption = Adoption(self.spec, self.state, self._provider, key_file, id, read)
+        """Make the state of a cluster that is running anew, with a key in `access`.
+
+        Args:
+            key_file: a private key whose public one stands in `access`.
+            id: which cluster, when several have this name.
+            read: reads files of the master.
+
+        Raises:
+            NotReady, ConfigError, HostKeyMismatch, Unreachable, ProviderError: nothing was adopted, or the
+            same call again goes on.
+        """
         with self._leased() as guard:
             try:
                 if self.state.load().complete:
                     raise NotReady(where=self.spec.name, what="its state is here already")
                 if not self.state.exists():
-                    adoption.prepare()
-                orders = self._orders(self.identity, guard)
-                adoption.finish(
-                    orders.machines(), self._work(orders, guard), lambda: self._stores.prepare(self.spec)
-                )
-                return self.identity
+                    adoption.require_access(self.spec, key_file)
+                    identity, found = adoption.find(self.spec, self.view.provider, id)
+                    adoption.rebuild_state(self._run(identity, guard), found, key_file, read)
+                adoption.finish(self._run(self.view.identity, guard))
+                return self.view.identity
             finally:
                 self.state.remove_if_blank()
 
     def lock(self) -> None:
         """Take the lease for the rest of this command, so that no other one changes the cluster meanwhile."""
-        self.identity  # noqa: B018  (raises when there is no cluster)
+        self.view.identity  # noqa: B018  (raises when there is no cluster)
         Lease(self.state.folder).take(say=self._reporter.say)
 
     def _ensure(self, wish: int | None, scale_in: bool, guard: Callable[[], None]) -> Outcome:
-        if any(intent.verb == "destroy" for intent in self.state.journal.read().intents.values()):
-            self._reporter.say("finishing the destroy that was interrupted")
-            self._destroy(self.identity, guard)
-            self.state.reset(keep=LEASE_FILE)
         recorded = self.state.identity()
-        identity = recorded or self.state.new_identity()
-        orders = self._orders(identity, guard)
-        wanted = self._wanted(wish)
+        run = self._run(recorded or self.state.new_identity(), guard)
+        orders = Orders(run)
+        wanted = self.view.wanted(wish)
         if recorded:
             orders.replay()
         machines = orders.machines() if recorded else []
         orders.keep_books(machines)
-        plan = self._planned(wanted, machines, scale_in=scale_in)
-        plan = self._offered(wanted, plan, orders).plan
+        plan = self.view.planned(wanted, machines, scale_in=scale_in)
+        plan = self.view.offered(wanted, plan, orders.listing).plan
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
-        endings = self._endings(orders)
-        term = endings.settle(plan, wanted)
+        term = deadline.settle(run, plan, wanted)
         if plan.create:
             require_dataset(self.spec)
         if plan.create or plan.start:
             for name in sorted({group.provider for group in self.spec.groups}):
-                self._provider(name).check_ready(self.spec, plan)
+                run.provider(name).check_ready(self.spec, plan)
         with ThreadPoolExecutor() as pool:  # the store's image beside the nodes'
             preparing = pool.submit(self._stores.prepare, self.spec)
-            images = {group.name: self._bake(self.spec, group) for group, _ in plan.create}
-            prepared = preparing.result()
-        self.state.begin(identity)
+            images = {group.name: self._image(group) for group, _ in plan.create}
+            store_image = preparing.result()
+        self.state.begin(run.identity)
         self._record()
-        if self.wish != wanted:
+        if self.view.wish != wanted:
             self.state.journal.wish(wanted)
-        endings.begin(term)
-        self._work(orders, guard).carry_out(plan, images=images, store_image=prepared)
-        endings.arm()
-        return Outcome(tuple(orders.created), tuple(orders.started), tuple(orders.deleted))
+        deadline.begin(run, orders, term)
+        carry_out(run, orders, plan, images=images, store_image=store_image)
+        deadline.arm(run, orders)
+        return orders.outcome
 
-    def _destroy(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Outcome:
+    def _destroying(self) -> bool:
+        """Say whether a destroy was begun and not finished."""
+        return any(intent.verb == "destroy" for intent in self.state.journal.read().intents.values())
+
+    def _destroy(self, run: Run) -> Outcome:
         view = self.state.journal.read()
-        if not any(intent.verb == "destroy" for intent in view.intents.values()):
-            self.state.journal.open("destroy", token=journal.new_token())
-        orders = self._orders(identity, guard)
+        if not self._destroying():
+            self.state.journal.open("destroy", token=new_token())
+        orders = Orders(run)
         with self._reporter.phase("destroy"):
-            close_shared_connections(identity.id)
+            run.reach.close_shared(run.identity.id)
             orders.delete_all()
             for name in sorted(view.stores):
-                guard()
-                self._stores.close(name, identity)
+                run.guard()
+                run.stores.close(name, run.identity)
         accounts = read_accounts(self.state.journal.records())
-        if remembered := ledger.entry(identity.name, identity.id, accounts, time.time()):
+        if remembered := ledger.entry(run.identity.name, run.identity.id, accounts, time.time()):
             ledger.append(self.state.parent, remembered)
-        return Outcome(deleted=tuple(orders.deleted))
+        return orders.outcome
 
-    def _work(self, orders: Orders, guard: Callable[[], None]) -> Work:
-        return Work(self.spec, self.state, self._reporter, self._trust, self._stores, orders, guard)
+    def _refuse_while_busy(self) -> None:
+        """Raise PlanRefused while a job runs or waits; a master that is off, or silent, stops nobody."""
+        master = next((node.machine for node in self.view.nodes if node.group.name == MASTER), None)
+        if master is not None and master.state is NodeState.RUNNING:
+            with suppress(NotReady):  # it never got as far as a queue
+                refuse_while_busy(self.view.queue)
 
-    def _endings(self, orders: Orders) -> Endings:
-        return Endings(self.spec, self.state, orders, self._trust, time.time())
-
-    def _image(self, spec: ClusterSpec, group: NodeGroup) -> str:
-        from provision.cluster import (
-            baking,  # it makes clusters of its own to bake in: a circle only at import time
+    def _run(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Run:
+        return Run(
+            spec=self.spec,
+            state=self.state,
+            identity=identity,
+            provider=self.view.provider,
+            reporter=self._reporter,
+            reach=self._reach,
+            stores=self._stores,
+            guard=guard,
         )
-        from provision.images import recipe
 
-        wanted = recipe.node_recipe(spec, group)
-        # Elsewhere an image with the recipe's key is used where there is one, else a base image.
-        return baking.ensure(wanted, self._reporter) if group.provider == "local" else wanted.key
+    def _image(self, group: NodeGroup) -> str:
+        """Return the image key of a group's machines, after making the image where they are made here.
+
+        Elsewhere an image with the recipe's key is used where there is one, else a base image.
+        """
+        recipe = node_recipe(self.spec, group)
+        return self._bake(recipe) if group.provider == "local" else recipe.key
 
     def _record(self) -> None:
         if isinstance(self._reporter, ConsoleReporter):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-from provision import providers
-from provision.cluster.orders import Orders
+from provision.cluster.listing import Listing
 from provision.core.errors import NotReady, PlanRefused
 from provision.core.model import ClusterIdentity, ClusterSpec, Machine, Node, NodeState, Plan
 from provision.core.names import machine_number
-from provision.core.paths import project_root, states_folder
+from provision.core.paths import states_folder
 from provision.costs.offer import Offer, make_offer
-from provision.jobs.queue import Queue, queue_of
+from provision.jobs.queue import Queue
 from provision.planning.nodes import node_of
 from provision.planning.plan import make_plan
 from provision.planning.sites import refusals
@@ -26,32 +26,24 @@ class ClusterView:
 
     Args:
         spec: the validated config.
-        root: the project's folder; found from the config file's place when not given.
-        provider: returns a provider by name, for a config.
+        root: the project's folder, which has the states and the results of jobs.
+        provider: returns a provider by name, for a config; asked once for each.
+        queue: returns the queue of jobs of the cluster with a state; results go below `root`.
     """
 
     def __init__(
         self,
         spec: ClusterSpec,
         *,
-        root: Path | None = None,
-        provider: Callable[[str, ClusterSpec], Provider] = providers.load,
+        root: Path,
+        provider: Callable[[str, ClusterSpec], Provider],
+        queue: Callable[[State, Path], Queue],
     ) -> None:
         self.spec = spec
-        self.root = root or project_root(spec.path.parent)
-        self.state = State(states_folder(self.root) / spec.name)
-        self._load = provider
-        self._providers: dict[str, Provider] = {}
-
-    @staticmethod
-    def state_folder(name: str, root: Path | None = None) -> Path:
-        """Return where the state of the cluster `name` lies, or would lie."""
-        return states_folder(root or project_root()) / name
-
-    @property
-    def state_dir(self) -> Path:
-        """The cluster's state folder; it may not exist."""
-        return self.state.folder
+        self.root = root
+        self.state = State(states_folder(root) / spec.name)
+        self.provider: Callable[[str], Provider] = cache(lambda name: provider(name, spec))
+        self._queue = queue
 
     @property
     def identity(self) -> ClusterIdentity:
@@ -64,7 +56,7 @@ class ClusterView:
     @property
     def queue(self) -> Queue:
         """The queue of jobs on its master. Raises NotReady when it was not started."""
-        return queue_of(self.state, self.root)
+        return self._queue(self.state, self.root)
 
     @property
     def wish(self) -> int | None:
@@ -83,24 +75,24 @@ class ClusterView:
         if found is None:
             return ()
         order = {group.name: index for index, group in enumerate(self.spec.groups)}
-        machines = self._orders(found, lambda: None).machines()
+        machines = self._listing(found).machines()
         machines.sort(key=lambda m: (order.get(m.group, len(order)), machine_number(m.name)))
         return tuple(node_of(self.spec, machine) for machine in machines)
 
     def plan(self, *, wish: int | None = None, scale_in: bool = False) -> Plan:
         """Return what `ensure` would do. Changes nothing."""
-        return self._looked(self._wanted(wish), scale_in=scale_in)[0]
+        return self._looked(self.wanted(wish), scale_in=scale_in)[0]
 
     def offer(self, *, wish: int | None = None, scale_in: bool = False) -> Offer:
         """Return what `ensure` would do and what that costs. Changes nothing."""
-        wanted = self._wanted(wish)
-        return self._offered(wanted, *self._looked(wanted, scale_in=scale_in))
+        wanted = self.wanted(wish)
+        return self.offered(wanted, *self._looked(wanted, scale_in=scale_in))
 
     def check(self) -> None:
         """Raise NotReady, in one line, unless every machine that is wished is there and runs."""
         if self.state.identity() is None:
             raise self._not_started()
-        wanted = self._wanted(None)
+        wanted = self.wanted(None)
         plan = self.plan()
         if plan.keep and all(machine.state is NodeState.STOPPED for machine in plan.keep):
             raise NotReady(
@@ -119,36 +111,35 @@ class ClusterView:
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
 
-    def _looked(self, wish: int, *, scale_in: bool) -> tuple[Plan, Orders | None]:
-        """Return the plan for the machines that exist, and what has listed them (None: never started)."""
-        found = self.state.identity()
-        orders = self._orders(found, lambda: None) if found else None
-        return self._planned(wish, orders.machines() if orders else [], scale_in=scale_in), orders
+    def wanted(self, wish: int | None) -> int:
+        """Return the size wished now: `wish`, else `-e NUM_NODES`, else the last one, else the config's."""
+        if wish is not None:
+            return wish
+        recorded = self.wish
+        return self.spec.nodes if self.spec.nodes_given or recorded is None else recorded
 
-    def _planned(self, wish: int, machines: Sequence[Machine], *, scale_in: bool) -> Plan:
+    def planned(self, wish: int, machines: Sequence[Machine], *, scale_in: bool) -> Plan:
         """Return the plan; what does not fit together is refused before any of it is made."""
         plan = make_plan(self.spec, wish, machines, scale_in=scale_in)
         unfit = refusals(replace(self.spec, nodes=wish)) if plan.create else ()
         return replace(plan, refuse=(*plan.refuse, *unfit))
 
-    def _offered(self, wish: int, plan: Plan, orders: Orders | None) -> Offer:
-        """Put prices to a plan; one beyond the budget, or with machines unlike the config, is refused."""
-        unlike = orders.unlike(plan.keep) if orders else ()
-        return make_offer(self.spec, wish, replace(plan, refuse=(*plan.refuse, *unlike)), self._provider)
+    def offered(self, wish: int, plan: Plan, listing: Listing | None) -> Offer:
+        """Put prices to a plan; one beyond the budget, or with machines unlike the config, is refused.
 
-    def _wanted(self, wish: int | None) -> int:
-        if wish is not None:
-            return wish
-        recorded = self.state.journal.read().wish
-        return self.spec.nodes if self.spec.nodes_given or recorded is None else recorded
+        `listing` has listed the machines of the plan; None: the cluster was never started.
+        """
+        unlike = listing.unlike(plan.keep) if listing else ()
+        return make_offer(self.spec, wish, replace(plan, refuse=(*plan.refuse, *unlike)), self.provider)
 
-    def _orders(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Orders:
-        return Orders(self.spec, self.state, identity, self._provider, guard)
+    def _looked(self, wish: int, *, scale_in: bool) -> tuple[Plan, Listing | None]:
+        """Return the plan for the machines that exist, and what has listed them (None: never started)."""
+        found = self.state.identity()
+        listing = self._listing(found) if found else None
+        return self.planned(wish, listing.machines() if listing else [], scale_in=scale_in), listing
 
-    def _provider(self, name: str) -> Provider:
-        if name not in self._providers:
-            self._providers[name] = self._load(name, self.spec)
-        return self._providers[name]
+    def _listing(self, identity: ClusterIdentity) -> Listing:
+        return Listing(self.spec, self.state.journal, identity, self.provider)
 
     def _not_started(self) -> NotReady:
         return NotReady(

@@ -86,8 +86,9 @@ def list_data(context: typer.Context, as_json: AsJson = False) -> None:
     """List the data sets in the cluster's object store."""
     from provision.data import sets
 
+    view = invocation_of(context).cluster().view
     with waiting("asking the object store"):
-        found = sets.list_sets(invocation_of(context).cluster())
+        found = sets.list_sets(view.spec, view.state)
     if as_json:
         print_json(found)
         return
@@ -135,10 +136,10 @@ def remove_data(
         return
     from provision.data import sets
 
-    cluster = invocation_of(context).cluster()
-    where = cluster.spec.object_store
+    view = invocation_of(context).cluster().view
+    where = view.spec.object_store
     place = where.path or (f"{where.url}, container {where.container}" if where.elsewhere else where.name)
     confirm(f"Delete {name} from the object store {place} for good?", yes=yes)
     with waiting(f"deleting {name}"):
-        count = sets.remove(cluster, name)
+        count = sets.remove(view.spec, view.state, name)
     say(f"Deleted {count} objects.")

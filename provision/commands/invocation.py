@@ -64,10 +64,10 @@ class Invocation:
 
     def cluster(self, spec: ClusterSpec | None = None) -> Cluster:
         """The cluster of the inventory file (it may not exist yet). Raises ConfigError."""
-        from provision.cluster.cluster import Cluster
+        from provision.cluster.open import open_cluster
         from provision.state.timeline import ConsoleReporter
 
-        return Cluster(spec or self.spec(), root=PROJECT, reporter=ConsoleReporter(say))
+        return open_cluster(spec or self.spec(), root=PROJECT, reporter=ConsoleReporter(say))
 
     def started(self) -> State:
         """The state of the cluster. Raises StateError when it has no machines."""

@@ -52,11 +52,11 @@ def plan(
     invocation = invocation_of(context)
     cluster = invocation.cluster(invocation.spec(nodes))
     with waiting("asking providers for machines and prices"):
-        found = cluster.offer(scale_in=scale_in)
+        found = cluster.view.offer(scale_in=scale_in)
     if as_json:
         print_json(offer.as_json(cluster.spec.name, found))
     else:
-        for line in [*offer.lines(found), *ending_words(cluster.spec, cluster.deadline)]:
+        for line in [*offer.lines(found), *ending_words(cluster.spec, cluster.view.deadline)]:
             print_result(line)
     if found.plan.refuse:
         raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))

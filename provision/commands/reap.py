@@ -114,23 +114,22 @@ def _delete(
     doomed: list[Doomed], by_machine: dict[str, Provider], specs: list[ClusterSpec]
 ) -> dict[str, MusterError]:
     """Delete all of it; return what went wrong, by cluster id."""
-    from provision.cluster.cluster import Cluster
-    from provision.cluster.store import Stores
+    from provision.cluster.open import open_cluster
     from provision.fleet import reap
-    from provision.state.timeline import ConsoleReporter
+    from provision.providers.local.stores import store_close
 
     failed: dict[str, MusterError] = {}
     for each in doomed:
         try:
             cluster = next(
-                (Cluster(spec, root=PROJECT) for spec in specs if spec.name == each.cluster.name), None
+                (open_cluster(spec, root=PROJECT) for spec in specs if spec.name == each.cluster.name), None
             )
             if cluster is not None and cluster.state.identity() == each.cluster:
-                cluster.destroy()
+                cluster.destroy(force=True)
             else:
                 reap.delete(each, by_machine[each.machines[0].provider_id])
                 for store in {s.object_store.name for s in specs if s.object_store.kind == "local"}:
-                    Stores(ConsoleReporter(say), {}).close(store, each.cluster)
+                    store_close(store, each.cluster)
             say(f"deleted {', '.join(machine.name for machine in each.machines)} ({each.cluster.name})")
         except MusterError as error:
             say(f"{each.cluster.name}: {error}")

@@ -98,7 +98,7 @@ def run(
     if not names:
         raise MusterError(what="no machines", where=cluster.spec.name, remedy="Start it with ./muster up")
     with waiting(f"running on {len(names)} machines"):
-        results = connection.run_on_all(cluster.state_dir, names, line, timeout_s=timeout)
+        results = connection.run_on_all(cluster.state.folder, names, line, timeout_s=timeout)
     if as_json:
         print_json(
             {

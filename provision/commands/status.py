@@ -14,7 +14,7 @@ from provision.core.text import table
 from provision.planning.nodes import roles
 
 if TYPE_CHECKING:
-    from provision.cluster.cluster import Cluster
+    from provision.cluster.view import ClusterView
     from provision.core.model import Node
 
 
@@ -33,19 +33,19 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     invocation = invocation_of(context)
     spec = invocation.spec()
 
-    def listed() -> tuple[Cluster, tuple[Node, ...]]:
+    def listed() -> tuple[ClusterView, tuple[Node, ...]]:
         found = invocation.cluster(spec)
-        return found, found.nodes
+        return found.view, found.view.nodes
 
     with waiting(f"asking the machines of {spec.name}"):
-        report, (cluster, nodes) = in_parallel(lambda: live.look(state_folder(spec.name), spec.name), listed)
-    wish = cluster.wish or cluster.spec.nodes
+        report, (view, nodes) = in_parallel(lambda: live.look(state_folder(spec.name), spec.name), listed)
+    wish = view.wish or spec.nodes
     if as_json:
-        known = live.as_json(cluster.spec.name, wish, nodes, report)
-        print_json({**known, "deadline": cluster.deadline or None})
+        known = live.as_json(spec.name, wish, nodes, report)
+        print_json({**known, "deadline": view.deadline or None})
         return
     if not nodes:
-        print_result(f"{cluster.spec.name}: no machines. Start it with ./muster up")
+        print_result(f"{spec.name}: no machines. Start it with ./muster up")
         return
     rows = [
         (
@@ -58,9 +58,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         )
         for node in nodes
     ]
-    print_result(f"{cluster.spec.name}: {len(nodes)} machines, wished size {wish}")
+    print_result(f"{spec.name}: {len(nodes)} machines, wished size {wish}")
     print_result(table(("NODE", "STATE", "ADDRESS", "CORES", "MEMORY", "ROLES"), rows))
     off = all(node.machine.state == "stopped" for node in nodes)
-    ends = stopped_words(spec) if off else ending_words(spec, cluster.deadline)
+    ends = stopped_words(spec) if off else ending_words(spec, view.deadline)
     for line in [*live.lines(report), *ends]:
         print_result(line)

@@ -60,9 +60,9 @@ def submit(
 
     cluster = invocation_of(context).cluster()
     run = runs.submit(
-        cluster.queue,
+        cluster.view.queue,
         job,
-        deadline=cluster.deadline,
+        deadline=cluster.view.deadline,
         args=args or [],
         deps=deps,
         main_class=main_class or None,
@@ -78,7 +78,7 @@ def jobs(context: typer.Context, as_json: AsJson = False) -> None:
     """List the runs, the newest first."""
     from provision.jobs import runs
 
-    found = runs.list_runs(invocation_of(context).cluster().queue)
+    found = runs.list_runs(invocation_of(context).cluster().view.queue)
     if as_json:
         print_json(found)
         return
@@ -101,12 +101,12 @@ def logs(
     """Print what a run has printed; with -f until it ends, and then its results come to results/."""
     from provision.jobs import runs
 
-    runs.logs(invocation_of(context).cluster().queue, run or None, follow=follow)
+    runs.logs(invocation_of(context).cluster().view.queue, run or None, follow=follow)
 
 
 def cancel(context: typer.Context, run: Annotated[str, typer.Argument(help="See ./muster jobs.")]) -> None:
     """Stop a run, or take it out of the queue."""
     from provision.jobs import runs
 
-    runs.cancel(invocation_of(context).cluster().queue, run)
+    runs.cancel(invocation_of(context).cluster().view.queue, run)
     say(f"{run}: cancelled")

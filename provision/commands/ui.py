@@ -51,7 +51,7 @@ def ui(
     link.set_keepalive(30)
     pages = Pages({machine.name: machine.address for machine in machines}, through(link))
     try:
-        found = addresses(pages, master, live.look(cluster.state_dir, cluster.spec.name).applications)
+        found = addresses(pages, master, live.look(cluster.state.folder, cluster.spec.name).applications)
         if as_json:
             print_json(dict(found))
         else:

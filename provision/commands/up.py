@@ -62,7 +62,7 @@ def up(
         extra["SCALE_IN"] = True
     play_or_fail(["start_cluster.yml", "main.yml"], invocation.inventory, extra, more or [])
     cluster = invocation.cluster()
-    for line in ending_words(cluster.spec, cluster.deadline):
+    for line in ending_words(cluster.spec, cluster.view.deadline):
         say(line)
     say("Ready. Next: ./muster submit logistic_regression, ./muster ui; at the end ./muster destroy")
 
@@ -85,7 +85,7 @@ def demo(
         extra["NUM_NODES"] = nodes
     say(f"Cluster {spec.name}: {spec.nodes} machines, HDFS, Spark, digits at 16x16, then a training run.")
     play_or_fail(["start_cluster.yml", "main.yml"], invocation.inventory, extra)
-    run = runs.submit(invocation.cluster().queue, "logistic_regression")
+    run = runs.submit(invocation.cluster().view.queue, "logistic_regression")
     option = "" if invocation.given == "inventories/local.yml" else f" -i {invocation.given}"
     say("")
     say(f"From nothing to a trained model in {time.monotonic() - begin:.0f} s; it lies in results/{run}/.")

@@ -40,7 +40,7 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
     cluster = invocation.cluster()
     begin = time.time()
     play(["verify.yml"], invocation.inventory, {}, output_to_stderr=as_json)
-    report = newest_report(cluster.state_dir / "reports", since=begin)
+    report = newest_report(cluster.state.reports, since=begin)
     if report is None:
         raise Unproved(
             what="could not be checked; the reason is above", where=cluster.spec.name, exit_status=2
@@ -72,7 +72,7 @@ def timeline(context: typer.Context, as_json: AsJson = False) -> None:
     from provision.state import timeline as recorded
 
     cluster = invocation_of(context).cluster()
-    phases = recorded.last_run(cluster.state_dir)
+    phases = recorded.last_run(cluster.state.folder)
     if as_json:
         print_json(phases)
         return

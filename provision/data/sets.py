@@ -14,11 +14,11 @@ from typing import Any
 
 from muster_node import sets
 from provision.core.errors import DatasetError
+from provision.core.model import ClusterSpec
 from provision.data.labels import Source, scan
 from provision.data.stores.base import ObjectStore, StoredObject
-from provision.data.stores.open import HasStore, open_store
-
-__all__ = ["DatasetError", "Uploaded", "list_sets", "remove", "source_to_store", "upload"]
+from provision.data.stores.open import open_store
+from provision.state.folder import State
 
 # Files up to this size travel in packs: a small object costs a store as much time as 200 KiB of a large one.
 SMALL = 256 << 10
@@ -37,11 +37,11 @@ class Uploaded:
 
 
 def source_to_store(
-    cluster: HasStore, name: str, folder: Path, labels: str, say: Callable[[str], None]
+    spec: ClusterSpec, state: State, name: str, folder: Path, labels: str, say: Callable[[str], None]
 ) -> Uploaded:
     """Send a folder of images with its labels to the object store. Raises DatasetError, StoreError."""
     source = scan(folder, labels)
-    with open_store(cluster) as store:
+    with open_store(spec, state) as store:
         return upload(store, name, source, say)
 
 
@@ -82,9 +82,9 @@ def pack(members: Sequence[tuple[str, bytes]]) -> bytes:
     return buffer.getvalue()
 
 
-def list_sets(cluster: HasStore) -> list[dict[str, Any]]:
+def list_sets(spec: ClusterSpec, state: State) -> list[dict[str, Any]]:
     """Return what is in the object store: name, rows (of raw data: images), bytes. Raises StoreError."""
-    with open_store(cluster) as store:
+    with open_store(spec, state) as store:
         return sets_in(store)
 
 
@@ -107,12 +107,12 @@ def sets_in(store: ObjectStore) -> list[dict[str, Any]]:
     return [{"name": name, "rows": rows.get(name, 0), "bytes": sizes[name]} for name in sorted(sizes)]
 
 
-def remove(cluster: HasStore, name: str) -> int:
+def remove(spec: ClusterSpec, state: State, name: str) -> int:
     """Delete a data set (`digits`) or a part of it (`digits/train_16`); return how many objects.
 
     Raises DatasetError when the store has no such data, StoreError.
     """
-    with open_store(cluster) as store:
+    with open_store(spec, state) as store:
         return remove_from(store, name)
 
 

@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol
 
+from muster_node.queue.records import FINAL
 from provision.core.errors import MusterError, PlanRefused
+from provision.jobs.queue import Queue
 from provision.planning.term import may_outlive
 
-ACTIVE = ("queued", "running")
+ANSWER_S = 10.0
+"""Seconds that a master has to name its jobs before the cluster is stopped or destroyed without its word."""
 
 
-class Asked(Protocol):
-    """The queue of jobs (`job_queue.Queue`)."""
-
-    def ask(self, *words: str) -> Any:  # noqa: ANN401  (whatever JSON the master answers)
-        """See `job_queue.Queue.ask`."""
-        ...
-
-
-def refuse_while_busy(cluster: str, queue: Asked) -> None:
+def refuse_while_busy(queue: Queue) -> None:
     """Raise PlanRefused when a job runs or waits there. A master that does not answer stops nobody."""
     try:
-        found = [run["run"] for run in queue.ask("list", "--json") if run["state"] in ACTIVE]
+        found = queue.ask("list", "--json", timeout_s=ANSWER_S)
     except MusterError:
         return
-    if found:
+    if active := [run["run"] for run in found if run["state"] not in FINAL]:
         raise PlanRefused(
-            what=f"{len(found)} job(s) run or wait there: {', '.join(found)}",
-            where=cluster,
+            what=f"{len(active)} job(s) run or wait there: {', '.join(active)}",
+            where=queue.cluster,
             remedy="Wait, ./muster cancel RUN, or say --force (-e FORCE=true)",
         )
 
 
-def deadline_warning(deadline: float, queue: Asked, name: str) -> str:
+def deadline_warning(deadline: float, queue: Queue, name: str) -> str:
     """Return a warning when the machines may end before a job of this name does, '' otherwise."""
     if not deadline:
         return ""

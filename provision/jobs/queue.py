@@ -19,7 +19,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
-from provision.core.errors import MusterError, NotReady
+from provision.core.errors import MusterError, NotReady, Unreachable
 from provision.core.names import MASTER
 from provision.core.wait import until
 from provision.jobs.request import JobRequest
@@ -48,11 +48,25 @@ class Queue:
         options = (*BATCH, "-T", "-l", USER)
         return ssh_command(self.ssh_config, self.master, PROGRAM, *words, options=options)
 
-    def ask(self, *words: str) -> Any:  # noqa: ANN401  (whatever JSON the master answers)
-        """Run `muster-job WORDS` and return its JSON answer. Raises MusterError."""
-        done = subprocess.run(
-            self.command(*words), stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
+    def ask(self, *words: str, timeout_s: float | None = None) -> Any:  # noqa: ANN401  (whatever JSON it is)
+        """Run `muster-job WORDS` and return its JSON answer.
+
+        Raises:
+            Unreachable: there was no answer, or none within `timeout_s` seconds (None = no limit).
+            MusterError: it has no queue, or refuses.
+        """
+        try:
+            done = subprocess.run(
+                self.command(*words),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=timeout_s,
+            )
+        except subprocess.TimeoutExpired:
+            raise Unreachable(
+                machines=[self.master], what=f"no answer within {timeout_s:g} s", remedy="See ./muster status"
+            ) from None
         if done.returncode:
             raise self.error(done.returncode, done.stderr)
         return json.loads(done.stdout)

@@ -9,16 +9,20 @@ from typing import Any
 
 import yaml
 
+from provision import providers
 from provision.cluster.cluster import Cluster
+from provision.cluster.store import StoreLink
+from provision.cluster.view import ClusterView
 from provision.config.load import load_config
 from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeState
 from provision.core.names import machine_name
 from provision.planning.plan import make_plan
 from provision.providers.ec2.provider import Ec2Provider
 from provision.ssh.keys import ensure_login_key
+from provision.ssh.pinning import Reach
 from provision.state.folder import Target
 from tests.emulators.ec2.harness import Emulator
-from tests.fakes.provider import SilentReporter
+from tests.fakes.provider import SilentReporter, no_image, silent_queue
 
 IDENTITY = ClusterIdentity("retina", "0123abcd")
 OWN = "ssh-ed25519 " + "A" * 68
@@ -61,13 +65,13 @@ class Cloud:
 
     def cluster(self, nodes: int = 3, **keys: Any) -> Cluster:
         """Return the cluster of a new process; SSH alone is not real."""
+        spec = self.spec(nodes, **keys)
         return Cluster(
-            self.spec(nodes, **keys),
-            root=self.folder,
+            ClusterView(spec, root=self.folder, provider=providers.load, queue=silent_queue),
             reporter=SilentReporter(),
-            bake=lambda *_: "",
-            trust=NoTrust(),
-            stores=None,
+            reach=NoSsh(),
+            stores=StoreLink(no_image),
+            bake=no_image,
         )
 
     def settled(self, wish: int) -> None:
@@ -80,7 +84,7 @@ class Cloud:
         assert len(tokens) == len(set(tokens))
 
 
-class NoTrust:
+class NoSsh(Reach):
     """Every machine answers, with the same key."""
 
     def adopt(self, target: Target, key_file: Path, *, deadline_s: float, pinned: Any, stop: Any) -> str:
@@ -89,6 +93,9 @@ class NoTrust:
 
     def check(self, target: Target, key_file: Path, **_: Any) -> None:
         assert target.host_key == OWN
+
+    def close_shared(self, cluster_id: str) -> None:
+        pass
 
 
 def order(

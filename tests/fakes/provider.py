@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from provision.cluster.cluster import Cluster
+from provision.cluster.store import StoreLink
+from provision.cluster.view import ClusterView
 from provision.core import files
 from provision.core.errors import MusterError, Unreachable
 from provision.core.model import (
@@ -27,7 +29,10 @@ from provision.core.model import (
     Plan,
     Price,
 )
+from provision.images.recipe import Recipe
+from provision.jobs.queue import Queue, queue_of
 from provision.providers.base import Provider
+from provision.ssh.pinning import Reach
 from provision.state.folder import State, Store, Target
 from provision.state.journal import Journal
 
@@ -73,6 +78,12 @@ class World:
     refuse_create: MusterError | None = None
     orders: list[str] = field(default_factory=list)
     armed: dict[str, str] = field(default_factory=dict)
+    jobs: list[str] = field(default_factory=list)
+    """Runs of jobs on the master."""
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    """Questions to the master's queue of jobs."""
+    silent: bool = False
+    """True when the master does not answer."""
     hourly: float | None = None
     """What a machine costs; None = nobody is paid."""
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -161,7 +172,7 @@ class FakeProvider(Provider):
 
 
 @dataclass
-class FakeTrust:
+class FakeReach(Reach):
     world: World
 
     def _find(self, target: Target) -> Machine | None:
@@ -191,7 +202,10 @@ class FakeTrust:
         if machine is not None and unfinished:
             self.world.has_bootstrap.discard(machine.provider_id)
 
-    def tell(self, state: State, names: Sequence[str], command: str) -> dict[str, str]:
+    def close_shared(self, cluster_id: str) -> None:
+        pass
+
+    def run_as_root(self, state: State, names: Sequence[str], command: str) -> dict[str, str]:
         failed = {}
         for name in names:
             self.world.clock.tick(f"tell {name}")
@@ -202,9 +216,25 @@ class FakeTrust:
         return failed
 
 
-@dataclass
-class FakeStores:
-    world: World
+@dataclass(frozen=True)
+class FakeQueue(Queue):
+    """The queue of the master in `world`: its jobs run; without any nobody may ask it."""
+
+    world: World | None = None
+
+    def ask(self, *words: str, timeout_s: float | None = None) -> Any:
+        assert self.world is not None
+        assert timeout_s is not None and timeout_s <= 10, "a silent master would be waited for"
+        self.world.asked.append(words)
+        if self.world.silent:
+            raise Unreachable(machines=[self.master], what=f"no answer within {timeout_s:g} s")
+        return [{"run": run, "state": "running"} for run in self.world.jobs]
+
+
+class FakeStores(StoreLink):
+    def __init__(self, world: World) -> None:
+        super().__init__(no_image)
+        self.world = world
 
     def prepare(self, spec: ClusterSpec) -> str:
         return "store-image"
@@ -274,16 +304,37 @@ def machine(name: str, state: NodeState = NodeState.RUNNING, *, group: str = "",
     return Machine(id or f"i-{name}", name, group, state, "10.0.0.9", "10.0.0.9", 0.0, "t")
 
 
-def cluster(world: World, root: Path, nodes: int = 3, **more: Any) -> Cluster:
+def silent_queue(state: State, root: Path) -> Queue:
+    """The queue of a master that does not answer."""
+    return FakeQueue(**vars(queue_of(state, root)), world=World(silent=True))
+
+
+def no_image(_: Recipe) -> str:
+    return ""
+
+
+def cluster(
+    world: World,
+    root: Path,
+    nodes: int = 3,
+    *,
+    config: ClusterSpec | None = None,
+    provider: type[FakeProvider] = FakeProvider,
+    **more: Any,
+) -> Cluster:
     """A new process's view: everything but the world and the disk is made anew."""
-    return Cluster(
-        spec(nodes, path=root / "retina.yml", **more),
+    view = ClusterView(
+        config or spec(nodes, path=root / "retina.yml", **more),
         root=root,
+        provider=lambda _name, spec: provider(world, spec),
+        queue=lambda state, root: FakeQueue(**vars(queue_of(state, root)), world=world),
+    )
+    return Cluster(
+        view,
         reporter=SilentReporter(),
-        bake=lambda *_: "image",
-        provider=lambda _name, spec: FakeProvider(world, spec),
-        trust=FakeTrust(world),
+        reach=FakeReach(world),
         stores=FakeStores(world),
+        bake=lambda _: "image",
     )
 
 

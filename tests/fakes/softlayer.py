@@ -8,15 +8,18 @@ from typing import Any
 
 import yaml
 
+from provision import providers
 from provision.cluster.cluster import Cluster
+from provision.cluster.view import ClusterView
 from provision.config.load import load_config
 from provision.core.errors import Unreachable
 from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest
 from provision.providers.softlayer.provider import SoftLayerProvider
+from provision.ssh.pinning import Reach
 from provision.state.folder import Target
 from tests.emulators.softlayer.machines import address
 from tests.emulators.softlayer.server import Emulator
-from tests.fakes.provider import OWN, FakeStores, SilentReporter, World
+from tests.fakes.provider import OWN, FakeStores, SilentReporter, World, no_image, silent_queue
 
 IDENTITY = ClusterIdentity("retina", "0123abcd")
 TOKEN = "f" * 16
@@ -39,14 +42,14 @@ class KilledError(BaseException):
     """The process was killed here; like SIGKILL, nothing of the program may catch it."""
 
 
-class EmulatedTrust:
+class EmulatedReach(Reach):
     """SSH to machines on paper: they answer when they have booted."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self.early: list[str] = []
 
-    def _reach(self, target: Target, stop: Any) -> None:
+    def _answer(self, target: Target, stop: Any) -> None:
         stop()
         machines = self.emulator.machines
         booted = [guest for guest in machines.booted if address(guest) == target.address]
@@ -59,14 +62,17 @@ class EmulatedTrust:
             )
 
     def adopt(self, target: Target, key_file: Path, *, deadline_s: float, pinned: Any, stop: Any) -> str:
-        self._reach(target, stop)
+        self._answer(target, stop)
         pinned(OWN)
         return OWN
 
     def check(
         self, target: Target, key_file: Path, *, deadline_s: float, unfinished: bool, stop: Any
     ) -> None:
-        self._reach(target, stop)
+        self._answer(target, stop)
+
+    def close_shared(self, cluster_id: str) -> None:
+        pass
 
 
 @dataclasses.dataclass
@@ -101,13 +107,13 @@ class Account:
 
     def cluster(self, nodes: int = 3, **keys: Any) -> Cluster:
         """A new process's view of the cluster: everything but the account and the disk is made anew."""
+        spec = dataclasses.replace(self.spec(**keys), nodes=nodes, nodes_given=True)
         return Cluster(
-            dataclasses.replace(self.spec(**keys), nodes=nodes, nodes_given=True),
-            root=self.folder,
+            ClusterView(spec, root=self.folder, provider=providers.load, queue=silent_queue),
             reporter=SilentReporter(),
-            bake=lambda *_: "",
-            trust=EmulatedTrust(self.emulator),
+            reach=EmulatedReach(self.emulator),
             stores=FakeStores(World()),
+            bake=no_image,
         )
 
     def close(self) -> None:

@@ -225,8 +225,8 @@ class Lab:
         self.playbook("main.yml", "-e", f"IMAGE_SIZE={size}", *arguments).ok()
 
     def destroy(self) -> Run:
-        """Delete the machines."""
-        return self.playbook("destroy_cluster.yml", timeout=180)
+        """Delete the machines, whatever runs on them."""
+        return self.playbook("destroy_cluster.yml", "-e", "FORCE=true", timeout=180)
 
     def node(self, name: str, user: str = "hadoop", *, sudo: bool = False) -> Host:
         """Return a machine, over the ssh_config that the cluster has written (with sudo: as user muster)."""

@@ -144,6 +144,7 @@ def test_two_submits_queue_and_both_finish(ready):
     assert (found[first]["state"], found[second]["state"]) == ("running", "queued")
     refused = ready.muster("destroy", "--yes").refused(r"job")
     assert first in refused.output
+    assert first in ready.playbook("destroy_cluster.yml").refused(r"job.*FORCE=true").output
     assert sorted(ready.machines()) == sorted(ready.names)
     assert "second was here" in ready.muster("logs", second, "--follow", timeout=60).ok().output
     eventually(lambda: runs(ready)[second]["state"] == "succeeded", 20, "succeeded")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from provision.core.errors import NotReady, StoreError
 from provision.core.model import ClusterSpec, ObjectStoreSpec
@@ -15,20 +14,7 @@ from provision.data.stores.keys import StoreKeys, obtain, recorded
 from provision.data.stores.s3 import S3Store
 from provision.data.stores.swift import SwiftStore
 from provision.ssh.tunnels import to_store
-
-
-class HasStore(Protocol):
-    """What is needed of a cluster to reach its store."""
-
-    @property
-    def spec(self) -> ClusterSpec:
-        """The config."""
-        ...
-
-    @property
-    def state_dir(self) -> Path:
-        """The state folder."""
-        ...
+from provision.state.folder import State
 
 
 def connect(spec: ObjectStoreSpec, keys: StoreKeys) -> ObjectStore:
@@ -55,24 +41,31 @@ def check(spec: ObjectStoreSpec, keys: StoreKeys) -> None:
 
 
 @contextmanager
-def open_store(cluster: HasStore) -> Iterator[ObjectStore]:
-    """Give access to a cluster's object store for a while. Raises StoreError when it cannot be reached."""
-    spec = cluster.spec.object_store
-    if spec.kind == "none":
-        raise StoreError(what="this cluster has no object store", where=cluster.spec.name)
-    if spec.elsewhere:
-        keys = recorded(cluster.state_dir / "secrets") or obtain(cluster.spec, {})
-        yield connect(spec, keys)
-        return
-    if spec.kind == "folder":
-        yield FolderStore(Path(spec.path))
-        return
-    kept = recorded(cluster.state_dir / "secrets")
-    if kept is None:
+def open_store(spec: ClusterSpec, state: State) -> Iterator[ObjectStore]:
+    """Give access to a cluster's object store for a while.
+
+    Args:
+        spec: the cluster's config.
+        state: holds its keys, and the way to a store that is a machine of this computer.
+
+    Raises:
+        StoreError: it cannot be reached.
+        NotReady: there are no keys for it.
+    """
+    store = spec.object_store
+    if store.kind == "none":
+        raise StoreError(what="this cluster has no object store", where=spec.name)
+    kept = recorded(state.secrets)
+    if store.elsewhere:
+        yield connect(store, kept or obtain(spec, {}))
+    elif store.kind == "folder":
+        yield FolderStore(Path(store.path))
+    elif kept is None:
         raise StoreError(
             what="the object store is not running",
-            where=cluster.spec.name,
+            where=spec.name,
             remedy="start_cluster.yml (./muster up) starts it; its data is still there.",
         )
-    with to_store(cluster.state_dir / "ssh_config") as port:
-        yield S3Store(f"http://127.0.0.1:{port}", spec, kept)
+    else:
+        with to_store(state.ssh_config) as port:
+            yield S3Store(f"http://127.0.0.1:{port}", store, kept)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from ansible import constants, context
 from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -13,11 +11,12 @@ from ansible.utils.display import Display
 from muster_node import sets
 from provision.cluster.cluster import Cluster
 from provision.cluster.ends import stopped_words
-from provision.config.load import SIZE_VARIABLE, is_config, load_config
-from provision.core.errors import ConfigError, HostKeyUnknown, MusterError, NotReady, PlanRefused
-from provision.core.model import ClusterSpec, NodeState, Outcome
+from provision.cluster.open import open_cluster
+from provision.core.errors import HostKeyUnknown, MusterError, NotReady, PlanRefused
+from provision.core.model import NodeState, Outcome
 from provision.costs import offer
 from provision.data.stores.keys import VAULT
+from provision.plugins.config_of_run import config_of_run
 from provision.providers.existing.host import approve, fingerprint
 from provision.providers.softlayer import last_calls
 from provision.state.timeline import ConsoleReporter
@@ -26,9 +25,9 @@ STATES = ("present", "absent", "stopped", "checked")
 
 
 class ActionModule(ActionBase):
-    """Arguments: state, scale_in (present), force (stopped), lock (checked: keep other commands out).
+    """Arguments: state, scale_in (present), force (stopped and absent: also while a job runs).
 
-    With `checked`, `image_size` is recorded as the size asked for.
+    With `checked`, `lock` keeps other commands out and `image_size` is recorded as the size asked for.
     """
 
     _requires_connection = False
@@ -47,8 +46,8 @@ class ActionModule(ActionBase):
             }
         )
         try:
-            cluster = Cluster(
-                _spec(task_vars or {}),
+            cluster = open_cluster(
+                config_of_run(task_vars or {}),
                 reporter=ConsoleReporter(Display().display),
                 vault=self._vault(task_vars or {}),
             )
@@ -59,7 +58,7 @@ class ActionModule(ActionBase):
             except HostKeyUnknown as error:
                 if not _approved(error):
                     raise
-                approve(cluster.state_dir, error.keys)
+                approve(cluster.state.folder, error.keys)
                 result |= _do(cluster, arguments, check_mode=self._task.check_mode)
         except MusterError as error:
             result |= {"failed": True, "msg": str(error)}
@@ -73,7 +72,7 @@ class ActionModule(ActionBase):
 def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if arguments["state"] == "checked":
         size = _image_size(arguments["image_size"])
-        cluster.check()
+        cluster.view.check()
         if arguments["lock"]:
             cluster.lock()
         if not check_mode:
@@ -85,19 +84,19 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
         return _stopped(cluster, force=arguments["force"], check_mode=check_mode)
     if arguments["state"] == "absent":
         if check_mode:
-            names = [node.name for node in cluster.nodes]
+            names = [node.name for node in cluster.view.nodes]
             if names:
                 Display().display(f"would delete {', '.join(names)}")
             return {"changed": bool(names)}
-        return _told(cluster.destroy())
+        return _as_result(cluster.destroy(force=arguments["force"]))
     if check_mode:
-        found = cluster.offer(scale_in=arguments["scale_in"])
+        found = cluster.view.offer(scale_in=arguments["scale_in"])
         for line in offer.lines(found):
             Display().display(line)
         if found.plan.refuse:
             raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))
         return {"changed": not found.plan.empty}
-    return _told(cluster.ensure(scale_in=arguments["scale_in"]))
+    return _as_result(cluster.ensure(scale_in=arguments["scale_in"]))
 
 
 def _image_size(given: str | None) -> int | None:
@@ -113,7 +112,7 @@ def _image_size(given: str | None) -> int | None:
 
 def _stopped(cluster: Cluster, *, force: bool, check_mode: bool) -> dict[str, Any]:
     if check_mode:
-        names = [node.name for node in cluster.nodes if node.machine.state is not NodeState.STOPPED]
+        names = [node.name for node in cluster.view.nodes if node.machine.state is not NodeState.STOPPED]
         Display().display(f"would stop {', '.join(names) or 'nothing'}")
     else:
         names = cluster.stop(force=force)
@@ -133,19 +132,5 @@ def _approved(error: HostKeyUnknown) -> bool:
     return bool(answer.strip().lower() == b"yes")
 
 
-def _told(outcome: Outcome) -> dict[str, Any]:
+def _as_result(outcome: Outcome) -> dict[str, Any]:
     return {"changed": outcome.changed, **{key: list(names) for key, names in vars(outcome).items()}}
-
-
-def _spec(task_vars: dict[str, Any]) -> ClusterSpec:
-    """Return the config of the inventory file that this run was given. Raises ConfigError."""
-    sources = context.CLIARGS.get("inventory") or constants.DEFAULT_HOST_LIST
-    found = [Path(source) for source in sources if is_config(Path(source))]
-    if len(found) != 1:
-        raise ConfigError(
-            file=", ".join(map(str, sources)),
-            what=f"{len(found)} of these are config files of a cluster, exactly one is needed",
-            remedy="Give one with -i, for example -i inventories/local.yml",
-        )
-    size = task_vars.get(SIZE_VARIABLE)
-    return load_config(found[0], {} if size is None else {SIZE_VARIABLE: size})

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from provision.cluster.open import open_cluster
 from provision.core.errors import MusterError
-from provision.core.model import ObjectStoreSpec
 from provision.data import sets
+from provision.plugins.config_of_run import config_of_run
 
 display = Display()
 DIGITS = "digits"
@@ -30,7 +29,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task."""
         outcome: dict[str, Any] = super().run(tmp, task_vars)
-        variables, arguments = task_vars or {}, self._task.args
+        arguments = self._task.args
         name, source = str(arguments["name"]), str(arguments["source"])
         display.display(
             f"  {name} at {arguments['size']} pixels is not in the object store yet: it is made now, once"
@@ -44,9 +43,9 @@ class ActionModule(ActionBase):
                 f"and dataset.source {source} does not exist"
             )
         try:
-            done = sets.source_to_store(
-                self._cluster(variables), name, Path(source), arguments["labels"], _Shown()
-            )
+            view = open_cluster(config_of_run(task_vars or {})).view
+            labels = arguments["labels"]
+            done = sets.source_to_store(view.spec, view.state, name, Path(source), labels, _Shown())
         except MusterError as error:
             raise AnsibleActionFail(str(error)) from error
         if done.unlabelled:
@@ -59,14 +58,6 @@ class ActionModule(ActionBase):
             "sent": done.sent,
             "kept": done.kept,
         }
-
-    def _cluster(self, variables: dict[str, Any]) -> Any:  # noqa: ANN401  has the two attributes of HasStore
-        known = self._templar.template(variables["cluster_object_store"])
-        store = ObjectStoreSpec(**{key: known[key] for key in asdict(ObjectStoreSpec())})
-        spec = SimpleNamespace(name=variables["cluster_name"], object_store=store, options={})
-        return SimpleNamespace(
-            spec=spec, state_dir=Path(self._templar.template(variables["cluster_state_dir"]))
-        )
 
 
 class _Shown:

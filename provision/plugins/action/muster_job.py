@@ -10,10 +10,10 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision.cluster.cluster import Cluster
+from provision.cluster.open import open_cluster
 from provision.core.errors import MusterError
 from provision.jobs import runs
-from provision.plugins.action.muster_cluster import _spec
+from provision.plugins.config_of_run import config_of_run
 
 
 class Lines:
@@ -55,11 +55,11 @@ class ActionModule(ActionBase):
         )
         lines = Lines()
         try:
-            cluster = Cluster(_spec(task_vars or {}))
+            view = open_cluster(config_of_run(task_vars or {})).view
             run = runs.submit(
-                cluster.queue,
+                view.queue,
                 given["job"],
-                deadline=cluster.deadline,
+                deadline=view.deadline,
                 args=words(given["args"]),
                 deps=Path(given["deps"]).expanduser() if given["deps"] else None,
                 main_class=given["main_class"],
@@ -72,7 +72,7 @@ class ActionModule(ActionBase):
             lines.close()
             return result | {"failed": True, "msg": str(error)}
         lines.close()
-        return result | {"changed": True, "run": run, **outcome(cluster.root / "results" / run)}
+        return result | {"changed": True, "run": run, **outcome(view.root / "results" / run)}
 
 
 def words(args: Any) -> list[str]:  # noqa: ANN401  (a list, or one line)

@@ -19,7 +19,7 @@ from provision.core.paths import owner_mark
 from provision.costs.accounts import read_accounts
 from provision.providers.facts import DEADLINES, Deadlines
 from provision.ssh import access, hostkey, keys
-from tests.fakes.provider import OWN, FakeProvider, KilledError, World, cluster, make_disk_mortal
+from tests.fakes.provider import OWN, FakeProvider, KilledError, World, cluster, make_disk_mortal, spec
 
 TOLD = Remembered(
     keys=("ssh-ed25519 AAAAfirst muster-retina",), spark="0" * 64, store='{"access_key": "a"}\n'
@@ -30,8 +30,6 @@ TOLD = Remembered(
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(hourly=0.5)
     make_disk_mortal(monkeypatch, world.clock)
-    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     monkeypatch.setitem(DEADLINES, "local", Deadlines(boot=60, gone=0.0))
     return world
 
@@ -47,12 +45,11 @@ def public(key: Path) -> str:
     return key.with_suffix(".pub").read_text().strip()
 
 
-def checkout(world: World, root: Path, key: Path, nodes: int = 3) -> Cluster:
+def checkout(world: World, root: Path, key: Path, nodes: int = 3, **more: str) -> Cluster:
     """A clone whose config file lets Katie in."""
     root.mkdir(exist_ok=True)
-    made = cluster(world, root, nodes, given=False)
-    made.spec = replace(made.spec, access={"katie": public(key)})
-    return made
+    config = spec(nodes, given=False, path=root / "retina.yml", **more)
+    return cluster(world, root, config=replace(config, access={"katie": public(key)}))
 
 
 def read(target: object, key_file: Path) -> Remembered:
@@ -64,8 +61,8 @@ def lost(world: World, root: Path, key: Path, nodes: int = 3) -> str:
     """Start a cluster and lose its state; return its id."""
     one = checkout(world, root, key, nodes)
     one.ensure()
-    identity = one.identity
-    shutil.rmtree(one.state_dir)
+    identity = one.view.identity
+    shutil.rmtree(one.state.folder)
     return identity.id
 
 
@@ -85,7 +82,7 @@ def test_everything_is_there_again(world: World, tmp_path: Path, key: Path) -> N
     assert "AAAAfirst" in access.login_keys(state, found.spec.access)[0]
     bills = read_accounts(state.journal.records())
     assert len(bills) == 3 and all(account.last.hourly == 0.5 for account in bills.values())
-    found.check()
+    found.view.check()
     owners = {machine.labels["owner"] for machine in world.machines.values()}
     assert owners == {owner_mark(state.parent)}, "the clone that made them could reap them"
     assert not checkout(world, tmp_path / "two", key).ensure().changed
@@ -98,14 +95,13 @@ def test_everything_is_there_again(world: World, tmp_path: Path, key: Path) -> N
 
 
 def test_the_deadline_of_the_machines_is_known_again(world: World, tmp_path: Path, key: Path) -> None:
-    one = checkout(world, tmp_path / "one", key)
-    one.spec = replace(one.spec, options={"ttl": "8h"})
+    one = checkout(world, tmp_path / "one", key, ttl="8h")
     one.ensure()
-    deadline = one.deadline
-    shutil.rmtree(one.state_dir)
+    deadline = one.view.deadline
+    shutil.rmtree(one.state.folder)
     found = checkout(world, tmp_path / "two", key)
     found.adopt(key, read=read)
-    assert found.deadline == deadline > 0
+    assert found.view.deadline == deadline > 0
 
 
 def test_killed_at_any_moment(world: World, tmp_path: Path, key: Path) -> None:
@@ -124,8 +120,8 @@ def test_killed_at_any_moment(world: World, tmp_path: Path, key: Path) -> None:
         again = checkout(world, root, key)
         if not again.state.load().complete:
             again.adopt(key, read=read)
-        again.check()
-        assert again.wish == 2
+        again.view.check()
+        assert again.view.wish == 2
         now = {key: replace(machine, labels={}) for key, machine in world.machines.items()}
         assert now == before, "adopting ordered, deleted or changed a machine"
         mark = owner_mark(again.state.parent)
@@ -139,10 +135,10 @@ def test_the_size_last_wished_is_the_one_on_the_master(world: World, tmp_path: P
     one = checkout(world, tmp_path / "one", key)
     one.ensure(wish=4)
     checkout(world, tmp_path / "one", key).ensure(wish=2, scale_in=True)
-    shutil.rmtree(one.state_dir)
+    shutil.rmtree(one.state.folder)
     found = checkout(world, tmp_path / "two", key)
     found.adopt(key, read=read)
-    assert found.wish == 2
+    assert found.view.wish == 2
 
 
 def test_nobody_without_access(world: World, tmp_path: Path, key: Path) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from provision.cluster.capacity import Patience, patience_of
+from provision.cluster import capacity
+from provision.cluster.capacity import capacity_wait, retry_until_capacity
+from provision.cluster.run import Run
 from provision.core.errors import NoCapacity
-from provision.core.model import Machine, NodeGroup, Price
+from provision.core.model import ClusterIdentity, Machine, NodeGroup, Price
+from provision.state.folder import State
 from tests.fakes import provider
-from tests.fakes.provider import FakeProvider, SilentReporter, World, machine
+from tests.fakes.provider import FakeProvider, FakeReach, FakeStores, SilentReporter, World, machine
 
 
 class Paid(FakeProvider):
@@ -21,21 +24,28 @@ class Paid(FakeProvider):
         return Price(0.25, "a test")
 
 
-def patience(
-    reporter: SilentReporter, seconds: float, ask: Callable[[str], bool] = lambda _: False
-) -> Patience:
-    spec = provider.spec()
+def retried(
+    reporter: SilentReporter,
+    order: Callable[[], list[Machine]],
+    seconds: float,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[str], bool] = lambda _: False,
+) -> list[Machine]:
+    """Order a third machine, waiting for room for so many seconds."""
+    monkeypatch.setattr(capacity, "capacity_wait", lambda _: seconds)
+    spec, world = provider.spec(), World()
     up = [machine("retina-master"), machine("retina-worker-1")]
-    return Patience(
-        spec,
-        seconds,
-        reporter,
-        lambda: None,
-        lambda: up,
-        lambda _: Paid(World(), spec),
-        ask=ask,
-        first_s=0.01,
+    run = Run(
+        spec=spec,
+        state=State(Path("/none/retina")),
+        identity=ClusterIdentity("retina", "0123abcd"),
+        provider=lambda _: Paid(world, spec),
+        reporter=reporter,
+        reach=FakeReach(world),
+        stores=FakeStores(world),
+        guard=lambda: None,
     )
+    return retry_until_capacity(run, order, "retina-worker-2", lambda: up, ask=ask, first_s=0.01)
 
 
 def full(times: int) -> Callable[[], list[Machine]]:
@@ -53,27 +63,27 @@ def full(times: int) -> Callable[[], list[Machine]]:
     return order
 
 
-def test_without_patience_the_first_refusal_counts() -> None:
+def test_without_waiting_the_first_refusal_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     reporter = SilentReporter()
     with pytest.raises(NoCapacity, match=r"no room.*Name more types.*stay"):
-        patience(reporter, 0).insist(full(1), "retina-worker-2")
+        retried(reporter, full(1), 0, monkeypatch)
     assert reporter.lines == []
 
 
-def test_it_is_tried_again_and_the_bill_is_told() -> None:
+def test_it_is_tried_again_and_the_bill_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     reporter = SilentReporter()
-    assert patience(reporter, 60).insist(full(3), "retina-worker-2")[0].name == "retina-worker-2"
+    assert retried(reporter, full(3), 60, monkeypatch)[0].name == "retina-worker-2"
     assert len(reporter.lines) == 3
     assert "waiting for room since 0 s" in reporter.lines[0]
     assert "2 machine(s) already up cost $0.50 an hour" in reporter.lines[0]
 
 
-def test_when_time_is_up_machines_stay_and_the_error_says_so() -> None:
+def test_when_time_is_up_machines_stay_and_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NoCapacity, match=r"cost \$0\.50 an hour.*stay; run the same command again"):
-        patience(SilentReporter(), 0.05).insist(full(1000), "retina-worker-2")
+        retried(SilentReporter(), full(1000), 0.05, monkeypatch)
 
 
-def test_somebody_at_a_terminal_may_go_on_waiting() -> None:
+def test_somebody_at_a_terminal_may_go_on_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def ask(question: str) -> bool:
@@ -81,14 +91,14 @@ def test_somebody_at_a_terminal_may_go_on_waiting() -> None:
         return len(asked) < 3
 
     with pytest.raises(NoCapacity):
-        patience(SilentReporter(), 0.02, ask).insist(full(10000), "retina-worker-2")
+        retried(SilentReporter(), full(10000), 0.02, monkeypatch, ask)
     assert len(asked) == 3 and "cost $0.50 an hour" in asked[0] and "as long again" in asked[0]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 0), ("90m", 5400), ("2h", 7200)])
 def test_the_config_says_how_long(text: str, seconds: float) -> None:
     spec = replace(provider.spec(), options={"wait_for_capacity": text})
-    assert patience_of(spec) == seconds
+    assert capacity_wait(spec) == seconds
 
 
 def test_an_order_without_room_is_not_open_any_more(tmp_path: Path, monkeypatch: Any) -> None:

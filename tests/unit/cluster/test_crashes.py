@@ -20,7 +20,7 @@ from provision.core.errors import (
 )
 from provision.core.model import DatasetSpec, NodeState
 from provision.providers.facts import DEADLINES, Deadlines
-from tests.fakes.provider import FakeProvider, KilledError, World, cluster, make_disk_mortal
+from tests.fakes.provider import FakeProvider, KilledError, World, cluster, make_disk_mortal, spec
 
 Three = ["retina-master", "retina-worker-1", "retina-worker-2"]
 
@@ -29,9 +29,6 @@ Three = ["retina-master", "retina-worker-1", "retina-worker-2"]
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     make_disk_mortal(monkeypatch, world.clock)
-    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.cluster.endings.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     monkeypatch.setitem(DEADLINES, "local", Deadlines(boot=60, gone=0.0))
     return world
 
@@ -65,7 +62,7 @@ def settled(world: World, names: list[str], root: Path) -> None:
     assert not world.has_bootstrap, "a bootstrap key was left on a machine"
     view = cluster(world, root).state.journal.read()
     assert not view.intents
-    requests = cluster(world, root).state_dir / "requests"
+    requests = cluster(world, root).state.folder / "requests"
     assert not list(requests.iterdir()), "a request with a bootstrap key was left"
 
 
@@ -154,8 +151,7 @@ class LosesReplies(FakeProvider):
 
 
 def test_lost_reply(world: World, tmp_path: Path) -> None:
-    broken = cluster(world, tmp_path)
-    broken._load = lambda _name, spec: LosesReplies(world, spec)
+    broken = cluster(world, tmp_path, provider=LosesReplies)
     with pytest.raises(OutcomeUnknown, match="no reply. Run the same command again"):
         broken.ensure()
     cluster(world, tmp_path).ensure()
@@ -181,16 +177,15 @@ def test_refusal_leaves_nothing(world: World, tmp_path: Path) -> None:
         def check_ready(self, spec, plan):
             raise ProviderError(provider="local", what="not today")
 
-    refused = cluster(world, tmp_path)
-    refused._load = lambda _name, spec: NotToday(world, spec)
+    refused = cluster(world, tmp_path, provider=NotToday)
     with pytest.raises(ProviderError):
         refused.ensure()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_data_set_is_refused_before_anything_is_made(world: World, tmp_path: Path) -> None:
-    refused = cluster(world, tmp_path)
-    refused.spec = replace(refused.spec, dataset=DatasetSpec(source=str(tmp_path / "none"), name="eyes"))
+    config = replace(spec(), dataset=DatasetSpec(source=str(tmp_path / "none"), name="eyes"))
+    refused = cluster(world, tmp_path, config=config)
     with pytest.raises(ConfigError, match="dataset.source: there is no folder"):
         refused.ensure()
     assert list(tmp_path.iterdir()) == []
@@ -215,7 +210,7 @@ def test_smaller_size_needs_a_word(world: World, tmp_path: Path) -> None:
     ):
         cluster(world, tmp_path, 2).ensure()
     assert world.names() == Three
-    assert cluster(world, tmp_path, 2).wish == 3
+    assert cluster(world, tmp_path, 2).view.wish == 3
 
 
 def test_wish_is_remembered(world: World, tmp_path: Path) -> None:
@@ -256,7 +251,7 @@ def test_start_of_a_stopped_cluster(world: World, tmp_path: Path) -> None:
         root = tmp_path / str(moment)
         cluster(world, root, ttl="8h").ensure()
         settled(world, Three, root)
-        deadline = str(int(cluster(world, root).deadline))
+        deadline = str(int(cluster(world, root).view.deadline))
         assert world.armed == dict.fromkeys(Three, deadline), "a machine knows another deadline, or none"
         assert {m.labels["deadline"] for m in world.machines.values()} == {deadline}
 
@@ -266,14 +261,14 @@ def test_extend(world: World, tmp_path: Path) -> None:
 
     def started(world: World, root: Path) -> None:
         cluster(world, root, ttl="8h").ensure()
-        before["deadline"] = cluster(world, root).deadline
+        before["deadline"] = cluster(world, root).view.deadline
 
     for moment in moments(started, lambda w, r: cluster(w, r, ttl="8h").extend("4h"), tmp_path, world):
         root = tmp_path / str(moment)
         cluster(world, root, ttl="8h").extend("4h")
-        moved = cluster(world, root).deadline - before["deadline"]
+        moved = cluster(world, root).view.deadline - before["deadline"]
         told = set(world.armed.values()) | {m.labels["deadline"] for m in world.machines.values()}
-        assert told == {str(int(cluster(world, root).deadline))}
+        assert told == {str(int(cluster(world, root).view.deadline))}
         assert set(world.armed) == set(Three)
         # Killed after the last record, the command has done its work and the next one is another extension.
         assert moved in (4 * 3600, 8 * 3600)

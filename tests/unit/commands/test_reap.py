@@ -32,7 +32,7 @@ def world(inventory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
     cluster(made, tmp_path).ensure()
     (tmp_path / "state").rename(tmp_path / "lost")
     monkeypatch.setattr(providers, "load", lambda _name, wished: FakeProvider(made, wished))
-    monkeypatch.setattr("provision.cluster.store.Stores.close", lambda *_: None)
+    monkeypatch.setattr("provision.providers.local.stores.store_close", lambda *_: None)
     return made
 
 

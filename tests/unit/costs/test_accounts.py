@@ -91,8 +91,6 @@ def paid(world: World) -> World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     return World()
 
 
@@ -119,7 +117,7 @@ def test_the_journal_follows_what_the_provider_lists(paid: World, tmp_path: Path
 def test_what_a_destroyed_cluster_has_cost_stays_known(paid: World, tmp_path: Path) -> None:
     one = cluster(paid, tmp_path, 3)
     one.ensure()
-    identity = one.identity
+    identity = one.view.identity
     one.destroy()
     (entry,) = ledger.read(one.state.parent)
     assert (entry.cluster, entry.id, entry.tally.machines) == ("retina", identity.id, 3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,20 +15,16 @@ from tests.fakes.provider import FakeProvider, World, cluster
 
 @pytest.fixture
 def paid(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     return World(hourly=0.5)
 
 
 def limited(world: World, root: Path, nodes: int, limit: float | None) -> Cluster:
-    made = cluster(world, root, nodes)
-    made.spec = replace(made.spec, options={"budget": {"max_hourly": limit} if limit else {}})
-    return made
+    return cluster(world, root, nodes, budget={"max_hourly": limit} if limit else {})
 
 
 def test_what_would_be_done_and_what_it_costs(paid: World, tmp_path: Path) -> None:
     cluster(paid, tmp_path, 2).ensure()
-    found = limited(paid, tmp_path, 4, 2.0).offer()
+    found = limited(paid, tmp_path, 4, 2.0).view.offer()
     assert found.hourly == 2.0 and not found.plan.refuse
     workers = next(line for line in found.lines if line.group == "worker")
     assert workers.create == ("retina-worker-2", "retina-worker-3") and workers.keep == ("retina-worker-1",)
@@ -43,7 +38,7 @@ def test_what_would_be_done_and_what_it_costs(paid: World, tmp_path: Path) -> No
 
 def test_beyond_the_budget_nothing_is_ordered(paid: World, tmp_path: Path) -> None:
     refused = limited(paid, tmp_path, 3, 1.2)
-    assert "$1.50 an hour, more than budget.max_hourly $1.20" in refused.offer().plan.refuse[0]
+    assert "$1.50 an hour, more than budget.max_hourly $1.20" in refused.view.offer().plan.refuse[0]
     with pytest.raises(PlanRefused, match="retina: the cluster would cost .1.50 an hour"):
         refused.ensure()
     assert not paid.orders
@@ -70,7 +65,7 @@ def test_an_unknown_price_is_no_reason_to_order_with_a_budget(
     monkeypatch.setattr(FakeProvider, "price", known)
     with pytest.raises(PlanRefused, match="what a machine of worker costs is not known"):
         limited(paid, tmp_path, 2, 9.0).ensure()
-    found = limited(paid, tmp_path, 2, None).offer()
+    found = limited(paid, tmp_path, 2, None).view.offer()
     assert found.unknown == ("worker",) and "at least $0.50 an hour" in "\n".join(offer.lines(found))
     limited(paid, tmp_path, 2, None).ensure()
 
@@ -79,12 +74,12 @@ def test_a_price_that_is_not_known_at_all_is_not_called_free(
     paid: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeProvider, "price", lambda *_: None)
-    said = offer.lines(limited(paid, tmp_path, 2, None).offer())
+    said = offer.lines(limited(paid, tmp_path, 2, None).view.offer())
     assert "what it costs is not known" in said
     assert "free" not in "\n".join(said)
 
 
 def test_what_nobody_pays_for_is_free(tmp_path: Path) -> None:
-    found = limited(World(), tmp_path, 2, 0.01).offer()
+    found = limited(World(), tmp_path, 2, 0.01).view.offer()
     assert found.hourly == 0 and not found.plan.refuse
     assert "free" in "\n".join(offer.lines(found))

@@ -32,8 +32,6 @@ from tests.fakes.provider import (
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     monkeypatch.setitem(DEADLINES, "local", Deadlines(boot=60, gone=0.0))
     return World(hourly=0.5)
 
@@ -51,8 +49,8 @@ def test_clusters_with_and_without_state(world: World, tmp_path: Path) -> None:
     here, lost = cluster(world, tmp_path / "a", 2), cluster(world, tmp_path / "b", 3)
     here.ensure()
     lost.ensure()
-    lost_id = lost.identity.id
-    shutil.rmtree(lost.state_dir)
+    lost_id = lost.view.identity.id
+    shutil.rmtree(lost.state.folder)
     worker = next(
         m for m in world.machines.values() if m.labels["cluster"] == lost_id and m.group == "worker"
     )
@@ -62,9 +60,9 @@ def test_clusters_with_and_without_state(world: World, tmp_path: Path) -> None:
     found = overview.look([spec(), spec()], here.state.parent, load=load(world))
     by_id = {one.id: one for one in found.clusters}
     assert len(found.clusters) == 2 and not found.problems
-    assert by_id[here.identity.id].here and by_id[here.identity.id].states == "2 running"
+    assert by_id[here.view.identity.id].here and by_id[here.view.identity.id].states == "2 running"
     assert not by_id[lost_id].here and by_id[lost_id].states == "2 running, 1 stopped"
-    assert by_id[here.identity.id].hourly == 1.0
+    assert by_id[here.view.identity.id].hourly == 1.0
     assert by_id[lost_id].hourly == pytest.approx(1.1)
 
 

@@ -67,7 +67,7 @@ def test_two_clusters_of_one_name_are_two() -> None:
 def test_a_cluster_whose_state_was_lost_is_found_and_deleted(tmp_path: Path) -> None:
     world = World()
     cluster(world, tmp_path).ensure()
-    known = cluster(world, tmp_path).identity
+    known = cluster(world, tmp_path).view.identity
     mark = next(iter(world.machines.values())).labels["owner"]
     provider = FakeProvider(world, spec())
     listed = [("local", each) for each in provider.everything()]

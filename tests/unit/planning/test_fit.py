@@ -10,25 +10,22 @@ import pytest
 from provision.cluster.cluster import Cluster
 from provision.core.errors import PlanRefused
 from provision.planning import fit
-from tests.fakes.provider import World, cluster
+from tests.fakes.provider import World, cluster, spec
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     return World()
 
 
 def changed(world: World, root: Path, nodes: int, **values: object) -> Cluster:
     """Return the cluster with other values in its group `worker`."""
-    made = cluster(world, root, nodes)
+    config = spec(nodes)
     groups = [
         replace(group, **values) if group.name == "worker" else group  # type: ignore[arg-type]
-        for group in made.spec.groups
+        for group in config.groups
     ]
-    made.spec = replace(made.spec, groups=tuple(groups))
-    return made
+    return cluster(world, root, config=replace(config, groups=tuple(groups)))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +45,7 @@ def test_machines_that_are_there_are_named(
         f"retina: retina-worker-1, retina-worker-2: made before groups.worker was changed ({said}). "
     )
     assert len(world.machines) == len(world.orders) == 3
-    assert changed(world, tmp_path, 3, **values).offer().plan.refuse
+    assert changed(world, tmp_path, 3, **values).view.offer().plan.refuse
 
 
 def test_a_machine_at_another_provider(world: World, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from provision.cluster.cluster import Cluster
+from provision.cluster.open import open_cluster
 from provision.config.load import ConfigError, load_config
 from provision.core.errors import PlanRefused
 from provision.planning.sites import refusals
@@ -73,10 +73,11 @@ def test_ec2_regions_are_networks_of_their_own(spec) -> None:
 
 
 def test_nothing_is_made_of_what_does_not_fit(spec, tmp_path: Path) -> None:
-    cluster = Cluster(spec(HOSTS.replace("nodes: 2", "nodes: 3")), root=tmp_path, reporter=SilentReporter())
+    wished = spec(HOSTS.replace("nodes: 2", "nodes: 3"))
+    cluster = open_cluster(wished, root=tmp_path, reporter=SilentReporter())
     with pytest.raises(PlanRefused, match="needs 2"):
         cluster.ensure()
-    assert not cluster.state_dir.exists()
+    assert not cluster.state.folder.exists()
 
 
 @pytest.mark.parametrize(

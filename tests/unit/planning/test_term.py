@@ -13,6 +13,7 @@ from provision.core import names
 from provision.core.errors import CommandFailed, NotReady, PlanRefused, Unreachable
 from provision.core.model import NodeState, Price, Term
 from provision.jobs.busy import deadline_warning, refuse_while_busy
+from provision.jobs.queue import Queue
 from provision.planning.plan import make_plan
 from provision.planning.term import extended_term, hourly_price, may_outlive, settle_term
 from provision.state.journal import Journal
@@ -145,11 +146,12 @@ def test_submit_warns_of_the_deadline(left: float, took: float, said: str) -> No
     assert bool(said) == bool(warning)
 
 
-class Queue:
+class Answers(Queue):
     def __init__(self, *runs: dict) -> None:
-        self.runs = list(runs)
+        super().__init__("retina", Path(), "retina-master", Path())
+        object.__setattr__(self, "runs", list(runs))
 
-    def ask(self, *words: str) -> list[dict]:
+    def ask(self, *words: str, timeout_s: float | None = None) -> list[dict]:
         if not self.runs:
             raise CommandFailed(what="does not answer")
         return self.runs
@@ -157,23 +159,21 @@ class Queue:
 
 def test_the_last_run_of_the_same_job_is_the_measure() -> None:
     run = {"run": "r", "name": "train", "seconds": 9 * HOUR, "ended": 1.0, "state": "succeeded"}
-    queue = Queue(run | {"seconds": 1}, run, run | {"name": "other", "seconds": 1})
+    queue = Answers(run | {"seconds": 1}, run, run | {"name": "other", "seconds": 1})
     assert "took 9 h" in deadline_warning(time.time() + 5 * HOUR, queue, "train")
     assert deadline_warning(time.time() + 5 * HOUR, queue, "new") == ""
-    assert deadline_warning(0, Queue(), "train") == ""
+    assert deadline_warning(0, Answers(), "train") == ""
 
 
 def test_a_running_job_holds_a_stop_up_and_a_silent_master_does_not() -> None:
-    busy = Queue({"run": "train-1", "state": "running"}, {"run": "old-1", "state": "failed"})
+    busy = Answers({"run": "train-1", "state": "running"}, {"run": "old-1", "state": "failed"})
     with pytest.raises(PlanRefused, match="retina: 1 job.s. run or wait there: train-1. Wait, .*--force"):
-        refuse_while_busy("retina", busy)
-    refuse_while_busy("retina", Queue())
+        refuse_while_busy(busy)
+    refuse_while_busy(Answers())
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    for module in ("endings", "carry_out", "cluster"):
-        monkeypatch.setattr(f"provision.cluster.{module}.close_shared_connections", lambda _: None)
     return World()
 
 
@@ -183,20 +183,20 @@ def labels(world: World) -> set[str]:
 
 def test_every_machine_is_labelled_with_the_one_deadline(world: World, tmp_path: Path) -> None:
     cluster(world, tmp_path, 2, ttl="8h").ensure()
-    deadline = cluster(world, tmp_path).deadline
+    deadline = cluster(world, tmp_path).view.deadline
     assert deadline == pytest.approx(time.time() + 8 * HOUR, abs=30)
     cluster(world, tmp_path, 3, ttl="8h").ensure()
-    assert cluster(world, tmp_path).deadline == deadline
+    assert cluster(world, tmp_path).view.deadline == deadline
     assert labels(world) == {str(int(deadline))}
     assert world.armed == {}, "first-boot data is enough for new machines"
 
 
 def test_extending_reaches_state_labels_and_machines(world: World, tmp_path: Path) -> None:
     cluster(world, tmp_path, ttl="8h").ensure()
-    before = cluster(world, tmp_path).deadline
+    before = cluster(world, tmp_path).view.deadline
     assert cluster(world, tmp_path, ttl="8h").extend("4h") == before + 4 * HOUR
     told = str(int(before + 4 * HOUR))
-    assert cluster(world, tmp_path).deadline == before + 4 * HOUR
+    assert cluster(world, tmp_path).view.deadline == before + 4 * HOUR
     assert labels(world) == {told}
     assert world.armed == dict.fromkeys(NAMES, told)
 
@@ -205,7 +205,7 @@ def test_an_extension_that_one_machine_has_not_heard_is_finished_not_repeated(
     world: World, tmp_path: Path
 ) -> None:
     cluster(world, tmp_path, ttl="8h").ensure()
-    before = cluster(world, tmp_path).deadline
+    before = cluster(world, tmp_path).view.deadline
     world.unreachable = {"retina-worker-1"}
     with pytest.raises(Unreachable, match="^retina-worker-1: the new deadline could not be told"):
         cluster(world, tmp_path, ttl="8h").extend("4h")
@@ -218,17 +218,17 @@ def test_a_started_machine_is_labelled_before_and_told_after_its_boot(world: Wor
     cluster(world, tmp_path, ttl="8h").ensure()
     cluster(world, tmp_path, ttl="8h").stop(force=True)
     with pytest.raises(NotReady, match="retina: the cluster is stopped. Run start_cluster.yml"):
-        cluster(world, tmp_path).check()
+        cluster(world, tmp_path).view.check()
     with pytest.raises(NotReady, match="none of its machines runs"):
         cluster(world, tmp_path).extend("4h")
-    Journal(cluster(world, tmp_path).state_dir).term(Term(time.time() - 60))  # meanwhile its time went by
+    Journal(cluster(world, tmp_path).state.folder).term(Term(time.time() - 60))  # meanwhile its time went by
     world.clock.restart()
     outcome = cluster(world, tmp_path, ttl="8h").ensure()
     assert sorted(outcome.started) == sorted(NAMES)
     order = [step for step in world.clock.seen if step.startswith(("label", "start", "tell"))]
     assert (order[0], order[-1]) == ("label", "tell retina-worker-2")
-    assert set(world.armed.values()) == labels(world) == {str(int(cluster(world, tmp_path).deadline))}
-    assert cluster(world, tmp_path).deadline > time.time() + 7 * HOUR
+    assert set(world.armed.values()) == labels(world) == {str(int(cluster(world, tmp_path).view.deadline))}
+    assert cluster(world, tmp_path).view.deadline > time.time() + 7 * HOUR
     assert not cluster(world, tmp_path, ttl="8h").ensure().changed
 
 

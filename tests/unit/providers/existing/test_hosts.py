@@ -225,7 +225,7 @@ def test_a_known_host_key_is_pinned_without_a_bootstrap_key(spec, world, tmp_pat
     (machine,) = load("existing", spec).create(request(spec))
     state, seen = State(tmp_path / "state"), []
 
-    class Trust:
+    class Seen(pinning.Reach):
         def adopt(self, *words: Any, **more: Any) -> str:
             raise AssertionError
 
@@ -233,8 +233,7 @@ def test_a_known_host_key_is_pinned_without_a_bootstrap_key(spec, world, tmp_pat
             seen.append((target.host_key, unfinished))
 
     state.begin(ME)
-    connector = pinning.Connector(state, Trust(), lambda: None)
-    connector.reach(machine, "ecdsa-sha2-nistp256 BBBB", View(), deadline_s=1)
+    Seen().reach(state, machine, "ecdsa-sha2-nistp256 BBBB", View(), deadline_s=1, stop=lambda: None)
     assert seen == [(KEY, False)]
     assert state.journal.read().pins == {machine.provider_id: KEY}
 

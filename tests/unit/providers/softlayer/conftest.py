@@ -43,8 +43,6 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
     monkeypatch.setattr(client, "PER_SECOND", 1000)
     made.emulator.per_second = 1000
     monkeypatch.setattr("provision.providers.softlayer.provider.POLL_S", 0.01)
-    monkeypatch.setattr("provision.cluster.cluster.close_shared_connections", lambda _: None)
-    monkeypatch.setattr("provision.cluster.carry_out.close_shared_connections", lambda _: None)
     monkeypatch.setattr("provision.cluster.carry_out.until", quick)
     monkeypatch.setattr("provision.cluster.orders.until", quick)
     yield made

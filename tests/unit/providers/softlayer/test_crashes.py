@@ -167,7 +167,7 @@ def test_an_order_that_shows_late_is_destroyed_too(account: Account) -> None:
 def test_new_guests_that_are_not_listed_yet_are_waited_for(account: Account) -> None:
     account.books.delays.visible = 0.06
     account.cluster().ensure()
-    assert account.cluster().plan().empty
+    assert account.cluster().view.plan().empty
     assert account.books.billing() == Three
 
 
@@ -177,7 +177,7 @@ def test_a_late_guest_is_adopted(account: Account) -> None:
     with pytest.raises(MusterError, match="no address after 0.3 s. Run the same command again"):
         account.cluster(deadlines={"boot": 0.3, "settle": 0.1}).ensure()
     assert account.books.billing() == Three
-    assert account.cluster().plan().create == ()
+    assert account.cluster().view.plan().create == ()
     account.emulator.machines.boot_all()
     outcome = account.cluster().ensure()
     assert outcome.created == ()
@@ -192,10 +192,10 @@ def test_a_guest_that_is_said_to_be_ready_is_not_believed(account: Account) -> N
     with pytest.raises(Unreachable):
         cluster.ensure()
     with pytest.raises(NotReady, match="not all reachable yet"):
-        account.cluster().check()
+        account.cluster().view.check()
     account.emulator.machines.boot_all()
     account.cluster().ensure()
-    account.cluster().check()
+    account.cluster().view.check()
     assert len(account.books.orders) == 2
 
 

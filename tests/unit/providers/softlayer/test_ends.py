@@ -44,6 +44,6 @@ def test_the_master_cancels_all_of_its_cluster_and_nothing_else(
 def test_without_it_the_warning_is_printed(account: Account) -> None:
     cluster = account.cluster(1, ttl="8h")
     cluster.ensure()
-    assert last_calls.to_cancel(cluster.spec, [node.machine for node in cluster.nodes]) == []
-    words = "\n".join(ending_words(cluster.spec, cluster.deadline))
+    assert last_calls.to_cancel(cluster.spec, [node.machine for node in cluster.view.nodes]) == []
+    words = "\n".join(ending_words(cluster.spec, cluster.view.deadline))
     assert "machines on softlayer power off but BILL ON until `./muster reap` cancels them" in words
