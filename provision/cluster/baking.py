@@ -33,6 +33,7 @@ from provision.images.recipe import Recipe
 from provision.jobs.queue import queue_of
 from provision.providers.local import images as local_images
 from provision.ssh.pinning import Reach
+from provision.state.timeline import Subordinate
 
 # What a builder needs while packages are unpacked and class-data archives are made.
 BUILDER_CORES, BUILDER_MEMORY_GB = 2, 3
@@ -99,7 +100,7 @@ def _builder(file: Path, reporter: Reporter) -> Cluster:
 
     spec = load_config(file)
     view = ClusterView(spec, root=project_root(file.parent), provider=providers.load, queue=queue_of)
-    return Cluster(view, reporter=reporter, reach=Reach(), stores=StoreLink(base), bake=base)
+    return Cluster(view, reporter=Subordinate(reporter), reach=Reach(), stores=StoreLink(base), bake=base)
 
 
 def _fetch_artifacts(recipe: Recipe, reporter: Reporter) -> None:

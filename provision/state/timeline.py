@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.core import process, progress
+from provision.core.reporter import Reporter
 
 _COMMAND = re.compile(r"(^|[ /])(ansible-playbook|muster|provision/cli\.py|provision\.cli)( |$)")
 FILE = "timeline.jsonl"
@@ -157,3 +158,10 @@ class ConsoleReporter:
                 self._ended.append(phase)
             else:
                 self._timeline.add(phase)
+
+
+class Subordinate:
+    """The reporter of a cluster that is made for another one: what it says stands in the other's timeline."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.phase, self.say = reporter.phase, reporter.say
