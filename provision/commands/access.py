@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from provision.commands.invocation import Invocation, invocation_of, shown
+from provision.commands.invocation import invocation_of, shown
 from provision.commands.options import AsJson
 from provision.commands.output import examples, print_json, print_result, say
-from provision.core.errors import CommandFailed, ConfigError, MusterError
+from provision.core.errors import CommandFailed
 from provision.core.progress import waiting
 from provision.core.text import table
 
 if TYPE_CHECKING:
+    from provision.cluster.people import Failures
     from provision.core.model import ClusterSpec
 
 
@@ -46,45 +46,23 @@ def add(
     key: Annotated[list[str], typer.Argument(help="A public key, or the file that it is in.")],
 ) -> None:
     """Put a person into `access` of the config file and let them in on all machines at once."""
-    from provision.config import edit
+    from provision.cluster.people import let_in
     from provision.ssh import access
 
-    invocation = invocation_of(context)
-    spec = invocation.spec()
-    _lock(invocation, spec)
-    edit.add_person(invocation.inventory, name, access.read_key(" ".join(key)))
-    spec = invocation.spec()
-    _told(spec, f"{name} may log in", _on_machines(invocation, spec))
+    cluster = invocation_of(context).cluster()
+    with waiting(f"changing the keys on the machines of {cluster.spec.name}"):
+        failures = let_in(cluster, name, access.read_key(" ".join(key)))
+    _report(cluster.spec, f"{name} may log in", failures)
 
 
 def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The person's name.")]) -> None:
     """Take a person out of `access`, remove the key from all machines and end what was opened with it."""
-    from provision.config import edit
-    from provision.ssh import access
+    from provision.cluster.people import keep_out
 
-    invocation = invocation_of(context)
-    spec = invocation.spec()
-    if name not in spec.access:
-        raise ConfigError(
-            file=spec.path,
-            key="access",
-            what=f"there is no {name!r}",
-            remedy=f"There are: {', '.join(spec.access) or 'none'}",
-        )
-    removed = spec.access[name]
-    if access.own_key(invocation.cluster(spec).state) == access.bare(removed):
-        raise MusterError(
-            where=name,
-            what="this checkout itself logs in with that key",
-            remedy="Remove it from another checkout that works on the cluster",
-        )
-    _lock(invocation, spec)
-    rest = {other: key for other, key in spec.access.items() if other != name}
-    doubled = access.bare(removed) in map(access.bare, rest.values())
-    # The machines first: killed in between, the same command is still possible.
-    failed = _on_machines(invocation, replace(spec, access=rest), "" if doubled else removed)
-    edit.remove_person(invocation.inventory, name)
-    _told(spec, f"{name} may not log in any more", failed)
+    cluster = invocation_of(context).cluster()
+    with waiting(f"changing the keys on the machines of {cluster.spec.name}"):
+        failures = keep_out(cluster, name)
+    _report(cluster.spec, f"{name} may not log in any more", failures)
 
 
 def list_people(
@@ -105,35 +83,17 @@ def list_people(
     print_result(table(("NAME", "KIND", "FINGERPRINT"), rows))
 
 
-def _lock(invocation: Invocation, spec: ClusterSpec) -> None:
-    """Keep other commands off the cluster, when it was started. Raises LeaseHeld."""
-    cluster = invocation.cluster(spec)
-    if cluster.state.exists():
-        cluster.lock()
-
-
-def _on_machines(invocation: Invocation, spec: ClusterSpec, removed: str = "") -> dict[str, str] | None:
-    """Write the keys on all machines; return what went wrong, by machine; None when there are none."""
-    from provision.ssh import access
-
-    state = invocation.cluster(spec).state
-    if not state.exists():
-        return None
-    with waiting(f"changing the keys on the machines of {spec.name}"):
-        return access.apply(state, spec.access, removed)
-
-
-def _told(spec: ClusterSpec, done: str, failed: dict[str, str] | None) -> None:
+def _report(spec: ClusterSpec, done: str, failures: Failures) -> None:
     """Say what was done. Raises CommandFailed when a machine did not do it."""
     file = shown(spec.path)
-    if failed:
-        first = next(iter(failed))
+    if failures:
+        first = next(iter(failures))
         raise CommandFailed(
-            where=", ".join(failed),
-            what=f"the keys could not be changed ({first}: {failed[first]})",
+            where=", ".join(failures),
+            what=f"the keys could not be changed ({first}: {failures[first]})",
             remedy=f"{file} is changed; when they answer again, run start_cluster.yml",
         )
-    if failed is None:
+    if failures is None:
         say(f"{done}, once the cluster is started (it is in {file}).")
     else:
         say(f"{done}: {file} and all machines of {spec.name} are changed.")

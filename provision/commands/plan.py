@@ -122,7 +122,7 @@ def list_clusters(context: typer.Context, as_json: AsJson = False) -> None:
     specs, unread = overview.configs(invocation_of(context).files())
     with waiting("asking all providers"):
         found = overview.look(specs, _states())
-    problems = [*unread, *found.problems]
+    problems = [*unread, *map(str, found.not_asked)]
     now = time.time()
     if as_json:
         print_json(

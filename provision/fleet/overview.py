@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from provision import providers
@@ -22,7 +22,10 @@ _THREADS = 8
 
 @dataclass(frozen=True)
 class Found:
-    """A cluster's machines at one provider. `hourly`: what is known of their price; `here`: its state is."""
+    """A cluster's machines at one provider, and who has listed them (None: nobody, only its state is here).
+
+    `hourly`: what is known of their price; `here`: the cluster's state is.
+    """
 
     cluster: str
     id: str
@@ -30,6 +33,7 @@ class Found:
     machines: tuple[Machine, ...]
     hourly: float | None
     here: bool
+    listed_by: Provider | None = field(default=None, repr=False, compare=False)
 
     @property
     def states(self) -> str:
@@ -44,11 +48,23 @@ class Found:
 
 
 @dataclass(frozen=True)
+class NotAsked:
+    """An account that did not answer, and the configs whose machines may be there. `str()` is one line."""
+
+    provider: str
+    specs: tuple[ClusterSpec, ...]
+    error: MusterError
+
+    def __str__(self) -> str:
+        return f"{self.provider} ({self.specs[0].path.name}) was not asked: {one_line(str(self.error))}"
+
+
+@dataclass(frozen=True)
 class Overview:
-    """What was found, and one line for each provider or file that could not be asked or read."""
+    """What was found, and who could not be asked."""
 
     clusters: tuple[Found, ...]
-    problems: tuple[str, ...]
+    not_asked: tuple[NotAsked, ...]
 
 
 def configs(files: Iterable[Path]) -> tuple[list[ClusterSpec], list[str]]:
@@ -63,52 +79,72 @@ def configs(files: Iterable[Path]) -> tuple[list[ClusterSpec], list[str]]:
     return specs, problems
 
 
-def look(specs: Sequence[ClusterSpec], states: Path, *, load: Load = providers.load) -> Overview:
-    """Ask every provider of the configs, all at once; one that cannot be asked hides no other."""
-    places = {_place(name, spec): (name, spec) for spec in specs for name in _providers(spec)}
-    questions = list(places.values())
-    machines: dict[tuple[str, str], tuple[str, Machine]] = {}
-    problems: list[str] = []
+def look(
+    specs: Sequence[ClusterSpec],
+    states: Path,
+    *,
+    load: Load = providers.load,
+    leave_out: Collection[str] = (),
+) -> Overview:
+    """Ask every account of the configs, all at once; one that cannot be asked hides no other.
 
-    def ask(question: tuple[str, ClusterSpec]) -> tuple[bool, list[Machine]] | str:
-        name, spec = question
+    Args:
+        specs: the configs.
+        states: the folder of the states that are here.
+        load: returns a provider by name, for a config.
+        leave_out: names of providers that are not asked.
+    """
+    accounts: dict[str, tuple[str, list[ClusterSpec]]] = {}
+    for spec in specs:
+        for name in _providers(spec):
+            if name not in leave_out:
+                accounts.setdefault(_account(name, spec), (name, []))[1].append(spec)
+
+    def ask(account: tuple[str, list[ClusterSpec]]) -> tuple[Provider, list[Machine]] | NotAsked:
+        name, its_specs = account
         try:
-            provider = load(name, spec)
-            return provider.paid, provider.everything()
+            provider = load(name, its_specs[0])
+            return provider, provider.everything()
         except MusterError as error:
-            return f"{name} ({spec.path.name}) was not asked: {one_line(str(error))}"
+            return NotAsked(name, tuple(its_specs), error)
 
-    paid: dict[str, bool] = {}
+    machines: dict[tuple[str, str], tuple[Provider, Machine]] = {}
+    not_asked: list[NotAsked] = []
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        for (name, _), answer in zip(questions, pool.map(ask, questions), strict=True):
-            if isinstance(answer, str):
-                problems.append(answer)
-                continue
-            paid[name] = answer[0]
-            machines |= {(name, machine.provider_id): (name, machine) for machine in answer[1]}
+        for (name, _), answer in zip(accounts.values(), pool.map(ask, accounts.values()), strict=True):
+            if isinstance(answer, NotAsked):
+                not_asked.append(answer)
+            else:
+                provider, listed = answer
+                for machine in listed:
+                    machines.setdefault((name, machine.provider_id), (provider, machine))
     here = {identity: name for name, identity in known_clusters(states)}
-    by_cluster: dict[tuple[str, str, str], list[Machine]] = {}
-    for name, machine in machines.values():
+    by_cluster: dict[tuple[str, str, str], list[tuple[Provider, Machine]]] = {}
+    for (name, _), (provider, machine) in machines.items():
         if machine.state is not NodeState.GONE:
             key = (machine.labels.get("cluster", ""), machine.labels.get("cluster_id", ""), name)
-            by_cluster.setdefault(key, []).append(machine)
-    found = [
-        Found(cluster, id, name, tuple(members), _hourly(members, paid=paid[name]), id in here)
-        for (cluster, id, name), members in by_cluster.items()
-    ]
-    listed = {(cluster.cluster, cluster.id) for cluster in found}
+            by_cluster.setdefault(key, []).append((provider, machine))
+    found = [_found(*key, members, here=key[1] in here) for key, members in by_cluster.items()]
+    listed_here = {(cluster.cluster, cluster.id) for cluster in found}
     found += [
-        Found(name, id, "", (), 0.0, here=True) for id, name in here.items() if (name, id) not in listed
+        Found(name, id, "", (), 0.0, here=True) for id, name in here.items() if (name, id) not in listed_here
     ]
     found.sort(key=lambda cluster: (cluster.cluster, cluster.id, cluster.provider))
-    return Overview(tuple(found), tuple(problems))
+    return Overview(tuple(found), tuple(not_asked))
+
+
+def _found(
+    cluster: str, id: str, name: str, members: Sequence[tuple[Provider, Machine]], *, here: bool
+) -> Found:
+    provider, machines = members[0][0], tuple(machine for _, machine in members)
+    return Found(cluster, id, name, machines, _hourly(machines, paid=provider.paid), here, provider)
 
 
 def _providers(spec: ClusterSpec) -> list[str]:
     return sorted({group.provider for group in spec.groups} | {spec.provider})
 
 
-def _place(name: str, spec: ClusterSpec) -> str:
+def _account(name: str, spec: ClusterSpec) -> str:
     """Return what tells two accounts or regions of one provider from each other."""
     options = [group.options for group in spec.groups if group.provider == name]
     return json.dumps([name, spec.options.get(name), options], sort_keys=True, default=str)

@@ -1,78 +1,153 @@
-"""Which machines have outlived their time, or have no cluster any more; and their end."""
+"""Which clusters have outlived their time, or have no state any more; and their end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from provision import providers
 from provision.cluster import deletion
-from provision.core.model import ClusterIdentity, Machine, NodeState
+from provision.cluster.open import open_cluster
+from provision.core.errors import MusterError
+from provision.core.model import ClusterIdentity, ClusterSpec, Machine
 from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
+from provision.core.paths import owner_mark, states_folder
+from provision.fleet import overview
+from provision.fleet.overview import Found, Load, NotAsked
 from provision.providers.base import Provider
 from provision.providers.facts import DEADLINES
+from provision.providers.local.stores import store_close
+from provision.state.folder import State
 
-EXPIRED, ORPHANED = "past its deadline", "no cluster of this clone any more"
+PAST_DEADLINE, ORPHANED = "past its deadline", "no cluster of this clone any more"
 
 
 @dataclass(frozen=True)
-class Doomed:
-    """Machines of one cluster at one provider that are to go. `why`: EXPIRED or ORPHANED."""
+class Expired:
+    """Machines of one cluster at one provider that are to go.
 
-    provider: str
+    Fields: `provider` (has listed them), `why` (PAST_DEADLINE or ORPHANED), `deadline` (seconds since the
+    epoch; 0 = none).
+    """
+
+    provider: Provider
     cluster: ClusterIdentity
     machines: tuple[Machine, ...]
     why: str
     deadline: float
 
 
-def choose(
-    found: Iterable[tuple[str, Machine]], *, known: Iterable[str], mark: str, now: float
-) -> list[Doomed]:
+@dataclass(frozen=True)
+class Search:
+    """What is to go, who was not asked, and at which of those a cluster may have been missed."""
+
+    expired: tuple[Expired, ...]
+    not_asked: tuple[NotAsked, ...]
+    missed: tuple[NotAsked, ...]
+
+
+def find(
+    specs: Sequence[ClusterSpec],
+    root: Path,
+    *,
+    now: float,
+    names: Sequence[str] = (),
+    load: Load = providers.load,
+) -> Search:
+    """Look at every account of the configs for what is to go.
+
+    Args:
+        specs: the configs; the first one is the one that was asked for.
+        root: the project's folder.
+        now: seconds since the epoch.
+        names: only clusters of these names; () = all.
+        load: returns a provider by name, for a config.
+
+    Raises:
+        StateError: a journal is damaged.
+    """
+    states = states_folder(root)
+    seen = overview.look(specs, states, load=load, leave_out=providers.SHARED)  # those never end
+    expired = choose(seen.clusters, mark=owner_mark(states), now=now)
+    used = {spec.path for spec in specs if spec is specs[0] or State(states / spec.name).exists()}
+    missed = [account for account in seen.not_asked if used & {spec.path for spec in account.specs}]
+    return Search(
+        tuple(each for each in expired if not names or each.cluster.name in names),
+        seen.not_asked,
+        tuple(missed),
+    )
+
+
+def choose(found: Iterable[Found], *, mark: str, now: float) -> list[Expired]:
     """Return what is to go, whole clusters only, in the order of their names.
 
     A cluster goes when all its machines at a provider are past their deadline. A cluster that is not known
     here may be somebody else's: it is an orphan only when its machines carry the mark of this clone's states.
 
     Args:
-        found: (provider, machine) as `Provider.everything` lists them, with their labels.
-        known: ids of the clusters that have a state folder here.
-        mark: `project.owner_mark` of the folder of states.
+        found: all clusters.
+        mark: `owner_mark` of the folder of states.
         now: seconds since the epoch.
     """
-    clusters: dict[tuple[str, str, str], list[Machine]] = {}
-    for provider, machine in found:
-        if machine.labels.get("mine") == "no":  # another user of this computer has to reap it
+    expired = []
+    for each in sorted(found, key=lambda one: (one.cluster, one.id, one.provider)):
+        # Machines of another user of this computer are theirs to reap.
+        machines = tuple(machine for machine in each.machines if machine.labels.get("mine") != "no")
+        if not (each.cluster and each.id and machines and each.listed_by):
             continue
-        name, identity = machine.labels.get("cluster", ""), machine.labels.get("cluster_id", "")
-        if machine.state is not NodeState.GONE and name and identity:
-            clusters.setdefault((name, identity, provider), []).append(machine)
-    here = frozenset(known)
-    doomed = []
-    for (name, identity, provider), machines in sorted(clusters.items()):
         ends = [_deadline(machine.labels) for machine in machines]
         if all(0 < end <= now for end in ends):
-            why = EXPIRED
-        elif identity not in here and all(machine.labels.get(OWNER_LABEL) == mark for machine in machines):
+            why = PAST_DEADLINE
+        elif not each.here and all(machine.labels.get(OWNER_LABEL) == mark for machine in machines):
             why = ORPHANED
         else:
             continue
-        cluster = ClusterIdentity(name=name, id=identity)
-        doomed.append(Doomed(provider, cluster, tuple(machines), why, max(ends)))
-    return doomed
+        identity = ClusterIdentity(name=each.cluster, id=each.id)
+        expired.append(Expired(each.listed_by, identity, machines, why, max(ends)))
+    return expired
 
 
-def delete(doomed: Doomed, provider: Provider, guard: Callable[[], None] = lambda: None) -> None:
+def delete_all(
+    expired: Iterable[Expired], specs: Sequence[ClusterSpec], root: Path, say: Callable[[str], None]
+) -> dict[str, MusterError]:
+    """Delete all of it, each cluster as far as it goes; return what went wrong, by cluster id.
+
+    Args:
+        expired: what is to go.
+        specs: the configs, to destroy the clusters whose state is here.
+        root: the project's folder.
+        say: told what is done.
+    """
+    failed: dict[str, MusterError] = {}
+    for each in expired:
+        try:
+            spec = next((spec for spec in specs if spec.name == each.cluster.name), None)
+            cluster = open_cluster(spec, root=root) if spec else None
+            if cluster is not None and cluster.state.identity() == each.cluster:
+                cluster.destroy(force=True)
+            else:
+                delete_machines(each)
+                for store in {s.object_store.name for s in specs if s.object_store.kind == "local"}:
+                    store_close(store, each.cluster)
+            say(f"deleted {', '.join(machine.name for machine in each.machines)} ({each.cluster.name})")
+        except MusterError as error:
+            say(f"{each.cluster.name}: {error}")
+            failed[each.cluster.id] = error
+    return failed
+
+
+def delete_machines(expired: Expired) -> None:
     """Delete the machines, those of them that turn up late, too; confirm that they are gone.
 
     Raises:
         ProviderError: the same again goes on.
     """
-    machines: Sequence[Machine] = doomed.machines
-    gone_s = DEADLINES[doomed.provider].gone
+    provider, machines = expired.provider, list(expired.machines)
+    gone_s = DEADLINES[provider.name].gone
     while machines:
-        guard()
-        deletion.delete(provider, doomed.cluster, machines, gone_s=gone_s, again="Run ./muster reap again")
-        machines = deletion.left(provider, doomed.cluster)
+        deletion.delete(provider, expired.cluster, machines, gone_s=gone_s, again="Run ./muster reap again")
+        machines = deletion.left(provider, expired.cluster)
 
 
 def _deadline(labels: Mapping[str, str]) -> float:

@@ -87,7 +87,7 @@ def test_a_provider_that_does_not_answer_hides_no_other(
 
     monkeypatch.setattr(providers, "load", lambda *_: SimpleNamespace(everything=silent))
     status, _, said = told(capsys, "-i", inventory, "reap", "--yes")
-    assert "left out: local of retina.yml: " in said
+    assert "left out: local (retina.yml) was not asked: " in said
     assert status == 1, "cron must hear of it"
 
 

@@ -59,7 +59,7 @@ def test_clusters_with_and_without_state(world: World, tmp_path: Path) -> None:
     )
     found = overview.look([spec(), spec()], here.state.parent, load=load(world))
     by_id = {one.id: one for one in found.clusters}
-    assert len(found.clusters) == 2 and not found.problems
+    assert len(found.clusters) == 2 and not found.not_asked
     assert by_id[here.view.identity.id].here and by_id[here.view.identity.id].states == "2 running"
     assert not by_id[lost_id].here and by_id[lost_id].states == "2 running, 1 stopped"
     assert by_id[here.view.identity.id].hourly == 1.0
@@ -72,7 +72,9 @@ def test_who_cannot_be_asked_hides_nobody(world: World, tmp_path: Path) -> None:
     mixed = replace(spec(), groups=(*spec().groups, group("gpu", 1, provider="ec2")))
     found = overview.look([mixed, spec()], one.state.parent, load=load(world))
     assert [cluster.cluster for cluster in found.clusters] == ["retina"]
-    assert found.problems == ("ec2 (retina.yml) was not asked: no credentials. Run aws configure",)
+    assert [str(account) for account in found.not_asked] == [
+        "ec2 (retina.yml) was not asked: no credentials. Run aws configure"
+    ]
 
 
 def test_a_state_without_machines_is_shown(world: World, tmp_path: Path) -> None:
