@@ -51,7 +51,7 @@ def submit(
     ] = None,
     main_class: Annotated[str, typer.Option("--class", metavar="NAME", help="A jar's main class.")] = "",
     size: Annotated[
-        int | None, typer.Option("--image-size", help="Default: the size last staged.", callback=known_size)
+        int | None, typer.Option("--image-size", help="Default: the last one asked for.", callback=known_size)
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
 ) -> None:
@@ -67,7 +67,7 @@ def submit(
         deps=deps,
         main_class=main_class or None,
         follow=not detach,
-        env={} if size is None else {"MUSTER_IMAGE_SIZE": str(size)},
+        image_size=size,
     )
     if detach:
         print_result(run)

@@ -27,6 +27,7 @@ def submit(
     main_class: str | None = None,
     follow: bool = True,
     env: Mapping[str, str] | None = None,
+    image_size: int | None = None,
     sink: Sink | None = None,
     say: Callable[[str], object] | None = None,
 ) -> str:
@@ -41,6 +42,7 @@ def submit(
         main_class: a jar's main class.
         follow: print its log, wait for its end and fetch its results.
         env: environment variables of this run.
+        image_size: pixels a side of the pictures that it reads (default: the size last asked for).
         sink: gets the log, in pieces (default: standard output).
         say: gets one-line messages (default: standard error).
 
@@ -48,7 +50,8 @@ def submit(
         BadJob, NotReady, Unreachable: nothing was submitted.
         CommandFailed: it failed (the reason) or was cancelled.
     """
-    request = make_request(job, root=queue.root, args=args, deps=deps, main_class=main_class or "", env=env)
+    more = {**(env or {}), **({} if image_size is None else {"MUSTER_IMAGE_SIZE": str(image_size)})}
+    request = make_request(job, root=queue.root, args=args, deps=deps, main_class=main_class or "", env=more)
     tell = say or _to_stderr
     if warning := deadline_warning(deadline, queue, request.name):
         tell(f"Warning: {warning}")

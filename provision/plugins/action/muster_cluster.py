@@ -8,11 +8,11 @@ from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from muster_node import sets
 from provision.cluster.cluster import Cluster
 from provision.cluster.ends import stopped_words
 from provision.cluster.open import open_cluster
-from provision.core.errors import HostKeyUnknown, MusterError, NotReady, PlanRefused
+from provision.core.errors import HostKeyUnknown, MusterError, PlanRefused
+from provision.core.image_size import image_size
 from provision.core.model import NodeState, Outcome
 from provision.costs import offer
 from provision.data.stores.keys import VAULT
@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
 
 def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if arguments["state"] == "checked":
-        size = _image_size(arguments["image_size"])
+        size = image_size(arguments["image_size"]) if arguments["image_size"] else None
         cluster.view.check()
         if arguments["lock"]:
             cluster.lock()
@@ -97,17 +97,6 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
             raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))
         return {"changed": not found.plan.empty}
     return _as_result(cluster.ensure(scale_in=arguments["scale_in"]))
-
-
-def _image_size(given: str | None) -> int | None:
-    """Return an IMAGE_SIZE as a number, None when none was given. Raises NotReady."""
-    if given is None:
-        return None
-    for size in sets.SIZES:
-        if given.strip() == str(size):
-            return size
-    known = " ".join(map(str, sets.SIZES))
-    raise NotReady(what=f"IMAGE_SIZE={given} is not a size of pictures", remedy=f"Say one of {known}")
 
 
 def _stopped(cluster: Cluster, *, force: bool, check_mode: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ansible.utils.display import Display
 
 from provision.cluster.open import open_cluster
 from provision.core.errors import MusterError
+from provision.core.image_size import image_size
 from provision.jobs import runs
 from provision.plugins.config_of_run import config_of_run
 
@@ -35,7 +36,7 @@ class Lines:
 
 
 class ActionModule(ActionBase):
-    """Arguments: job, args (a list or one line of shell words), deps, main_class, follow, env."""
+    """Arguments: job, args (a list or one line of shell words), deps, main_class, follow, env, image_size."""
 
     _requires_connection = False
     _supports_check_mode = False
@@ -51,6 +52,7 @@ class ActionModule(ActionBase):
                 "main_class": {"type": "str", "default": ""},
                 "follow": {"type": "bool", "default": True},
                 "env": {"type": "dict", "default": {}},
+                "image_size": {"type": "str", "default": ""},
             }
         )
         lines = Lines()
@@ -65,6 +67,7 @@ class ActionModule(ActionBase):
                 main_class=given["main_class"],
                 follow=given["follow"],
                 env={key: str(value) for key, value in given["env"].items()},
+                image_size=image_size(given["image_size"]) if given["image_size"] else None,
                 sink=lines,
                 say=Display().display,
             )

@@ -35,3 +35,15 @@ def test_following_a_run_to_its_end_fetches_its_results(
     runs.logs(queue, follow=follow)
     assert asked == [("stream", RUN, str(follow)), *([("fetch", RUN)] if follow else [])]
     assert capsys.readouterr().err == (f"Results of {RUN}: results/{RUN} (a, b)\n" if follow else "")
+
+
+@pytest.mark.parametrize(("size", "env"), [(None, {"A": "1"}), (128, {"A": "1", "MUSTER_IMAGE_SIZE": "128"})])
+def test_a_size_is_the_run_s_alone(
+    size: int | None, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one it is the size last asked for, which the queue on the master knows."""
+    sent: list[Any] = []
+    monkeypatch.setattr(runs, "send", lambda _, request: sent.append(request))
+    queue = runs.Queue("c", tmp_path, "c-master", tmp_path / "ssh_config")
+    runs.submit(queue, "sleep 1", env={"A": "1"}, image_size=size, follow=False, say=lambda _: None)
+    assert [request.env for request in sent] == [env]
