@@ -138,7 +138,7 @@ def rebuild_state(run: Run, found: Found, key_file: Path, read: Reader) -> None:
             {"kind": "cluster", "id": run.identity.id},
             {"kind": "wish", "nodes": _wish(machines)},
             *_term(machines),
-            *([{"kind": "store", "name": store.name}] if store.kind == "local" else []),
+            *([{"kind": "store", "name": store.name}] if store.here else []),
             {"kind": "bill", "bills": _bills(run, found)},
             *({"kind": "pin", "machine": m.provider_id, "key": hostkey.of(m)} for m in machines),
         ]

@@ -32,6 +32,7 @@ from provision.images import cache
 from provision.images.recipe import Recipe
 from provision.jobs.queue import queue_of
 from provision.providers.local import images as local_images
+from provision.providers.local.facts import FACTS
 from provision.ssh.pinning import Reach
 from provision.state.timeline import Subordinate
 
@@ -66,7 +67,7 @@ def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
     cluster = _builder(file, reporter)
     cluster.destroy(force=True)  # what a killed run left
     try:
-        cluster.ensure(wish=1)
+        cluster.ensure()
         with reporter.phase("bake", ", ".join(recipe.roles)):
             _run_playbook(recipe, file, reporter)
         local_images.commit(cluster.view.identity, recipe.key, {"roles": list(recipe.roles)})
@@ -114,7 +115,7 @@ def _builder_file(path: Path, name: str) -> Path:
     config = {
         "plugin": "cluster",
         "cluster": name,
-        "provider": "local",
+        "provider": FACTS.name,
         "nodes": 1,
         "groups": {"master": {"cores": BUILDER_CORES, "memory_gb": BUILDER_MEMORY_GB, "data_disk_gb": 0}},
         "object_store": {"kind": "none"},

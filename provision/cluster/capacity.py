@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from provision.cluster.run import Run
 from provision.core.errors import MusterError, NoCapacity
 from provision.core.model import ClusterSpec, Machine, NodeState
-from provision.core.schema import minutes
 from provision.core.text import duration
 from provision.core.wait import until
+from provision.providers.facts import facts_of
 
 FIRST_S, GROWTH, LONGEST_S = 15.0, 1.5, 300.0
 """Seconds between two attempts: the first pause, how it grows, and the longest."""
@@ -31,7 +30,7 @@ def ask_on_terminal(question: str) -> bool:
 
 def capacity_wait(spec: ClusterSpec) -> float:
     """Return for how many seconds a config wants to wait for room."""
-    return 60.0 * minutes(str(spec.options.get("wait_for_capacity", "")))
+    return float(spec.wait_for_capacity.seconds)
 
 
 def retry_until_capacity(
@@ -110,10 +109,9 @@ def _bill(run: Run, machines: Iterable[Machine], seconds: float) -> str:
 def _price(run: Run, machine: Machine) -> float:
     for group in run.spec.groups:
         if group.name == machine.group:
-            kind = machine.labels.get("instance_type")  # which of the group's list it has become
-            own = replace(group, options={**group.options, "instance_type": [kind]}) if kind else group
             try:
-                found = run.provider(group.provider).price(own)
+                made = facts_of(group.provider).as_made(group, machine)
+                found = run.provider(group.provider).price(made)
             except MusterError:  # a bill that cannot be told must not end the waiting
                 return 0.0
             return found.hourly if found else 0.0

@@ -18,6 +18,7 @@ from provision.core.wait import until
 from provision.planning.nodes import node_of
 from provision.planning.plan import describe
 from provision.providers.facts import deadlines
+from provision.providers.local.stores import MACHINE as STORE_MACHINE
 from provision.ssh import hostkey, keys
 from provision.ssh.files import write_ssh_files
 from provision.ssh.hostkey import LABEL as HOST_KEY
@@ -170,7 +171,7 @@ def _open_store(run: Run, image: str, login_key: str) -> Store | None:
         run.reach.check(
             store.target,
             run.state.key_file,
-            deadline_s=deadlines(run.spec, "local").boot,
+            deadline_s=deadlines(run.spec, STORE_MACHINE.provider).boot,
             unfinished=False,
             stop=run.guard,
         )

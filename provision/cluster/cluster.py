@@ -28,6 +28,7 @@ from provision.costs import ledger
 from provision.costs.accounts import read_accounts
 from provision.images.recipe import node_recipe
 from provision.jobs.busy import refuse_while_busy
+from provision.providers.facts import facts_of
 from provision.ssh.pinning import Reach
 from provision.state.journal import new_token
 from provision.state.lease import FILE as LEASE_FILE
@@ -58,11 +59,12 @@ class Cluster:
         self._stores = stores
         self._bake = bake
 
-    def ensure(self, *, wish: int | None = None, scale_in: bool = False) -> Outcome:
-        """Make the machines as wished; again, it changes nothing.
+    def ensure(self, *, scale_in: bool = False) -> Outcome:
+        """Make the machines as wished: in the size given now, else the one wished last, else the config's.
+
+        Again, it changes nothing.
 
         Args:
-            wish: master + workers; without it `-e NUM_NODES`, else the size last wished, else the config's.
             scale_in: machines beyond the wish may be deleted.
 
         Raises:
@@ -75,7 +77,7 @@ class Cluster:
                     self._reporter.say("finishing the destroy that was interrupted")
                     self._destroy(self._run(self.view.identity, guard))
                     self.state.reset(keep=LEASE_FILE)
-                return self._ensure(wish, scale_in, guard)
+                return self._ensure(scale_in, guard)
             finally:
                 self.state.remove_if_blank()
 
@@ -170,20 +172,20 @@ class Cluster:
         self.view.identity  # noqa: B018  (raises when there is no cluster)
         Lease(self.state.folder).take(say=self._reporter.say)
 
-    def _ensure(self, wish: int | None, scale_in: bool, guard: Callable[[], None]) -> Outcome:
+    def _ensure(self, scale_in: bool, guard: Callable[[], None]) -> Outcome:
         recorded = self.state.identity()
         run = self._run(recorded or self.state.new_identity(), guard)
         orders = Orders(run)
-        wanted = self.view.wanted(wish)
+        spec = self.view.wished()
         if recorded:
             orders.replay()
         machines = orders.machines() if recorded else []
         orders.keep_books(machines)
-        plan = self.view.planned(wanted, machines, scale_in=scale_in)
-        plan = self.view.offered(wanted, plan, orders.listing).plan
+        plan = self.view.planned(spec, machines, scale_in=scale_in)
+        plan = self.view.offered(spec, plan, orders.listing).plan
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
-        term = deadline.settle(run, plan, wanted)
+        term = deadline.settle(run, spec, plan)
         if plan.create:
             require_dataset(self.spec)
         if plan.create or plan.start:
@@ -195,8 +197,8 @@ class Cluster:
             store_image = preparing.result()
         self.state.begin(run.identity)
         self._record()
-        if self.view.wish != wanted:
-            self.state.journal.wish(wanted)
+        if self.view.wish != spec.nodes:
+            self.state.journal.wish(spec.nodes)
         deadline.begin(run, orders, term)
         carry_out(run, orders, plan, images=images, store_image=store_image)
         deadline.arm(run, orders)
@@ -247,7 +249,7 @@ class Cluster:
         Elsewhere an image with the recipe's key is used where there is one, else a base image.
         """
         recipe = node_recipe(self.spec, group)
-        return self._bake(recipe) if group.provider == "local" else recipe.key
+        return self._bake(recipe) if facts_of(group.provider).here else recipe.key
 
     def _record(self) -> None:
         if isinstance(self._reporter, ConsoleReporter):

@@ -10,20 +10,23 @@ import time
 from provision.cluster.orders import Orders
 from provision.cluster.run import Run
 from provision.core.errors import NotReady, Unreachable
-from provision.core.model import NodeState, Plan, Price, Term
+from provision.core.model import ClusterSpec, NodeState, Plan, Price, Term
 from provision.core.names import DEADLINE_LABEL
 from provision.planning.term import extended_term, hourly_price, settle_term
 
 
-def settle(run: Run, plan: Plan, wish: int) -> Term | None:
-    """Return the term that a plan's machines get, None when nothing changes. Raises PlanRefused."""
+def settle(run: Run, spec: ClusterSpec, plan: Plan) -> Term | None:
+    """Return the term that a plan's machines get, None when nothing changes. Raises PlanRefused.
+
+    `spec` has the wished size.
+    """
 
     def price(name: str) -> Price | None:
-        group = run.spec.group(name)
+        group = spec.group(name)
         return run.provider(group.provider).price(group)
 
-    hourly = hourly_price(run.spec, wish, price)
-    return settle_term(run.state.journal.read().term, run.spec, plan, hourly=hourly, now=time.time())
+    hourly = hourly_price(spec, price)
+    return settle_term(run.state.journal.read().term, spec, plan, hourly=hourly, now=time.time())
 
 
 def begin(run: Run, orders: Orders, term: Term | None) -> None:

@@ -10,15 +10,12 @@ from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeGrou
 from provision.core.names import LOGIN_USER as USER
 from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
 from provision.core.paths import control_path
-from provision.core.schema import minutes
-from provision.images.recipe import node_recipe, store_recipe
+from provision.images.recipe import Recipe, node_recipe, store_recipe
 from provision.planning.nodes import machine_size
-from provision.providers import SHARED
-from provision.providers.facts import site
+from provision.providers.facts import cancel_variables, is_shared, site, to_cancel
 from provision.providers.local.stores import CLIENTS
-from provision.providers.softlayer.last_calls import to_cancel
 from provision.ssh import access
-from provision.state.folder import Snapshot, State
+from provision.state.folder import Snapshot, State, Store
 
 FUNCTIONAL = {
     "namenode": (MASTER,),
@@ -41,109 +38,68 @@ class Inventory:
     variables: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a cluster's things lie on this computer, as its nodes' variables tell them."""
+
+    state: str
+    ssh_config: str
+    project: str
+
+
 def build(spec: ClusterSpec, state: State, *, root: str) -> Inventory:
     """Return the inventory of the machines that were last known. Raises StateError."""
     view = state.journal.read()
     snapshot = state.load() if view.cluster_id else Snapshot()
-    wish = spec.nodes if spec.nodes_given or view.wish is None else view.wish
-    return compose(
-        spec,
-        ClusterIdentity(name=spec.name, id=view.cluster_id),
-        snapshot,
-        wish=wish,
-        state_dir=str(state.folder),
-        ssh_config=str(state.ssh_config),
-        root=root,
-        image_size=state.image_size(),
-        login_keys=access.login_keys(state, spec.access),
+    identity = ClusterIdentity(name=spec.name, id=view.cluster_id)
+    place = Place(str(state.folder), str(state.ssh_config), root)
+    inventory = compose(spec.wished(view.wish), identity, snapshot, place)
+    inventory.variables["cluster_image_size"] = state.image_size()
+    inventory.variables["cluster_login_keys"] = list(access.login_keys(state, spec.access))
+    return inventory
+
+
+def compose(spec: ClusterSpec, identity: ClusterIdentity, snapshot: Snapshot, place: Place) -> Inventory:
+    """Return the inventory of the machines in a snapshot. `spec` has the wished size."""
+    machines = _in_order(spec, snapshot)
+    # Ansible adds a ControlPath of its own, shared by all clusters, unless it sees one here.
+    ssh_args = f"-F '{place.ssh_config}' -o ControlPath={control_path(identity.id)}"
+    hosts = _hosts(spec, machines, ssh_args)
+    if snapshot.store is not None:
+        hosts[STORE_HOST] = _store_host(snapshot.store, ssh_args)
+    return Inventory(
+        hosts=hosts,
+        groups=_groups(spec, machines, hosts),
+        variables={
+            "cluster_name": spec.name,
+            "cluster_id": identity.id,
+            "cluster_wish": spec.nodes,
+            "cluster_state_dir": place.state,
+            "cluster_project_dir": place.project,
+            "cluster_nodes": [_node(hosts[machine.name]) for machine in machines],
+            "cluster_object_store": _object_store(spec, snapshot),
+            "cluster_dataset": asdict(spec.dataset),
+            "cluster_to_cancel": to_cancel(spec, snapshot.machines, MASTER),
+            "cluster_cancel_variables": cancel_variables(spec),
+            "cluster_autostop_minutes": spec.autostop.minutes,
+        },
     )
 
 
-def compose(
-    spec: ClusterSpec,
-    identity: ClusterIdentity,
-    snapshot: Snapshot,
-    *,
-    wish: int,
-    state_dir: str,
-    ssh_config: str,
-    root: str,
-    image_size: int,
-    login_keys: Sequence[str] = (),
-) -> Inventory:
-    """Return the inventory; see `build`."""
-    inventory = Inventory()
+def _groups(
+    spec: ClusterSpec, machines: Sequence[Machine], hosts: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[str]]:
+    """Return the names of the hosts of each group, the config's groups and the functional ones."""
     by_name = {group.name: group for group in spec.groups}
-    groups: dict[str, list[str]] = {name: [] for name in by_name}
-    groups |= {name: [] for name in (*FUNCTIONAL, *PLAIN)}
-    # Ansible adds a ControlPath of its own, shared by all clusters, unless it sees one here.
-    ssh_args = f"-F '{ssh_config}' -o ControlPath={control_path(identity.id)}"
-    nodes: list[dict[str, Any]] = []
-    recipes = {name: node_recipe(spec, group) for name, group in by_name.items()}  # reads the roles' files
-    for machine in _in_order(spec, snapshot):
-        group = by_name[machine.group]
-        size = machine_size(machine, group)
-        inventory.hosts[machine.name] = _host(machine, group, size, ssh_args)
-        for name in _memberships(group):
+    groups: dict[str, list[str]] = {name: [] for name in (*by_name, *FUNCTIONAL, *PLAIN)}
+    for machine in machines:
+        for name in _memberships(by_name[machine.group]):
             groups[name].append(machine.name)
-        recipe = recipes[group.name]
-        inventory.hosts[machine.name] |= {
-            "node_recipe": recipe.as_variable(),
-            "node_recipe_key": recipe.key,
-        }
-        if machine.image != recipe.key:
-            groups["uninstalled"].append(machine.name)
-        nodes.append(
-            {
-                "name": machine.name,
-                "address": machine.address,
-                "group": group.name,
-                "site": site(group),
-                "cores": size["cores"],
-                "memory_gb": size["memory_gb"],
-            }
-        )
-    if snapshot.store is not None:
-        groups["object_store"].append(STORE_HOST)
-        recipe = store_recipe()
-        if snapshot.store.image != recipe.key:
-            groups["uninstalled"].append(STORE_HOST)
-        inventory.hosts[STORE_HOST] = {
-            "ansible_host": snapshot.store.address,
-            "ansible_user": USER,
-            "ansible_ssh_common_args": ssh_args,
-            "ansible_python_interpreter": "/usr/bin/python3",
-            "node_name": STORE_HOST,
-            "node_group": "object_store",
-            "node_address": snapshot.store.address,
-            "node_cores": 1,
-            "node_memory_gb": 1.0,
-            "node_data_device": "",
-            "node_data_disk_gb": 0,
-            "node_image": snapshot.store.image,
-            "node_recipe": recipe.as_variable(),
-            "node_recipe_key": recipe.key,
-        }
-    inventory.groups = groups
-    inventory.variables = {
-        "cluster_name": spec.name,
-        "cluster_id": identity.id,
-        "cluster_wish": wish,
-        "cluster_image_size": image_size,
-        "cluster_state_dir": state_dir,
-        "cluster_project_dir": root,
-        "cluster_nodes": nodes,
-        "cluster_object_store": _object_store(spec, snapshot),
-        "cluster_dataset": {
-            "source": spec.dataset.source,
-            "name": spec.dataset.name,
-            "labels": spec.dataset.labels,
-        },
-        "cluster_login_keys": list(login_keys),
-        "cluster_to_cancel": to_cancel(spec, snapshot.machines),
-        "cluster_autostop_minutes": minutes(str(spec.options.get("autostop", ""))),
-    }
-    return inventory
+    groups["object_store"] = [STORE_HOST] if STORE_HOST in hosts else []
+    groups["uninstalled"] = [
+        name for name, known in hosts.items() if known["node_image"] != known["node_recipe_key"]
+    ]
+    return groups
 
 
 def _in_order(spec: ClusterSpec, snapshot: Snapshot) -> list[Machine]:
@@ -161,24 +117,66 @@ def _memberships(group: NodeGroup) -> list[str]:
     return [*names, "deep_learning"] if group.deep_learning else names
 
 
-def _host(machine: Machine, group: NodeGroup, size: Mapping[str, Any], ssh_args: str) -> dict[str, Any]:
+def _hosts(spec: ClusterSpec, machines: Sequence[Machine], ssh_args: str) -> dict[str, dict[str, Any]]:
+    """Return the variables of each machine, by its name."""
+    by_name = {group.name: group for group in spec.groups}
+    recipes = {name: node_recipe(spec, group) for name, group in by_name.items()}  # reads the roles' files
     return {
-        "ansible_host": machine.ssh_address,
+        machine.name: _connection(machine.ssh_address, ssh_args)
+        | _facts(machine, by_name[machine.group])
+        | _recipe(recipes[machine.group], machine.image)
+        for machine in machines
+    }
+
+
+def _store_host(store: Store, ssh_args: str) -> dict[str, Any]:
+    """Return the variables of the object store's machine."""
+    return {
+        **_connection(store.address, ssh_args),
+        "node_name": STORE_HOST,
+        "node_group": "object_store",
+        "node_address": store.address,
+        "node_cores": 1,
+        "node_memory_gb": 1.0,
+        "node_data_device": "",
+        "node_data_disk_gb": 0,
+        **_recipe(store_recipe(), store.image),
+    }
+
+
+def _connection(address: str, ssh_args: str) -> dict[str, Any]:
+    return {
+        "ansible_host": address,
         "ansible_user": USER,
         "ansible_ssh_common_args": ssh_args,
         "ansible_python_interpreter": "/usr/bin/python3",
+    }
+
+
+def _facts(machine: Machine, group: NodeGroup) -> dict[str, Any]:
+    size = machine_size(machine, group)
+    return {
         "node_name": machine.name,
         "node_group": group.name,
         "node_site": site(group),
-        "node_shared": group.provider in SHARED,
+        "node_shared": is_shared(group.provider),
         "node_address": machine.address,
         "node_cores": size["cores"],
         "node_memory_gb": size["memory_gb"],
         "node_gpus": int(machine.labels.get("gpus", 0)),
         "node_data_device": machine.data_device,
         "node_data_disk_gb": size["data_disk_gb"],
-        "node_image": machine.image,
     }
+
+
+def _recipe(recipe: Recipe, image: str) -> dict[str, Any]:
+    """Return what is to be installed, and the key of what was when the machine was booted."""
+    return {"node_image": image, "node_recipe": recipe.as_variable(), "node_recipe_key": recipe.key}
+
+
+def _node(host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every node knows of a machine."""
+    return {key: host[f"node_{key}"] for key in ("name", "address", "group", "site", "cores", "memory_gb")}
 
 
 def _object_store(spec: ClusterSpec, snapshot: Snapshot) -> dict[str, Any]:

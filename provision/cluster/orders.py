@@ -29,8 +29,7 @@ from provision.core.paths import owner_mark
 from provision.core.wait import until
 from provision.costs.books import Books
 from provision.planning.nodes import node_of
-from provision.providers import SHARED
-from provision.providers.facts import deadlines
+from provision.providers.facts import deadlines, facts_of, is_shared
 from provision.ssh import keys
 from provision.state.journal import Intent, Journal, View, new_token
 
@@ -73,7 +72,7 @@ class Orders:
             machine
             for machine in self.machines()
             if machine.state is not NodeState.DELETING
-            and node_of(self.run.spec, machine).group.provider not in SHARED
+            and not is_shared(node_of(self.run.spec, machine).group.provider)
         ]
 
     def keep_books(self, machines: Sequence[Machine]) -> None:
@@ -120,7 +119,7 @@ class Orders:
                 login_key=login_key,
                 bootstrap=bootstrap,
                 deadline=deadline,
-                shared=group.provider in SHARED,
+                shared=is_shared(group.provider),
             ),
             image=image,
             labels={
@@ -257,18 +256,21 @@ class Orders:
 
 
 def _to_text(request: CreateRequest, bootstrap: str) -> str:
-    return json.dumps({"request": asdict(request), "bootstrap": bootstrap}, sort_keys=True)
+    data = asdict(request)
+    data["group"]["settings"] = request.group.settings.as_json()
+    return json.dumps({"request": data, "bootstrap": bootstrap}, sort_keys=True)
 
 
 def _from_text(text: str) -> CreateRequest:
     data = json.loads(text)["request"]
     group = data["group"]
     packages = Packages(apt=tuple(group["packages"]["apt"]), pip=tuple(group["packages"]["pip"]))
+    settings = facts_of(group["provider"]).settings.from_json(group["settings"])
     return CreateRequest(
         **{
             **data,
             "cluster": ClusterIdentity(**data["cluster"]),
-            "group": NodeGroup(**{**group, "packages": packages}),
+            "group": NodeGroup(**{**group, "packages": packages, "settings": settings}),
             "names": tuple(data["names"]),
         }
     )

@@ -48,13 +48,13 @@ class StoreLink:
                 what="there is no such folder",
                 remedy="Make it first",
             )
-        return self._bake(store_recipe()) if spec.object_store.kind == "local" else ""
+        return self._bake(store_recipe()) if spec.object_store.here else ""
 
     def open(
         self, spec: ClusterSpec, identity: ClusterIdentity, state: State, *, image: str, login_key: str
     ) -> Store | None:
         """Attach the cluster and return the running store, None when it is elsewhere; again is harmless."""
-        if spec.object_store.kind != "local":
+        if not spec.object_store.here:
             self.renew(spec, state)
             return None
         name = spec.object_store.name

@@ -27,7 +27,7 @@ class ClusterView:
     Args:
         spec: the validated config.
         root: the project's folder, which has the states and the results of jobs.
-        provider: returns a provider by name, for a config; asked once for each.
+        provider: returns a provider by name, for a config and its state folder; asked once for each.
         queue: returns the queue of jobs of the cluster with a state; results go below `root`.
     """
 
@@ -36,13 +36,13 @@ class ClusterView:
         spec: ClusterSpec,
         *,
         root: Path,
-        provider: Callable[[str, ClusterSpec], Provider],
+        provider: Callable[[str, ClusterSpec, Path], Provider],
         queue: Callable[[State, Path], Queue],
     ) -> None:
         self.spec = spec
         self.root = root
         self.state = State(states_folder(root) / spec.name)
-        self.provider: Callable[[str], Provider] = cache(lambda name: provider(name, spec))
+        self.provider: Callable[[str], Provider] = cache(lambda name: provider(name, spec, self.state.folder))
         self._queue = queue
 
     @property
@@ -79,20 +79,19 @@ class ClusterView:
         machines.sort(key=lambda m: (order.get(m.group, len(order)), machine_number(m.name)))
         return tuple(node_of(self.spec, machine) for machine in machines)
 
-    def plan(self, *, wish: int | None = None, scale_in: bool = False) -> Plan:
+    def plan(self, *, scale_in: bool = False) -> Plan:
         """Return what `ensure` would do. Changes nothing."""
-        return self._looked(self.wanted(wish), scale_in=scale_in)[0]
+        return self._looked(self.wished(), scale_in=scale_in)[0]
 
-    def offer(self, *, wish: int | None = None, scale_in: bool = False) -> Offer:
+    def offer(self, *, scale_in: bool = False) -> Offer:
         """Return what `ensure` would do and what that costs. Changes nothing."""
-        wanted = self.wanted(wish)
-        return self.offered(wanted, *self._looked(wanted, scale_in=scale_in))
+        spec = self.wished()
+        return self.offered(spec, *self._looked(spec, scale_in=scale_in))
 
     def check(self) -> None:
         """Raise NotReady, in one line, unless every machine that is wished is there and runs."""
         if self.state.identity() is None:
             raise self._not_started()
-        wanted = self.wanted(None)
         plan = self.plan()
         if plan.keep and all(machine.state is NodeState.STOPPED for machine in plan.keep):
             raise NotReady(
@@ -103,7 +102,7 @@ class ClusterView:
         ]
         if short or not self.state.load().complete:
             what = (
-                f"of {wanted} nodes wished, {', '.join(short)} not running"
+                f"of {self.wished().nodes} nodes wished, {', '.join(short)} not running"
                 if short
                 else "not all reachable yet"
             )
@@ -111,32 +110,29 @@ class ClusterView:
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
 
-    def wanted(self, wish: int | None) -> int:
-        """Return the size wished now: `wish`, else `-e NUM_NODES`, else the last one, else the config's."""
-        if wish is not None:
-            return wish
-        recorded = self.wish
-        return self.spec.nodes if self.spec.nodes_given or recorded is None else recorded
+    def wished(self) -> ClusterSpec:
+        """Return the config with its wished size: the one given now, else the last one, else its own."""
+        return self.spec.wished(self.wish)
 
-    def planned(self, wish: int, machines: Sequence[Machine], *, scale_in: bool) -> Plan:
+    def planned(self, spec: ClusterSpec, machines: Sequence[Machine], *, scale_in: bool) -> Plan:
         """Return the plan; what does not fit together is refused before any of it is made."""
-        plan = make_plan(self.spec, wish, machines, scale_in=scale_in)
-        unfit = refusals(replace(self.spec, nodes=wish)) if plan.create else ()
+        plan = make_plan(spec, machines, scale_in=scale_in)
+        unfit = refusals(spec) if plan.create else ()
         return replace(plan, refuse=(*plan.refuse, *unfit))
 
-    def offered(self, wish: int, plan: Plan, listing: Listing | None) -> Offer:
+    def offered(self, spec: ClusterSpec, plan: Plan, listing: Listing | None) -> Offer:
         """Put prices to a plan; one beyond the budget, or with machines unlike the config, is refused.
 
         `listing` has listed the machines of the plan; None: the cluster was never started.
         """
         unlike = listing.unlike(plan.keep) if listing else ()
-        return make_offer(self.spec, wish, replace(plan, refuse=(*plan.refuse, *unlike)), self.provider)
+        return make_offer(spec, replace(plan, refuse=(*plan.refuse, *unlike)), self.provider)
 
-    def _looked(self, wish: int, *, scale_in: bool) -> tuple[Plan, Listing | None]:
+    def _looked(self, spec: ClusterSpec, *, scale_in: bool) -> tuple[Plan, Listing | None]:
         """Return the plan for the machines that exist, and what has listed them (None: never started)."""
         found = self.state.identity()
         listing = self._listing(found) if found else None
-        return self.planned(wish, listing.machines() if listing else [], scale_in=scale_in), listing
+        return self.planned(spec, listing.machines() if listing else [], scale_in=scale_in), listing
 
     def _listing(self, identity: ClusterIdentity) -> Listing:
         return Listing(self.spec, self.state.journal, identity, self.provider)

@@ -11,6 +11,7 @@ import typer
 from provision.commands.output import examples, say
 from provision.core.errors import MusterError
 from provision.core.paths import PROJECT
+from provision.providers import DEFAULT
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +55,7 @@ def init(
     dataset: Annotated[
         str, typer.Option(help="`digits`, or a folder of images with a labels CSV.")
     ] = "digits",
-    provider: Annotated[str, typer.Option(help="Where the machines come from.")] = "local",
+    provider: Annotated[str, typer.Option(help="Where the machines come from.")] = DEFAULT,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file when there is one.")] = False,
 ) -> None:
     """Write a new inventory file; ask for what was not said."""

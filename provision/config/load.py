@@ -13,25 +13,23 @@ from typing import Any
 import yaml
 
 from provision.config.explain import explain
-from provision.config.models import ConfigFile, GroupModel, PackagesModel
+from provision.config.models import ConfigBase, ConfigFile, GroupModel, PackagesModel
 from provision.core.errors import ConfigError
-from provision.core.model import ClusterSpec, DatasetSpec, NodeGroup, ObjectStoreSpec, Packages
+from provision.core.model import (
+    Budget,
+    ClusterSpec,
+    DatasetSpec,
+    DeadlinesSpec,
+    Duration,
+    NodeGroup,
+    ObjectStoreSpec,
+    Packages,
+)
 from provision.core.paths import project_root
+from provision.providers.ec2.config import Ec2Block
+from provision.providers.facts import facts_of
 
 SIZE_VARIABLE = "NUM_NODES"
-CLOUD_KEYS = {
-    "instance_type",
-    "flavor",
-    "datacenter",
-    "region",
-    "subnet",
-    "image",
-    "spot",
-    "on_demand",
-    "max_price",
-    "hosts",
-}
-"""Keys of a group that only its provider reads; they win over the provider's block."""
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
@@ -92,17 +90,13 @@ def load_config(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSp
         setup=_script(parsed.setup, shown, "setup", folders),
         access=dict(parsed.access),
         path=path.resolve(),
-        options={
-            "local": parsed.local.model_dump(exclude_none=True),
-            "ec2": parsed.ec2.model_dump(exclude_none=True),
-            "softlayer": parsed.softlayer.model_dump(exclude_none=True),
-            "allow_from": parsed.allow_from,
-            "ttl": parsed.ttl,
-            "autostop": parsed.autostop,
-            "budget": parsed.budget.model_dump(exclude_none=True),
-            "wait_for_capacity": parsed.wait_for_capacity,
-            "deadlines": parsed.deadlines.model_dump(exclude_none=True),
-        },
+        allow_from=tuple(parsed.allow_from),
+        ttl=Duration(parsed.ttl),
+        autostop=Duration(parsed.autostop),
+        budget=Budget(**dict(parsed.budget)),
+        wait_for_capacity=Duration(parsed.wait_for_capacity),
+        deadlines=DeadlinesSpec(**dict(parsed.deadlines)),
+        blocks=parsed.blocks(),
         nodes_given=given,
     )
 
@@ -196,10 +190,11 @@ def _no_second_file(path: Path, shown: str, name: str) -> None:
             )
 
 
-def _object_store(parsed: ConfigFile) -> ObjectStoreSpec:
+def _object_store(parsed: ConfigBase) -> ObjectStoreSpec:
     """Return the store; without a region of its own it is the one of the EC2 machines."""
     model = parsed.object_store
-    region = model.region or parsed.ec2.region or ObjectStoreSpec.region
+    aws = next((block for block in parsed.blocks() if isinstance(block, Ec2Block)), Ec2Block())
+    region = model.region or aws.region or ObjectStoreSpec.region
     path = str(Path(model.path).expanduser().absolute()) if model.path else ""
     return ObjectStoreSpec(**{**model.model_dump(), "region": region, "path": path})
 
@@ -209,29 +204,23 @@ def _packages(model: PackagesModel) -> Packages:
 
 
 def _group(
-    name: str, model: GroupModel, parsed: ConfigFile, shown: str, folders: tuple[Path, ...]
+    name: str, model: GroupModel, parsed: ConfigBase, shown: str, folders: tuple[Path, ...]
 ) -> NodeGroup:
     count = {"master": 1, "worker": None}.get(name, model.count)
-    provider = model.provider or parsed.provider
+    facts = facts_of(model.provider)
+    own = model.model_dump(include=set(facts.group.model_fields), exclude_defaults=True)
     return NodeGroup(
         name=name,
-        provider=provider,
+        provider=model.provider,
         count=count,
         cores=model.cores,
         memory_gb=float(model.memory_gb),
         data_disk_gb=model.data_disk_gb,
-        options=_options(model, parsed, provider),
+        settings=facts.merged(parsed.block(model.provider), own),
         deep_learning=model.deep_learning,
         packages=_packages(model.packages),
         setup=_script(model.setup, shown, f"groups.{name}.setup", folders),
     )
-
-
-def _options(model: GroupModel, parsed: ConfigFile, provider: str) -> dict[str, Any]:
-    """Return what only the group's provider reads: its block, with the group's own keys over it."""
-    block = getattr(parsed, provider, None)
-    known = block.model_dump(exclude_none=True, exclude_defaults=True) if block else {}
-    return known | model.model_dump(include=CLOUD_KEYS, exclude_none=True, exclude_defaults=True)
 
 
 def _script(setup: str, shown: str, key: str, folders: tuple[Path, ...]) -> str:
@@ -250,7 +239,7 @@ def _script(setup: str, shown: str, key: str, folders: tuple[Path, ...]) -> str:
     )
 
 
-def _dataset(parsed: ConfigFile, shown: str, folders: tuple[Path, ...]) -> DatasetSpec:
+def _dataset(parsed: ConfigBase, shown: str, folders: tuple[Path, ...]) -> DatasetSpec:
     """Return the data set; its source may be missing here (destroying a cluster does not need it)."""
     model = parsed.dataset
     source = model.source

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Network
-from typing import Annotated, Any
+from typing import Annotated, Any, Self, Union
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    Tag,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from provision.config.object_store import ObjectStoreModel
-from provision.core.schema import Alternatives, Model, duration, wrong
-from provision.providers import CLASSES
-from provision.providers.ec2.config import Ec2Model
-from provision.providers.existing.config import HostModel
-from provision.providers.local.config import LocalModel
-from provision.providers.softlayer.config import SoftLayerModel
+from provision.core.schema import Model, SettingsModel, Span, wrong
+from provision.providers import CLASSES, DEFAULT
+from provision.providers.facts import facts_of
 
 MACHINE_NAME_LIMIT = 41
 """Characters a machine's name may have; the local provider's folders and bridges rely on it."""
@@ -82,31 +86,21 @@ class PackagesModel(Model):
 
 
 class GroupModel(Model):
-    """One group of equal machines."""
+    """One group of equal machines: the keys that every provider knows. See GROUPS."""
 
     count: Annotated[int, Field(ge=0, le=1000)] | None = None
-    provider: str | None = None
+    provider: str = ""
     cores: Annotated[int, Field(ge=1, le=512)] = 2
     memory_gb: Annotated[float, Field(ge=1, le=4096)] = 2
     data_disk_gb: Annotated[int, Field(ge=0, le=65536)] = 100
     deep_learning: bool = True
     packages: PackagesModel = PackagesModel()
     setup: str = ""
-    instance_type: Alternatives = []
-    flavor: str = ""
-    datacenter: Alternatives = []
-    region: str = ""
-    subnet: Alternatives = []
-    image: str = ""
-    spot: bool = False
-    on_demand: bool = False
-    max_price: Annotated[float, Field(gt=0)] | None = None
-    hosts: list[HostModel] = []
 
     @field_validator("provider")
     @classmethod
-    def _provider(cls, value: str | None) -> str | None:
-        return None if value is None else known_provider(value)
+    def _provider(cls, value: str) -> str:
+        return known_provider(value)
 
 
 class DatasetModel(Model):
@@ -138,12 +132,22 @@ class DeadlinesModel(Model):
     settle: Annotated[float, Field(ge=0)] | None = None
 
 
-class ConfigFile(Model):
-    """The top level of a config file."""
+def _bases(provider: str) -> Any:  # noqa: ANN401  (create_model wants all bases to be of one type)
+    return GroupModel, facts_of(provider).group
+
+
+GROUPS: dict[str, type[GroupModel]] = {
+    name: create_model(f"{name}_group", __base__=_bases(name)) for name in CLASSES
+}
+"""A group's keys by its provider: those of every group, and those that only this provider knows."""
+
+
+class ConfigBase(Model):
+    """The top level of a config file, without what the providers add to it. See ConfigFile."""
 
     plugin: str
     cluster: str
-    provider: str = "local"
+    provider: str = DEFAULT
     nodes: Annotated[int, Field(ge=1, le=1000)] = 3
     groups: dict[str, GroupModel] = {}
     object_store: ObjectStoreModel = ObjectStoreModel()
@@ -152,14 +156,11 @@ class ConfigFile(Model):
     setup: str = ""
     access: dict[str, str] = {}
     allow_from: list[str] = []
-    ttl: str = ""
-    autostop: str = ""
+    ttl: Span = ""
+    autostop: Span = ""
     budget: BudgetModel = BudgetModel()
-    wait_for_capacity: str = ""
+    wait_for_capacity: Span = ""
     deadlines: DeadlinesModel = DeadlinesModel()
-    local: LocalModel = LocalModel()
-    ec2: Ec2Model = Ec2Model()
-    softlayer: SoftLayerModel = SoftLayerModel()
 
     @field_validator("plugin")
     @classmethod
@@ -194,11 +195,6 @@ class ConfigFile(Model):
             except ValueError:
                 raise wrong(f"{entry!r} is no range of addresses", "Write it like 203.0.113.7/32") from None
         return value
-
-    @field_validator("ttl", "autostop", "wait_for_capacity")
-    @classmethod
-    def _durations(cls, value: str) -> str:
-        return duration(value)
 
     @field_validator("groups")
     @classmethod
@@ -236,14 +232,23 @@ class ConfigFile(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _blank_means_default(cls, data: Any) -> Any:  # noqa: ANN401  (whatever the file holds)
-        """Treat a key without a value (`setup:`) as not given."""
-        if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None}
-        return data
+    def _complete(cls, data: Any) -> Any:  # noqa: ANN401  (whatever the file holds)
+        """Treat a key without a value (`setup:`) as not given; say where each group is."""
+        if not isinstance(data, dict):
+            return data
+        given = {key: value for key, value in data.items() if value is not None}
+        groups, home = given.get("groups"), given.get("provider", DEFAULT)
+        if isinstance(groups, dict):
+            given["groups"] = {
+                name: {**group, "provider": group.get("provider") or home}
+                if isinstance(group, dict)
+                else group
+                for name, group in groups.items()
+            }
+        return given
 
     @model_validator(mode="after")
-    def _machine_names(self) -> ConfigFile:
+    def _machine_names(self) -> Self:
         for name in self.groups:
             if len(f"{self.cluster}-{name}-{self.nodes}") > MACHINE_NAME_LIMIT:
                 raise wrong(
@@ -255,7 +260,32 @@ class ConfigFile(Model):
 
     def groups_in_order(self) -> dict[str, GroupModel]:
         """Return the groups in file order, with a master first and a worker group even when not mentioned."""
-        groups = dict(self.groups)
-        master = groups.pop("master", None) or GroupModel(memory_gb=3)
-        groups.setdefault("worker", GroupModel())
+        groups, plain = dict(self.groups), GROUPS[self.provider]
+        master = groups.pop("master", None) or plain(provider=self.provider, memory_gb=3)
+        groups.setdefault("worker", plain(provider=self.provider))
         return {"master": master, **groups}
+
+    def block(self, provider: str) -> SettingsModel | None:
+        """Return the file's block of a provider, None when this provider has none."""
+        return getattr(self, provider, None)
+
+    def blocks(self) -> tuple[SettingsModel, ...]:
+        """Return the file's blocks of all providers that have one."""
+        return tuple(block for name in CLASSES if (block := self.block(name)))
+
+
+def _provider_of(group: Any) -> str:  # noqa: ANN401  (whatever the file holds)
+    """Return whose keys a group may have; of an unknown provider or no mapping something else is said."""
+    named = group.get("provider") if isinstance(group, dict) else getattr(group, "provider", DEFAULT)
+    return named if named in CLASSES else DEFAULT
+
+
+_GROUP: Any = Annotated[
+    Union[tuple(Annotated[model, Tag(name)] for name, model in GROUPS.items())],  # noqa: UP007  (made at run time)
+    Discriminator(_provider_of),
+]
+_BLOCKS: Any = {name: (kind, kind()) for name in CLASSES if (kind := facts_of(name).block)}
+ConfigFile: type[ConfigBase] = create_model(
+    "ConfigFile", __base__=ConfigBase, groups=(dict[str, _GROUP], {}), **_BLOCKS
+)
+"""The top level of a config file."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
 
-_DURATION = re.compile(r"([1-9][0-9]*)(m|h|d)")
+from provision.core.model import Duration, ProviderSettings
 
 
 class Model(BaseModel):
@@ -17,27 +18,41 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class SettingsModel(Model, ProviderSettings):
+    """What only one provider reads of the config file; each has models made of this one in its own folder."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """See `ProviderSettings.as_json`."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the settings that `as_json` was asked of. Raises ValidationError."""
+        return cls.model_validate_json(json.dumps(data))
+
+
 def wrong(what: str, remedy: str = "") -> PydanticCustomError:
     """Return a validation error that `config_errors.explain` shows as it is."""
     return PydanticCustomError("muster", "{what}", {"what": what, "remedy": remedy})
 
 
-def duration(value: str) -> str:
-    """Return `value`. Raises when it is neither empty nor a duration such as `90m`."""
-    if value and not _DURATION.fullmatch(value):
-        raise wrong(f"{value!r} is no duration", "Write it like 90m, 8h or 2d")
-    return value
+def _duration(text: str) -> str:
+    try:
+        return str(Duration(text))
+    except ValueError as error:
+        raise wrong(str(error), "Write it like 90m, 8h or 2d") from None
 
 
-def minutes(text: str) -> int:
-    """Return a duration such as `8h` in minutes; '' is 0."""
-    match = _DURATION.fullmatch(text)
-    return int(match[1]) * {"m": 1, "h": 60, "d": 1440}[match[2]] if match else 0
+Span = Annotated[str, AfterValidator(_duration)]
+"""A span of time such as `8h`; '' is none. See `Duration`."""
 
 
-def _listed(value: Any) -> Any:  # noqa: ANN401  (whatever the file holds)
-    return [value] if isinstance(value, str) else value
+def listed(value: Any) -> Any:  # noqa: ANN401  (whatever the file holds)
+    """Return a list of the file as what a frozen model holds, one text as the only one of a list."""
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-Alternatives = Annotated[list[str], BeforeValidator(_listed)]
+Alternatives = Annotated[tuple[str, ...], BeforeValidator(listed)]
 """One value or a list of alternatives that are tried in this order."""

@@ -58,7 +58,7 @@ class Offer:
         return tuple(line.group for line in self.lines if line.hourly is None)
 
 
-def make_offer(spec: ClusterSpec, wish: int, plan: Plan, provider: Callable[[str], Provider]) -> Offer:
+def make_offer(spec: ClusterSpec, plan: Plan, provider: Callable[[str], Provider]) -> Offer:
     """Put prices to a plan; a plan beyond `budget.max_hourly` gets a reason to refuse it.
 
     A price that is not known is refused only where there is a budget.
@@ -78,8 +78,8 @@ def make_offer(spec: ClusterSpec, wish: int, plan: Plan, provider: Callable[[str
     ]
     lost = sorted({machine.group for machine in plan.delete} - known)
     lines += [Line(name, "", (), (), (), _names(plan.delete, name), FREE) for name in lost]
-    limit = spec.options.get("budget", {}).get("max_hourly")
-    offer = Offer(plan, wish, tuple(line for line in lines if line.count or line.delete), limit)
+    shown = tuple(line for line in lines if line.count or line.delete)
+    offer = Offer(plan, spec.nodes, shown, spec.budget.max_hourly)
     refuse = _beyond(offer)
     return replace(offer, plan=replace(plan, refuse=(*plan.refuse, refuse))) if refuse else offer
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +13,10 @@ from provision.config.load import is_config, load_config
 from provision.core.errors import MusterError, one_line
 from provision.core.model import ClusterSpec, Machine, NodeState
 from provision.providers.base import Provider
+from provision.providers.facts import facts_of
 from provision.state.folder import known_clusters
 
-Load = Callable[[str, ClusterSpec], Provider]
+Load = Callable[[str, ClusterSpec, Path], Provider]
 _THREADS = 8
 
 
@@ -91,7 +91,7 @@ def look(
     Args:
         specs: the configs.
         states: the folder of the states that are here.
-        load: returns a provider by name, for a config.
+        load: returns a provider by name, for a config and its state folder.
         leave_out: names of providers that are not asked.
     """
     accounts: dict[str, tuple[str, list[ClusterSpec]]] = {}
@@ -103,7 +103,7 @@ def look(
     def ask(account: tuple[str, list[ClusterSpec]]) -> tuple[Provider, list[Machine]] | NotAsked:
         name, its_specs = account
         try:
-            provider = load(name, its_specs[0])
+            provider = load(name, its_specs[0], states / its_specs[0].name)
             return provider, provider.everything()
         except MusterError as error:
             return NotAsked(name, tuple(its_specs), error)
@@ -146,8 +146,9 @@ def _providers(spec: ClusterSpec) -> list[str]:
 
 def _account(name: str, spec: ClusterSpec) -> str:
     """Return what tells two accounts or regions of one provider from each other."""
-    options = [group.options for group in spec.groups if group.provider == name]
-    return json.dumps([name, spec.options.get(name), options], sort_keys=True, default=str)
+    own = facts_of(name).block
+    groups = [group.settings for group in spec.groups if group.provider == name]
+    return repr((name, spec.block(own) if own else None, groups))
 
 
 def _hourly(machines: Iterable[Machine], *, paid: bool) -> float | None:

@@ -16,7 +16,7 @@ from provision.core.paths import owner_mark, states_folder
 from provision.fleet import overview
 from provision.fleet.overview import Found, Load, NotAsked
 from provision.providers.base import Provider
-from provision.providers.facts import DEADLINES
+from provision.providers.facts import facts_of, is_shared
 from provision.providers.local.stores import store_close
 from provision.state.folder import State
 
@@ -68,7 +68,8 @@ def find(
         StateError: a journal is damaged.
     """
     states = states_folder(root)
-    seen = overview.look(specs, states, load=load, leave_out=providers.SHARED)  # those never end
+    shared = [name for name in providers.CLASSES if is_shared(name)]
+    seen = overview.look(specs, states, load=load, leave_out=shared)  # those never end
     expired = choose(seen.clusters, mark=owner_mark(states), now=now)
     used = {spec.path for spec in specs if spec is specs[0] or State(states / spec.name).exists()}
     missed = [account for account in seen.not_asked if used & {spec.path for spec in account.specs}]
@@ -128,7 +129,7 @@ def delete_all(
                 cluster.destroy(force=True)
             else:
                 delete_machines(each)
-                for store in {s.object_store.name for s in specs if s.object_store.kind == "local"}:
+                for store in {s.object_store.name for s in specs if s.object_store.here}:
                     store_close(store, each.cluster)
             say(f"deleted {', '.join(machine.name for machine in each.machines)} ({each.cluster.name})")
         except MusterError as error:
@@ -144,7 +145,7 @@ def delete_machines(expired: Expired) -> None:
         ProviderError: the same again goes on.
     """
     provider, machines = expired.provider, list(expired.machines)
-    gone_s = DEADLINES[provider.name].gone
+    gone_s = facts_of(provider.name).deadlines.gone
     while machines:
         deletion.delete(provider, expired.cluster, machines, gone_s=gone_s, again="Run ./muster reap again")
         machines = deletion.left(provider, expired.cluster)

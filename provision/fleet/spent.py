@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from provision import providers
 from provision.costs import ledger
 from provision.costs.accounts import Account, Tally, read_accounts
+from provision.providers import CLASSES
+from provision.providers.facts import facts_of
 from provision.state.folder import known_clusters
 from provision.state.journal import Journal
 
@@ -58,7 +59,7 @@ def spent(states: Path, now: float) -> list[Cost]:
 def _told(accounts: dict[str, Account]) -> dict[str, Account]:
     """Return the accounts, where old records without a price belong to a provider that nobody is paid at."""
     for account in accounts.values():
-        if account.last.provider in providers.CLASSES and not providers.paid(account.last.provider):
+        if account.last.provider in CLASSES and not facts_of(account.last.provider).paid:
             account.bills = [
                 replace(bill, hourly=0.0) if bill.hourly is None else bill for bill in account.bills
             ]

@@ -7,26 +7,16 @@ from collections.abc import Iterable, Sequence
 from provision.core.model import ClusterSpec, Machine, NodeGroup, NodeState, Plan
 from provision.core.names import MASTER, machine_name, machine_number
 from provision.core.text import names_of
+from provision.providers.facts import facts_of
 
 _ALIVE = frozenset({NodeState.PENDING, NodeState.RUNNING, NodeState.STOPPED})
 
 
-def group_size(group: NodeGroup, wish: int) -> int:
-    """Return how many machines `group` has when master + workers are `wish`."""
-    return wish - 1 if group.count is None else group.count
-
-
-def total_size(spec: ClusterSpec, wish: int) -> int:
-    """Return how many machines the whole cluster has when master + workers are `wish`."""
-    return sum(group_size(group, wish) for group in spec.groups)
-
-
-def make_plan(spec: ClusterSpec, wish: int, machines: Iterable[Machine], *, scale_in: bool = False) -> Plan:
+def make_plan(spec: ClusterSpec, machines: Iterable[Machine], *, scale_in: bool = False) -> Plan:
     """Compare what is wished with what exists.
 
     Args:
-        spec: the config.
-        wish: master + workers, at least 1.
+        spec: the config, with the wished size.
         machines: what the providers list.
         scale_in: True when machines beyond the wish may be deleted (the workers with the highest numbers).
 
@@ -42,7 +32,7 @@ def make_plan(spec: ClusterSpec, wish: int, machines: Iterable[Machine], *, scal
     extra: list[Machine] = []
     known = {group.name for group in spec.groups}
     for group in spec.groups:
-        size = group_size(group, wish)
+        size = spec.size(group)
         have = sorted((m for m in alive if m.group == group.name), key=lambda m: machine_number(m.name))
         keep += have[:size]
         extra += have[size:]
@@ -53,7 +43,7 @@ def make_plan(spec: ClusterSpec, wish: int, machines: Iterable[Machine], *, scal
     if any(group.name == MASTER for group, _ in create) and keep:
         refuse.append(_lost_master(spec.name, keep))
     if extra and not scale_in:
-        refuse.append(_too_many(extra, wish))
+        refuse.append(_too_many(extra, spec.nodes))
     extra.sort(key=lambda machine: (machine.group, -machine_number(machine.name)))
     return Plan(
         create=tuple(create),
@@ -75,9 +65,7 @@ def describe(plan: Plan) -> list[str]:
 
 
 def _size_words(group: NodeGroup) -> str:
-    kinds = group.options.get("instance_type") or [group.options.get("flavor")]
-    size = " or ".join(kinds) if any(kinds) else f"{group.cores} cores, {group.memory_gb:g} GiB"
-    return f"{size}, {group.provider}"
+    return f"{facts_of(group.provider).size(group)}, {group.provider}"
 
 
 def _free_names(cluster: str, group: str, wanted: int, have: Sequence[Machine]) -> tuple[str, ...]:

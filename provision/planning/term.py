@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from provision.core.errors import NotReady, PlanRefused
-from provision.core.model import ClusterSpec, NodeState, Plan, Price, Term
-from provision.core.schema import minutes
+from provision.core.model import ClusterSpec, Duration, NodeState, Plan, Price, Term
 from provision.core.text import duration, moment
-from provision.planning.plan import group_size
 
 LEAD_S = 300
 """Seconds before the deadline at which the master begins to bring home what there is."""
@@ -16,21 +14,18 @@ GRACE_S = 900
 """Seconds after a boot within which a machine that was stopped is told its new deadline."""
 
 
-def hourly_price(spec: ClusterSpec, wish: int, price: Callable[[str], Price | None]) -> float:
+def hourly_price(spec: ClusterSpec, price: Callable[[str], Price | None]) -> float:
     """Return dollars an hour for the whole cluster; 0 without `budget.total`, which alone needs it.
 
     Args:
-        spec: the config.
-        wish: master + workers.
+        spec: the config, with the wished size.
         price: returns the price of a machine of the group of this name, None when nobody is paid.
     """
-    if not budget_total(spec):
+    if not spec.budget.total:
         return 0.0
     prices = {group.name: price(group.name) for group in spec.groups}
     return sum(
-        found.hourly * group_size(group, wish)
-        for group in spec.groups
-        if (found := prices[group.name]) is not None
+        found.hourly * spec.size(group) for group in spec.groups if (found := prices[group.name]) is not None
     )
 
 
@@ -44,7 +39,7 @@ def settle_term(old: Term, spec: ClusterSpec, plan: Plan, *, hourly: float, now:
         PlanRefused: the budget is used up.
     """
     spent = old.cost(now)
-    total = budget_total(spec)
+    total = spec.budget.total
     if total and hourly and spent >= total and (plan.create or plan.start):
         raise PlanRefused(
             where=spec.name,
@@ -78,12 +73,12 @@ def extended_term(old: Term, spec: ClusterSpec, duration: str, now: float) -> Te
             what="has no deadline that could be moved",
             remedy="`ttl` in the config file gives it one, then run start_cluster.yml",
         )
-    deadline = max(old.deadline, now) + 60 * minutes(duration)
+    deadline = max(old.deadline, now) + Duration(duration).seconds
     paid = _paid_until(spec, old.cost(now), old.hourly, now)
     if paid and deadline > paid:
         raise PlanRefused(
             where=spec.name,
-            what=f"its budget of ${budget_total(spec):g} lasts until {moment(paid)}",
+            what=f"its budget of ${spec.budget.total:g} lasts until {moment(paid)}",
             remedy="Raise budget.total, or extend by less",
         )
     return Term(deadline, old.cost(now), old.hourly, now, pending=f"extend {duration}")
@@ -106,20 +101,14 @@ def may_outlive(deadline: float, *, now: float, last_took: float) -> str:
     return f"the machines end in {duration(deadline - now)}{before}. ./muster extend 4h gives them more time"
 
 
-def budget_total(spec: ClusterSpec) -> float:
-    """Return the US dollars that a cluster may cost in all; 0 = no limit."""
-    return float(dict(spec.options.get("budget", {})).get("total") or 0)
-
-
 def _first(spec: ClusterSpec, spent: float, hourly: float, now: float) -> float:
     """Return the deadline of a cluster that begins now: the earlier of ttl and budget, 0 for none."""
-    ttl = 60 * minutes(str(spec.options.get("ttl", "")))
-    known = [now + ttl] if ttl else []
+    known = [now + spec.ttl.seconds] if spec.ttl else []
     paid = _paid_until(spec, spent, hourly, now)
     return float(int(min([*known, *([paid] if paid else [])], default=0)))
 
 
 def _paid_until(spec: ClusterSpec, spent: float, hourly: float, now: float) -> float:
     """Return until when the budget lasts, in whole seconds; 0 when nothing is to be paid."""
-    total = budget_total(spec)
+    total = spec.budget.total
     return float(int(now + max(0.0, total - spent) / hourly * 3600)) if total and hourly else 0.0

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 from provision.core.errors import NotReady
 from provision.core.model import ClusterSpec
 from provision.providers.base import Provider
 
 CLASSES = {
-    "local": "provision.providers.local.provider:LocalProvider",
-    "existing": "provision.providers.existing:ExistingProvider",
-    "softlayer": "provision.providers.softlayer.provider:SoftLayerProvider",
-    "ec2": "provision.providers.ec2.provider:Ec2Provider",
+    "local": "LocalProvider",
+    "existing": "ExistingProvider",
+    "softlayer": "SoftLayerProvider",
+    "ec2": "Ec2Provider",
 }
-"""Name in the config file -> module and class."""
+"""Every provider, in the order that people are told: its folder here -> the class in its provider.py."""
 
-SHARED = frozenset({"existing"})
-"""Providers whose machines are their owner's: they have other uses, accounts and rules, all of which stay."""
+DEFAULT = "local"
+"""The provider of a config file that names none."""
 
 
-def load(name: str, spec: ClusterSpec) -> Provider:
-    """Return the provider of that name, with the settings that a cluster's config file has for it.
+def load(name: str, spec: ClusterSpec, notes: Path) -> Provider:
+    """Return the provider of that name for one cluster.
+
+    Args:
+        name: the provider's.
+        spec: the cluster's config.
+        notes: the cluster's state folder, where a provider keeps what it must remember.
 
     Raises:
         NotReady: there is none in this version.
@@ -31,15 +37,5 @@ def load(name: str, spec: ClusterSpec) -> Provider:
         raise NotReady(
             what=f"there is no provider {name!r} in this version", remedy=f"Known providers: {known}."
         )
-    return _class(name)(spec)
-
-
-def paid(name: str) -> bool:
-    """Return False for a provider whose machines nobody is paid for. Raises KeyError for an unknown one."""
-    return _class(name).paid
-
-
-def _class(name: str) -> type[Provider]:
-    module, _, attribute = CLASSES[name].partition(":")
-    found: type[Provider] = getattr(import_module(module), attribute)
-    return found
+    made: type[Provider] = getattr(import_module(f"provision.providers.{name}.provider"), CLASSES[name])
+    return made(spec, notes)

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, Plan, Price
+from provision.providers.facts import facts_of
 
 Machines = list[Machine]  # inside the class, `list` is the verb
 Texts = list[str]
 
 
 class Provider(ABC):
-    """A source of machines. Every method raises `ProviderError` (or `NotReady`) when the provider refuses."""
+    """A source of machines. Every method raises `ProviderError` (or `NotReady`) when the provider refuses.
+
+    Args:
+        spec: the config of a cluster.
+        notes: the cluster's state folder, where a provider keeps what it must remember.
+    """
 
     name: ClassVar[str]
-    paid: ClassVar[bool] = True
-    """False where nobody is paid for machines; where True, a price of None is one that is not known."""
 
-    def __init__(self, spec: ClusterSpec) -> None:
+    def __init__(self, spec: ClusterSpec, notes: Path) -> None:
         self.spec = spec
+        self.notes = notes
+
+    @property
+    def paid(self) -> bool:
+        """False where nobody is paid for machines; where True, a price of None is one that is not known."""
+        return facts_of(self.name).paid
 
     @abstractmethod
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:

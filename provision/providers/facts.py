@@ -1,10 +1,20 @@
-"""How long what is waited for, in seconds: one table, overridable by `deadlines:` in the config file."""
+"""What is known of a provider without asking it: each has a `facts.py` in its folder, whose FACTS this finds.
+
+All of it is quick: no facts import a cloud's own library, since Ansible's inventory is made with them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from provision.core.model import ClusterSpec, NodeGroup
+from provision.core.model import ClusterSpec, Machine, NodeGroup
+
+if TYPE_CHECKING:
+    from provision.core.schema import Model, SettingsModel  # slow to import, and most commands never need it
 
 
 @dataclass(frozen=True)
@@ -19,20 +29,135 @@ class Deadlines:
     settle: float = 0
 
 
-DEADLINES: dict[str, Deadlines] = {
-    "local": Deadlines(boot=60),
-    "existing": Deadlines(boot=60),
-    "ec2": Deadlines(boot=600, gone=300),
-    "softlayer": Deadlines(boot=2700, gone=900, settle=180),
-}
+class Facts:
+    """One provider's data, and pure functions of a config. What most have in common is here."""
+
+    name: ClassVar[str]
+    deadlines: ClassVar[Deadlines]
+    """Overridable by `deadlines:` in the config file."""
+
+    block: ClassVar[type[SettingsModel] | None] = None
+    """The config file's block of the provider's name; None where it has none."""
+    group: ClassVar[type[Model]]
+    """Keys of a group that this provider reads and no other need know."""
+    settings: ClassVar[type[SettingsModel]]
+    """A group's keys over those of the block."""
+
+    paid: ClassVar[bool] = True
+    """False where nobody is paid for machines; where True, a price of None is one that is not known."""
+    shared: ClassVar[bool] = False
+    """Machines are their owner's: they have other uses, accounts and rules, all of which stay."""
+    here: ClassVar[bool] = False
+    """Machines are on this computer: images are made here, and its object store is within reach."""
+    machine_roles: ClassVar[bool] = False
+    """Machines can have a role of their own that opens an object store."""
+
+    at_end: ClassVar[str]
+    """What becomes of machines at the end of their time, and what bills then."""
+    when_stopped: ClassVar[str]
+    """What stopped machines cost."""
+    cancel_variables: ClassVar[tuple[str, ...]] = ()
+    """Variables (of the vault) that `cancel_calls` asks for; those that are not given are ''."""
+
+    def merged(self, block: SettingsModel | None, own: Mapping[str, Any]) -> SettingsModel:
+        """Return a group's settings: its own keys over those of the block. Raises ValidationError."""
+        known = block.model_dump(exclude_defaults=True) if block else {}
+        return self.settings.model_validate(known | dict(own))
+
+    def site(self, group: NodeGroup) -> str:  # noqa: ARG002
+        """Return the name of the group's private network; groups at one site share it."""
+        return self.name
+
+    def size(self, group: NodeGroup) -> str:
+        """Return what kind of machines a group has, in words."""
+        return f"{group.cores} cores, {group.memory_gb:g} GiB"
+
+    def as_made(self, group: NodeGroup, machine: Machine) -> NodeGroup:  # noqa: ARG002
+        """Return the group narrowed down to what the machine has become, where the group leaves a choice."""
+        return group
+
+    def private_address_only(self, group: NodeGroup) -> bool:  # noqa: ARG002
+        """Return whether the config says that the group is reached by its private addresses."""
+        return False
+
+    def refusals(self, spec: ClusterSpec, group: NodeGroup) -> list[str]:  # noqa: ARG002
+        """Return why the provider cannot have such a group in this cluster, one line each."""
+        return []
+
+    def ending(self, spec: ClusterSpec) -> str:  # noqa: ARG002
+        """Return what becomes of a cluster's machines at the end of their time, in words."""
+        return self.at_end
+
+    def cancels(self, spec: ClusterSpec) -> bool:  # noqa: ARG002
+        """Return whether the user lets the master cancel the cluster's machines here."""
+        return False
+
+    def check_cancel(self, spec: ClusterSpec, given: Iterable[str]) -> None:
+        """Check, before anything is made, that the master can be given what it cancels with, if it shall.
+
+        Args:
+            spec: the config.
+            given: names of the variables that there are.
+
+        Raises:
+            NotReady: something is missing.
+        """
+
+    def cancel_calls(self, machines: Sequence[str], variables: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return the requests with which the master cancels machines, by their ids, in this order.
+
+        Args:
+            machines: their ids.
+            variables: see `cancel_variables`.
+        """
+        raise NotImplementedError(f"{self.name}: machines here are not cancelled by the master")
+
+
+@cache
+def facts_of(name: str) -> Facts:
+    """Return a provider's facts. Raises ModuleNotFoundError when there is no such provider."""
+    found: Facts = import_module(f"provision.providers.{name}.facts").FACTS
+    return found
+
+
+def facts_in(spec: ClusterSpec) -> list[Facts]:
+    """Return the facts of the providers that a cluster has machines at, in the order of their names."""
+    return [facts_of(name) for name in sorted({group.provider for group in spec.groups if group.count != 0})]
 
 
 def deadlines(spec: ClusterSpec, provider: str) -> Deadlines:
     """Return the deadlines for machines of `provider`."""
-    return Deadlines(**{**vars(DEADLINES[provider]), **spec.options.get("deadlines", {})})
+    asked = {name: seconds for name, seconds in asdict(spec.deadlines).items() if seconds is not None}
+    return Deadlines(**{**asdict(facts_of(provider).deadlines), **asked})
 
 
 def site(group: NodeGroup) -> str:
     """Return the name of the private network that the group's machines are in; those at one site share it."""
-    where = group.options.get("region", "") if group.provider == "ec2" else ""
-    return f"{group.provider}:{where}" if where else group.provider
+    return facts_of(group.provider).site(group)
+
+
+def is_shared(name: str) -> bool:
+    """Return whether a provider's machines are their owner's; see `Facts.shared`."""
+    return facts_of(name).shared
+
+
+def cancel_variables(spec: ClusterSpec) -> list[str]:
+    """Return the variables that the cluster's providers ask for when the master is to cancel machines."""
+    return [name for facts in facts_in(spec) if facts.cancels(spec) for name in facts.cancel_variables]
+
+
+def to_cancel(spec: ClusterSpec, machines: Iterable[Machine], master: str) -> dict[str, list[str]]:
+    """Return, by provider, the ids of machines that the master may cancel; the master's own last.
+
+    Args:
+        spec: the config: nothing is cancelled unless the user opted in.
+        machines: those of the cluster.
+        master: name of the master's group.
+    """
+    groups = {group.name: group.provider for group in spec.groups}
+    ours = sorted(machines, key=lambda machine: machine.group == master)
+    return {
+        facts.name: [machine.provider_id for machine in ours if groups.get(machine.group) == facts.name]
+        for facts in map(facts_of, sorted(set(groups.values())))
+        if facts.cancels(spec)
+    }

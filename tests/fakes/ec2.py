@@ -61,11 +61,11 @@ class Cloud:
         state = self.folder / "state" / "retina"
         state.mkdir(parents=True, exist_ok=True)
         ensure_login_key(state / "id_ed25519", "muster-retina")
-        return Ec2Provider(self.spec(nodes, **keys))
+        return Ec2Provider(self.spec(nodes, **keys), state)
 
     def cluster(self, nodes: int = 3, **keys: Any) -> Cluster:
         """Return the cluster of a new process; SSH alone is not real."""
-        spec = self.spec(nodes, **keys)
+        spec = self.spec(nodes, **keys).sized(nodes)
         return Cluster(
             ClusterView(spec, root=self.folder, provider=providers.load, queue=silent_queue),
             reporter=SilentReporter(),
@@ -119,7 +119,7 @@ def order(
 
 def check(provider: Ec2Provider, wish: int = 3) -> None:
     """Ask the provider whether the whole cluster can be made."""
-    provider.check_ready(provider.spec, make_plan(provider.spec, wish, []))
+    provider.check_ready(provider.spec, make_plan(provider.spec.sized(wish), []))
 
 
 def names(machines: Sequence[Machine]) -> list[str]:

@@ -32,6 +32,7 @@ from provision.core.model import (
 from provision.images.recipe import Recipe
 from provision.jobs.queue import Queue, queue_of
 from provision.providers.base import Provider
+from provision.providers.facts import facts_of
 from provision.ssh.pinning import Reach
 from provision.state.folder import State, Store, Target
 from provision.state.journal import Journal
@@ -96,9 +97,12 @@ class FakeProvider(Provider):
     name: ClassVar[str] = "local"
 
     def __init__(self, world: World, spec: ClusterSpec) -> None:
-        super().__init__(spec)
+        super().__init__(spec, Path("/none"))
         self.world = world
-        self.paid = world.hourly is not None
+
+    @property
+    def paid(self) -> bool:
+        return self.world.hourly is not None
 
     def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:
         self.world.clock.tick("label")
@@ -269,9 +273,10 @@ class SilentReporter:
         self.lines.append(text)
 
 
-def group(name: str, count: int | None = None, **more: Any) -> NodeGroup:
-    return NodeGroup(**{"name": name, "provider": "local", "count": count, "cores": 2, "memory_gb": 2.0,
-                        "data_disk_gb": 10} | more)  # fmt: skip
+def group(name: str, count: int | None = None, *, provider: str = "local", **more: Any) -> NodeGroup:
+    """A group; its settings are the defaults of its provider."""
+    return NodeGroup(**{"name": name, "provider": provider, "count": count, "cores": 2, "memory_gb": 2.0,
+                        "data_disk_gb": 10, "settings": facts_of(provider).settings()} | more)  # fmt: skip
 
 
 def spec(
@@ -280,7 +285,7 @@ def spec(
     gpu: int = 0,
     given: bool = True,
     path: Path = Path("/none/retina.yml"),
-    **options: Any,
+    **more: Any,
 ) -> ClusterSpec:
     groups = [group("master", 1), group("worker")] + ([group("gpu", gpu)] if gpu else [])
     return ClusterSpec(
@@ -294,8 +299,8 @@ def spec(
         setup="",
         access={},
         path=path,
-        options=options,
         nodes_given=given,
+        **more,
     )
 
 
@@ -326,7 +331,7 @@ def cluster(
     view = ClusterView(
         config or spec(nodes, path=root / "retina.yml", **more),
         root=root,
-        provider=lambda _name, spec: provider(world, spec),
+        provider=lambda _name, spec, _notes: provider(world, spec),
         queue=lambda state, root: FakeQueue(**vars(queue_of(state, root)), world=world),
     )
     return Cluster(

@@ -94,7 +94,7 @@ class Account:
         return load_config(file)
 
     def provider(self, **keys: Any) -> SoftLayerProvider:
-        return SoftLayerProvider(self.spec(**keys))
+        return SoftLayerProvider(self.spec(**keys), self.folder)
 
     def request(
         self, count: int = 1, *, group: str = "worker", token: str = TOKEN, **keys: Any
@@ -107,7 +107,7 @@ class Account:
 
     def cluster(self, nodes: int = 3, **keys: Any) -> Cluster:
         """A new process's view of the cluster: everything but the account and the disk is made anew."""
-        spec = dataclasses.replace(self.spec(**keys), nodes=nodes, nodes_given=True)
+        spec = self.spec(**keys).sized(nodes)
         return Cluster(
             ClusterView(spec, root=self.folder, provider=providers.load, queue=silent_queue),
             reporter=SilentReporter(),

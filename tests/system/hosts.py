@@ -47,7 +47,7 @@ class Hosts:
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
         self.identity = ClusterIdentity("theirs", secrets.token_hex(4))
-        self.provider = LocalProvider(load_config(INVENTORY))
+        self.provider = LocalProvider(load_config(INVENTORY), Path("/none"))
         public = self.key.with_suffix(".pub").read_text().strip()
         group = NodeGroup("host", "local", count, 2, memory_gb, 0)
         names = tuple(f"theirs-{self.identity.id[:4]}-{number}" for number in range(1, count + 1))

@@ -52,7 +52,7 @@ def base() -> None:
 
 @pytest.fixture
 def provider() -> LocalProvider:
-    return LocalProvider(SPEC)
+    return LocalProvider(SPEC, Path("/none"))
 
 
 @pytest.fixture
@@ -435,7 +435,7 @@ def scan(address: str) -> str:
 def test_a_new_image_replaces_the_machine_of_a_store_but_nothing_else(cluster: ClusterIdentity) -> None:
     name, key = f"ptest-{secrets.token_hex(3)}", f"ptest{secrets.token_hex(4)}"
     login = "ssh-ed25519 " + "A" * 68
-    provider = LocalProvider(SPEC)
+    provider = LocalProvider(SPEC, Path("/none"))
     provider.create(request(cluster, 1))
     images.commit(cluster, key)
     try:

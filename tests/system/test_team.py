@@ -112,7 +112,10 @@ def test_a_lost_state_is_made_anew(labs: Callable[..., Lab], key):
     seen = found(lab)
     assert not seen["state_here"]
 
-    provider, cluster = LocalProvider(load_config(lab.config)), ClusterIdentity(lab.name, seen["id"])
+    provider, cluster = (
+        LocalProvider(load_config(lab.config), lab.state_dir),
+        ClusterIdentity(lab.name, seen["id"]),
+    )
     (machine,) = provider.list(cluster)
     provider.label(cluster, {machine.provider_id: {"host_key": f"ed25519-{'0' * 64}"}})
     lab.muster("adopt", lab.name, "--key", str(key)).refused("host key that is not the pinned one")

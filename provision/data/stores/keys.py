@@ -11,6 +11,7 @@ from pathlib import Path
 from provision.core import files
 from provision.core.errors import NotReady
 from provision.core.model import ClusterSpec, ObjectStoreSpec
+from provision.providers.ec2.config import Ec2Block
 
 VAULT = ("store_access_key", "store_secret_key")
 """Variables of group_vars/all/vault.yml that hold the keys (of Swift: user and key)."""
@@ -43,9 +44,7 @@ def obtain(spec: ClusterSpec, given: Mapping[str, str]) -> StoreKeys:
         access, secret = (os.environ.get(name, "") for name in SWIFT_ENVIRONMENT)
         found = StoreKeys(access, secret) if access and secret else None
     else:
-        block = spec.options.get("ec2")
-        profile = str(block.get("profile", "")) if isinstance(block, Mapping) else ""
-        found = _from_chain(profile)
+        found = _from_chain(spec.block(Ec2Block).profile)
     if found is None:
         raise missing(store)
     return found

@@ -18,7 +18,7 @@ from provision.costs import offer
 from provision.data.stores.keys import VAULT
 from provision.plugins.config_of_run import config_of_run
 from provision.providers.existing.host import approve, fingerprint
-from provision.providers.softlayer import last_calls
+from provision.providers.facts import facts_in
 from provision.state.timeline import ConsoleReporter
 
 STATES = ("present", "absent", "stopped", "checked")
@@ -52,7 +52,8 @@ class ActionModule(ActionBase):
                 vault=self._vault(task_vars or {}),
             )
             if arguments["state"] == "present":
-                last_calls.check(cluster.spec, task_vars or {})
+                for facts in facts_in(cluster.spec):
+                    facts.check_cancel(cluster.spec, task_vars or {})
             try:
                 result |= _do(cluster, arguments, check_mode=self._task.check_mode)
             except HostKeyUnknown as error:

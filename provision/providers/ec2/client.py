@@ -24,13 +24,14 @@ from botocore.session import Session
 
 from provision.core.errors import MusterError, NotReady, ProviderError
 from provision.core.wait import until
+from provision.providers.ec2.facts import FACTS
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_pricing import PricingClient
 
 T = TypeVar("T")
-NAME = "ec2"
+NAME = FACTS.name
 PAGE = "docs/ec2.md"
 PRICING_REGION = "us-east-1"
 

@@ -1,4 +1,4 @@
-"""The config file's block `ec2:`: what only that provider knows."""
+"""What only this provider knows of a config file: its block, and keys of its groups."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from provision.core.schema import Alternatives, Model, wrong
+from provision.core.schema import Alternatives, Model, SettingsModel, wrong
 
 SSH_ADDRESSES = ("auto", "public", "private")
 """`auto`: the public address of machines that have one, else the private one."""
@@ -16,13 +16,13 @@ ADDRESS_SERVICE = "https://checkip.amazonaws.com"
 """Answers with the address that a request came from; Amazon's own, so nobody else learns of the cluster."""
 
 
-class Ec2Model(Model):
+class Ec2Block(SettingsModel):
     """Amazon EC2. Credentials come from boto3's own chain (profile, environment, instance profile)."""
 
     region: str = ""
     profile: str = ""
     vpc: str = ""
-    subnet: Alternatives = []
+    subnet: Alternatives = ()
     ssh_address: str = "auto"
     jump_host: str = ""
     instance_profile: str = ""
@@ -59,3 +59,19 @@ class Ec2Model(Model):
             if name.startswith(("muster:", "aws:")) or name == "Name":
                 raise wrong(f"the tag {name!r} is reserved", "Choose another name")
         return value
+
+
+class Ec2Group(Model):
+    """Keys of a group. `spot` with `on_demand`: the latter where no spot machine can be had."""
+
+    instance_type: Alternatives = ()
+    region: str = ""
+    subnet: Alternatives = ()
+    image: str = ""
+    spot: bool = False
+    on_demand: bool = False
+    max_price: Annotated[float, Field(gt=0)] | None = None
+
+
+class Ec2Settings(Ec2Group, Ec2Block):
+    """A group's keys over those of the block."""

@@ -11,6 +11,7 @@ from provision.core.errors import NotReady
 from provision.core.model import NodeGroup
 from provision.providers.ec2 import tags
 from provision.providers.ec2.client import Clients, code_of, spoken, translated
+from provision.providers.ec2.config import Ec2Settings
 from provision.providers.ec2.kinds import Kind
 from provision.providers.ec2.ledger import Ledger
 
@@ -60,7 +61,7 @@ class Images:
         Raises:
             NotReady: there is none.
         """
-        wish = str(group.options.get("image", ""))
+        wish = Ec2Settings.of(group).image
         question = " ".join(
             [region, wish or "default", kind.architecture, "gpu" if kind.gpus else "", recipe]
         )
@@ -71,7 +72,8 @@ class Images:
         return self._chosen[question]
 
     def _find(self, client: EC2Client, question: str, group: NodeGroup, kind: Kind, recipe: str) -> Image:
-        wish = str(group.options.get("image", ""))
+        settings = Ec2Settings.of(group)
+        wish = settings.image
         if wish.startswith("ami-"):
             return _by_id(client, wish, group.name)
         if not wish and recipe and (own := _own(client, kind, recipe)):
@@ -81,7 +83,7 @@ class Images:
             return Image(**pinned)
         owner, patterns = NVIDIA if kind.gpus else DEBIAN
         name = wish or patterns[kind.architecture]
-        owner = str(group.options.get("image_owner", "self" if wish else owner))
+        owner = settings.image_owner or ("self" if wish else owner)
         found = _newest(
             client,
             Owners=[owner],

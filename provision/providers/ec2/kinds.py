@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from provision.core.errors import NotReady
 from provision.core.model import NodeGroup
 from provision.providers.ec2.client import Clients, code_of, message_of, spoken, translated
+from provision.providers.ec2.config import Ec2Settings
 
 ARCHITECTURES = ("x86_64", "arm64")
 """What images there are for, the preferred one first."""
@@ -75,7 +76,7 @@ class Kinds:
         Raises:
             NotReady: one of them has less than the group asks for, or none is named.
         """
-        names: list[str] = list(group.options.get("instance_type", []))
+        names = Ec2Settings.of(group).instance_type
         if not names:
             raise NotReady(
                 where=f"groups.{group.name}.instance_type",

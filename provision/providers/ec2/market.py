@@ -11,7 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.core.model import NodeGroup, Price
 from provision.providers import prices
-from provision.providers.ec2.client import Clients, spoken
+from provision.providers.ec2.client import NAME, Clients, spoken
+from provision.providers.ec2.config import Ec2Settings
 
 _LINUX = "Linux/UNIX"
 _PRICE_LIST = {
@@ -33,8 +34,9 @@ class Market:
 
     def price(self, region: str, group: NodeGroup) -> Price | None:
         """Return what a machine of the group costs, of the first type that has a price."""
-        for kind in group.options.get("instance_type", []):
-            question = (region, kind, bool(group.options.get("spot")))
+        settings = Ec2Settings.of(group)
+        for kind in settings.instance_type:
+            question = (region, kind, settings.spot)
             if question not in self._known:
                 self._known[question] = self._ask(*question)
             if found := self._known[question]:
@@ -61,7 +63,7 @@ class Market:
             return (
                 Price(min(found.values()), f"spot market of {time.strftime('%Y-%m-%d')}") if found else None
             )
-        return self._from_list(region, kind) or prices.listed("ec2", kind)
+        return self._from_list(region, kind) or prices.listed(NAME, kind)
 
     def _from_list(self, region: str, kind: str) -> Price | None:
         """Ask AWS's price list; None when it does not answer (not everybody may ask it)."""

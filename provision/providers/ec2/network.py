@@ -15,7 +15,7 @@ from provision.core.model import ClusterIdentity, ClusterSpec, NodeGroup
 from provision.core.wait import until
 from provision.providers.ec2 import tags
 from provision.providers.ec2.client import NAME, Clients, code_of, once_visible, spoken
-from provision.providers.ec2.config import ADDRESS_SERVICE
+from provision.providers.ec2.config import Ec2Block, Ec2Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -48,7 +48,8 @@ class Networks:
         Raises:
             NotReady: there is nothing of the kind.
         """
-        vpc, wanted = str(group.options.get("vpc", "")), tuple(group.options.get("subnet", ()))
+        settings = Ec2Settings.of(group)
+        vpc, wanted = settings.vpc, settings.subnet
         question = (region, vpc, wanted)
         if question not in self._places:
             with spoken(f"groups.{group.name}.subnet"):
@@ -137,11 +138,11 @@ class Networks:
         return found
 
     def _sources(self) -> list[str]:
-        return list(self._spec.options.get("allow_from", [])) or [self._own_address()]
+        return list(self._spec.allow_from) or [self._own_address()]
 
     def _own_address(self) -> str:
         """Return this computer's address as the internet sees it. Raises NotReady."""
-        service = str(self._spec.options.get("ec2", {}).get("address_service", ADDRESS_SERVICE))
+        service = self._spec.block(Ec2Block).address_service
         try:
             with urllib.request.urlopen(service, timeout=_ANSWER_S) as answer:  # noqa: S310  (http or https, validated)
                 return f"{IPv4Address(answer.read(100).decode().strip())}/32"
@@ -153,8 +154,7 @@ class Networks:
             ) from error
 
     def _tags(self, cluster: ClusterIdentity) -> dict[str, str]:
-        own: Mapping[str, str] = self._spec.options.get("ec2", {}).get("tags", {})
-        return {**own, **tags.of_cluster(cluster)}
+        return {**self._spec.block(Ec2Block).tags, **tags.of_cluster(cluster)}
 
 
 def name_of(cluster: ClusterIdentity) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
@@ -17,13 +18,13 @@ from provision.core.model import (
     Plan,
     Price,
 )
-from provision.core.paths import project_root, states_folder
 from provision.core.text import names_of
 from provision.core.wait import until
 from provision.providers import base, prices
 from provision.providers.base import sizes
 from provision.providers.ec2 import requests, tags
 from provision.providers.ec2.client import NAME, Clients
+from provision.providers.ec2.config import Ec2Block, Ec2Settings
 from provision.providers.ec2.images import Images
 from provision.providers.ec2.kinds import Kinds
 from provision.providers.ec2.ledger import SETTLING_S, Alternative, Ledger, Order
@@ -41,22 +42,19 @@ class Ec2Provider(base.Provider):
 
     name: ClassVar[str] = NAME
 
-    def __init__(self, spec: ClusterSpec) -> None:
-        super().__init__(spec)
-        block = spec.options.get(NAME, {})
-        self._ledger = Ledger(states_folder(project_root(spec.path.parent)) / spec.name)
-        self._clients = Clients(str(block.get("profile", "")))
+    def __init__(self, spec: ClusterSpec, notes: Path) -> None:
+        super().__init__(spec, notes)
+        block = spec.block(Ec2Block)
+        self._ledger = Ledger(notes)
+        self._clients = Clients(block.profile)
         self._kinds = Kinds(self._clients)
         self._machines = Machines(
-            self._clients,
-            self._kinds,
-            ssh_address=str(block.get("ssh_address", "auto")),
-            jump_host=str(block.get("jump_host", "")),
+            self._clients, self._kinds, ssh_address=block.ssh_address, jump_host=block.jump_host
         )
         self._images = Images(self._clients, self._ledger)
         self._networks = Networks(self._clients, spec)
         self._market = Market(self._clients)
-        self._home = str(block.get("region", ""))
+        self._home = block.region
 
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:  # noqa: ARG002  (the spec of the constructor)
         """Check credentials, types, images, network and maximum price of what is to be created."""
@@ -121,11 +119,12 @@ class Ec2Provider(base.Provider):
     def unlike(self, group: NodeGroup, machine: Machine) -> base.Texts:
         """Compare region, type, market and data disk; cores and memory are the type's own."""
         region, kind = machine.provider_id.partition("/")[0], machine.labels["instance_type"]
-        kinds, wanted = group.options["instance_type"], self._region(group)
+        settings, wanted = Ec2Settings.of(group), self._region(group)
         found = [f"in {region}, not {wanted}"] if region != wanted else []
+        kinds = settings.instance_type
         found += [f"{kind}, not {' or '.join(kinds)}"] if kind not in kinds else []
-        spot, wished = machine.labels.get("market") == "spot", bool(group.options.get("spot"))
-        if spot != wished and not (wished and group.options.get("on_demand")):
+        spot = machine.labels.get("market") == "spot"
+        if spot != settings.spot and not (settings.spot and settings.on_demand):
             found.append("spot, not on demand" if spot else "on demand, not spot")
         return found + sizes(machine, data_disk_gb=group.data_disk_gb)
 
@@ -180,7 +179,7 @@ class Ec2Provider(base.Provider):
 
     @staticmethod
     def _disks_gb(group: NodeGroup) -> int:
-        return int(group.options.get("root_disk_gb", requests.ROOT_DISK_GB)) + group.data_disk_gb
+        return Ec2Settings.of(group).root_disk_gb + group.data_disk_gb
 
     def _new_order(self, request: CreateRequest) -> Order:
         group, region = request.group, self._region(request.group)
@@ -221,12 +220,13 @@ class Ec2Provider(base.Provider):
 
     def _check_price(self, group: NodeGroup) -> None:
         """Raise NotReady when no type of a spot group can be had for its maximum price."""
-        limit = group.options.get("max_price")
-        if not group.options.get("spot") or limit is None or group.options.get("on_demand"):
+        settings = Ec2Settings.of(group)
+        limit = settings.max_price
+        if not settings.spot or limit is None or settings.on_demand:
             return
         found = {
             price: f"{kind} in {zone}"
-            for kind in group.options["instance_type"]
+            for kind in settings.instance_type
             for zone, price in self._market.spot_prices(self._region(group), kind).items()
         }
         if found and min(found) > limit:
@@ -285,7 +285,7 @@ class Ec2Provider(base.Provider):
         )
 
     def _region(self, group: NodeGroup) -> str:
-        return str(group.options.get("region", "")) or self._home_region()
+        return Ec2Settings.of(group).region or self._home_region()
 
     def _regions(self) -> Iterable[str]:
         """Return the regions of this config's groups, and those in which the cluster has ordered before."""

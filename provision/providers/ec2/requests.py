@@ -19,7 +19,7 @@ from provision.providers.ec2.client import (
     translated,
     unanswered,
 )
-from provision.providers.ec2.config import Ec2Model
+from provision.providers.ec2.config import Ec2Settings
 from provision.providers.ec2.images import Image
 from provision.providers.ec2.kinds import Kind
 from provision.providers.ec2.ledger import Alternative, Order
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 DATA_DISK = "/dev/sdf"
 """How the data disk is called in the order; the machine sees it under another name."""
 
-ROOT_DISK_GB = Ec2Model().root_disk_gb
 CAPACITY = frozenset(
     {
         "InsufficientCapacity",
@@ -69,9 +68,8 @@ def alternatives(
         place: subnets.
         images: image by instance type.
     """
-    spot = bool(group.options.get("spot"))
-    markets = [spot, False] if spot and group.options.get("on_demand") else [spot]
-    smallest = int(group.options.get("root_disk_gb", ROOT_DISK_GB))
+    settings = Ec2Settings.of(group)
+    markets = [True, False] if settings.spot and settings.on_demand else [settings.spot]
     return tuple(
         Alternative(
             instance_type=kind.name,
@@ -80,7 +78,7 @@ def alternatives(
             spot=market,
             image=images[kind.name].id,
             root=images[kind.name].root,
-            root_gb=max(smallest, images[kind.name].root_gb),
+            root_gb=max(settings.root_disk_gb, images[kind.name].root_gb),
             recipe=images[kind.name].recipe,
         )
         for market, kind, (subnet, zone) in product(markets, kinds, place.subnets)
@@ -96,7 +94,7 @@ def common(request: CreateRequest, *, key_name: str, security_group: str, lives:
         security_group: its id.
         lives: False when a machine that powers itself off is to be deleted (it has a time to live).
     """
-    options = request.group.options
+    settings = Ec2Settings.of(request.group)
     told: dict[str, Any] = {
         "KeyName": key_name,
         "SecurityGroups": [security_group],
@@ -107,12 +105,11 @@ def common(request: CreateRequest, *, key_name: str, security_group: str, lives:
         },
         "InstanceInitiatedShutdownBehavior": "stop" if lives else "terminate",
         "DataDiskGb": request.group.data_disk_gb,
-        "SshAddress": options.get("ssh_address", "auto"),
-        "MaxPrice": options.get("max_price"),
-        "Tags": tags.of_request(request, recipe="", own=options.get("tags", {})),
+        "SshAddress": settings.ssh_address,
+        "MaxPrice": settings.max_price,
+        "Tags": tags.of_request(request, recipe="", own=settings.tags),
     }
-    profile = str(options.get("instance_profile", ""))
-    if profile:
+    if profile := settings.instance_profile:
         told["IamInstanceProfile"] = {"Arn" if profile.startswith("arn:") else "Name": profile}
     return told
 

@@ -1,12 +1,13 @@
-"""The config file's `groups.NAME.hosts`: machines that the user has already."""
+"""What only this provider knows of a config file: `groups.NAME.hosts`, machines that the user has already."""
 
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from pydantic import field_validator
+from pydantic import BeforeValidator, field_validator
 
-from provision.core.schema import Model, wrong
+from provision.core.schema import Model, SettingsModel, listed, wrong
 
 _ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _HOST_KEY = re.compile(r"(ssh-ed25519 [A-Za-z0-9+/]{68})( .*)?")
@@ -55,3 +56,13 @@ class HostModel(Model):
         if value and not re.fullmatch(r"/dev/[A-Za-z0-9._/:-]+", value):
             raise wrong(f"{value!r} is no disk", "Give a stable path such as /dev/disk/by-id/…")
         return value
+
+
+class ExistingGroup(Model):
+    """Keys of a group."""
+
+    hosts: Annotated[tuple[HostModel, ...], BeforeValidator(listed)] = ()
+
+
+class ExistingSettings(ExistingGroup, SettingsModel):
+    """A group's keys; there is no block."""

@@ -16,9 +16,10 @@ from typing import Any
 
 from provision.core import files
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
+from provision.providers.existing.facts import FACTS
 from provision.ssh.run import BATCH, NO_CONFIG, SSH_FAILED, ssh_command
 
-NAME = "existing"
+NAME = FACTS.name
 CONNECT_S = 10
 APPROVED = "approved_hosts"
 """File in the cluster's state folder: address and host key, one line each, of hosts that were approved."""

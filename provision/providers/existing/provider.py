@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import yaml
@@ -23,8 +22,8 @@ from provision.core.model import (
     Plan,
     Price,
 )
-from provision.core.paths import project_root, states_folder
 from provision.providers.base import Machines, Provider, Texts
+from provision.providers.existing.config import ExistingSettings
 from provision.providers.existing.host import NAME, Host, Silent, of_config, pinned
 
 RELEASE = "debian 13"
@@ -40,11 +39,6 @@ class ExistingProvider(Provider):
     """Hosts of the user's."""
 
     name: ClassVar[str] = NAME
-    paid: ClassVar[bool] = False
-
-    def __init__(self, spec: ClusterSpec) -> None:
-        super().__init__(spec)
-        self._state: Path = states_folder(project_root(spec.path.parent)) / spec.name
 
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:  # noqa: ARG002
         """Look at the hosts that the plan may use: reachable, the right system, free, large enough."""
@@ -157,9 +151,9 @@ class ExistingProvider(Provider):
         """Return the hosts of a group. Raises HostKeyUnknown with all keys that are not known."""
         found, last = [], None
         keys: dict[str, str] = {}
-        for entry in group.options.get("hosts", ()):
+        for entry in _entries(group):
             try:
-                found.append(of_config(entry, self._state))
+                found.append(of_config(entry, self.notes))
             except HostKeyUnknown as error:
                 keys |= error.keys
                 last = error
@@ -169,16 +163,14 @@ class ExistingProvider(Provider):
 
     def _configured(self) -> dict[str, dict[str, Any]]:
         groups = [group for group in self.spec.groups if group.provider == self.name]
-        return {
-            entry["address"]: {"host": entry} for group in groups for entry in group.options.get("hosts", ())
-        }
+        return {entry["address"]: {"host": entry} for group in groups for entry in _entries(group)}
 
     def _records(
         self, entries: Mapping[str, Mapping[str, Any]], needed: set[str]
     ) -> Iterable[tuple[Host, dict[str, Any] | None]]:
         """Yield each host that has a record with it; hosts that are `needed` and do not answer, with None."""
-        known = [entry["host"] for entry in entries.values() if pinned(entry["host"], self._state)]
-        hosts = [of_config(entry, self._state) for entry in known]  # the others were never used
+        known = [entry["host"] for entry in entries.values() if pinned(entry["host"], self.notes)]
+        hosts = [of_config(entry, self.notes) for entry in known]  # the others were never used
 
         def ask(host: Host) -> dict[str, Any] | None:
             passing = (Silent,) if host.address in needed else (Silent, NotReady, HostKeyMismatch)
@@ -196,12 +188,12 @@ class ExistingProvider(Provider):
         self, machines: Sequence[Machine], verb: str, request: Mapping[str, Any], *, timeout_s: float = 60
     ) -> None:
         entries = {**self._configured(), **self._used()}
-        hosts = [of_config(entries[machine.ssh_address]["host"], self._state) for machine in machines]
+        hosts = [of_config(entries[machine.ssh_address]["host"], self.notes) for machine in machines]
         _all(hosts, lambda host: host.ask(verb, request, timeout_s=timeout_s))
 
     def _used(self) -> dict[str, dict[str, Any]]:
         try:
-            found: dict[str, dict[str, Any]] = json.loads((self._state / USED).read_text(encoding="utf-8"))
+            found: dict[str, dict[str, Any]] = json.loads((self.notes / USED).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
         return found
@@ -211,8 +203,13 @@ class ExistingProvider(Provider):
         self._write_used(self._used() | more)
 
     def _write_used(self, used: Mapping[str, Any]) -> None:
-        if self._state.is_dir():
-            files.write(self._state / USED, json.dumps(used, indent=1, sort_keys=True) + "\n")
+        if self.notes.is_dir():
+            files.write(self.notes / USED, json.dumps(used, indent=1, sort_keys=True) + "\n")
+
+
+def _entries(group: NodeGroup) -> list[dict[str, str]]:
+    """Return the hosts of a group as the file has them."""
+    return [host.model_dump() for host in ExistingSettings.of(group).hosts]
 
 
 def _all(items: Sequence[Any], work: Callable[[Any], T]) -> list[T]:

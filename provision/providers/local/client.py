@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from provision.core.errors import MusterError, NotReady, ProviderError
+from provision.providers.local.facts import FACTS
 from provision.providers.local.helper import main as helper
 
 PACKAGE = Path(__file__).resolve().parent / "helper"
@@ -37,6 +38,14 @@ PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy")
 PROXY_KEYS = ("http_proxy", "https_proxy", "no_proxy")
 
 Say = Callable[[str], None]
+
+
+class HelperFailed(ProviderError):
+    """The helper refused or failed. `kind`: see `helper.errors`."""
+
+    def __init__(self, kind: str, what: str) -> None:
+        self.kind = kind
+        super().__init__(provider=FACTS.name, what=what)
 
 
 def call(verb: str, request: Mapping[str, Any] | None = None, *, say: Say | None = None) -> Any:  # noqa: ANN401
@@ -84,9 +93,7 @@ def _result(answer: Mapping[str, Any]) -> Any:  # noqa: ANN401
 def _error(kind: str, message: str) -> MusterError:
     if kind == "not_ready":
         return NotReady(what=message)
-    error = ProviderError(provider="local", what=message)
-    error.kind = kind  # type: ignore[attr-defined]
-    return error
+    return HelperFailed(kind, message)
 
 
 def _no_answer(verb: str, status: int, complaints: list[str]) -> MusterError:
@@ -94,7 +101,7 @@ def _no_answer(verb: str, status: int, complaints: list[str]) -> MusterError:
     if os.geteuid() != 0 and "sudo" in reason:
         return NotReady(what=f"the helper for local machines may not be run: {reason}", remedy=how_to_allow())
     return ProviderError(
-        provider="local", what=f"the helper for local machines ended without an answer to {verb}: {reason}"
+        provider=FACTS.name, what=f"the helper for local machines ended without an answer to {verb}: {reason}"
     )
 
 

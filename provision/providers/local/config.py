@@ -7,14 +7,14 @@ from ipaddress import IPv4Network
 
 from pydantic import field_validator
 
-from provision.core.schema import Model, wrong
+from provision.core.schema import SettingsModel, wrong
 from provision.providers.local.helper.registry import POOL
 
 _SUBNET = re.compile(r"([0-9]{1,3}\.){3}0/24")
 
 
-class LocalModel(Model):
-    """What only the provider `local` knows."""
+class LocalBlock(SettingsModel):
+    """Machines on this computer."""
 
     subnet: str | None = None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from provision.core.errors import ProviderError
 from provision.core.model import (
     ClusterIdentity,
     ClusterSpec,
@@ -18,6 +17,8 @@ from provision.core.model import (
 )
 from provision.providers.base import Machines, Provider
 from provision.providers.local import client
+from provision.providers.local.config import LocalBlock
+from provision.providers.local.facts import FACTS
 from provision.providers.local.stores import MACHINE as STORE_MACHINE
 
 DATA_DEVICE = "/dev/xvdc"
@@ -27,8 +28,7 @@ DATA_DEVICE = "/dev/xvdc"
 class LocalProvider(Provider):
     """Machines on this computer."""
 
-    name: ClassVar[str] = "local"
-    paid: ClassVar[bool] = False
+    name: ClassVar[str] = FACTS.name
 
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
         """Check programs, rights, memory over all clusters, disk and subnet."""
@@ -37,10 +37,9 @@ class LocalProvider(Provider):
             for group, names in plan.create
             if group.provider == self.name
         ]
-        block = spec.options.get("local")
-        subnet = block.get("subnet", "") if isinstance(block, Mapping) else ""
-        request = {"cluster": spec.name, "groups": groups, "subnet": subnet}
-        if spec.object_store.kind == "local":
+        subnet = spec.block(LocalBlock).subnet or ""
+        request: dict[str, Any] = {"cluster": spec.name, "groups": groups, "subnet": subnet}
+        if spec.object_store.here:
             request["store"] = {"name": spec.object_store.name, "memory_gb": STORE_MACHINE.memory_gb}
         client.call("ready", request)
 
@@ -63,8 +62,8 @@ class LocalProvider(Provider):
         }
         try:
             return [machine(raw) for raw in client.call("create", body)]
-        except ProviderError as error:
-            if request.image or getattr(error, "kind", "") != "no_image":
+        except client.HelperFailed as error:
+            if request.image or error.kind != "no_image":
                 raise
         client.call("image-base")
         return [machine(raw) for raw in client.call("create", body)]
@@ -105,7 +104,7 @@ def group_request(group: NodeGroup) -> dict[str, Any]:
         "cores": group.cores,
         "memory_gb": group.memory_gb,
         "data_disk_gb": group.data_disk_gb,
-        "subnet": group.options.get("subnet", ""),
+        "subnet": LocalBlock.of(group).subnet or "",
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from provision.core.model import ClusterIdentity, NodeGroup
 from provision.core.names import STORE_HOST
 from provision.providers.local import client
+from provision.providers.local.facts import FACTS
 from provision.providers.local.helper.registry import POOL
 
 
@@ -96,5 +97,5 @@ def store_remove(name: str) -> None:
 
 CLIENTS = str(POOL)
 """The networks that clusters of this computer are in, all of which may ask a store."""
-MACHINE = NodeGroup(name=STORE_HOST, provider="local", count=1, cores=2, memory_gb=1.5, data_disk_gb=0)
+MACHINE = NodeGroup(name=STORE_HOST, provider=FACTS.name, count=1, cores=2, memory_gb=1.5, data_disk_gb=0)
 """The size of a store's machine."""

@@ -1,4 +1,4 @@
-"""The config file's block `softlayer:`: what only that provider knows."""
+"""What only this provider knows of a config file: its block, and keys of its groups."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from provision.core.schema import Alternatives, Model, wrong
+from provision.core.schema import Alternatives, Model, SettingsModel, wrong
 
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:-]{0,99}")
@@ -17,14 +17,14 @@ _SHAPES = {
 }
 
 
-class SoftLayerModel(Model):
+class SoftLayerBlock(SettingsModel):
     """SoftLayer / IBM Cloud Classic. Credentials come from the client's own config file or environment.
 
     The keys from `startCpus` on are those of the 2015 system, which were the API's own names.
     """
 
     domain: str = ""
-    datacenter: Alternatives = []
+    datacenter: Alternatives = ()
     os: str = ""
     hourly: bool = True
     disk: Literal["san", "local"] = "san"
@@ -34,7 +34,7 @@ class SoftLayerModel(Model):
     public_vlan: Annotated[int, Field(ge=1)] | None = None
     private_only: bool = False
     ssh_address: Literal["auto", "public", "private"] = "auto"
-    ssh_keys: Alternatives = []
+    ssh_keys: Alternatives = ()
     tags: list[str] = []
     self_cancel: bool = False
     startCpus: Annotated[int, Field(ge=1, le=512)] | None = None  # noqa: N815
@@ -70,3 +70,15 @@ class SoftLayerModel(Model):
             if set(entry) != known or not whole or not isinstance(entry.get("maxSpeed", 1), int):
                 raise wrong(f"{entry} is not understood", f"Write it like {example}")
         return value
+
+
+class SoftLayerGroup(Model):
+    """Keys of a group."""
+
+    flavor: str = ""
+    datacenter: Alternatives = ()
+    image: str = ""
+
+
+class SoftLayerSettings(SoftLayerGroup, SoftLayerBlock):
+    """A group's keys over those of the block."""

@@ -10,8 +10,9 @@ import requests
 import SoftLayer
 
 from provision.core.errors import MusterError, NotReady, ProviderError, one_line
+from provision.providers.softlayer.facts import FACTS
 
-NAME = "softlayer"
+NAME = FACTS.name
 CAUGHT = (SoftLayer.SoftLayerError, requests.RequestException, XmlRpcError, ExpatError)
 """What the client may raise; the last two when an answer is cut short or is no answer of the API."""
 

@@ -1,4 +1,4 @@
-"""What the master of a cluster asks a provider for at the end, when machines that are off would bill on.
+"""What the master of a cluster asks the API for at the end, when machines that are off would bill on.
 
 Rendered here, sent there (roles/lifetime): the master knows nothing of providers, it only repeats each
 request until it is answered.
@@ -7,45 +7,17 @@ request until it is answered.
 from __future__ import annotations
 
 import xmlrpc.client
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from provision.core.errors import NotReady
-from provision.core.model import ClusterSpec, Machine
-from provision.core.names import MASTER
-
 GONE = "SoftLayer_Exception_ObjectNotFound"
-VAULT = ("softlayer_cancel_username", "softlayer_cancel_api_key")
+KEY = ("softlayer_cancel_username", "softlayer_cancel_api_key")
 """Variables of group_vars/all/vault.yml with the key that the master gets."""
+ENDPOINT = "softlayer_cancel_endpoint"
+"""Variable with the API's address, where it is not the one in the settings of SoftLayer's client."""
 
 
-def to_cancel(spec: ClusterSpec, machines: Iterable[Machine]) -> list[str]:
-    """Return the ids of machines that the master may cancel, its own last; none unless the user opted in."""
-    billed_on = {group.name for group in spec.groups if group.provider == "softlayer"}
-    ours = [machine for machine in machines if machine.group in billed_on] if cancels(spec) else []
-    return [machine.provider_id for machine in sorted(ours, key=lambda machine: machine.group == MASTER)]
-
-
-def check(spec: ClusterSpec, given: Iterable[str]) -> None:
-    """Check, before anything is made, that the master can be given a key if the user wants that.
-
-    Args:
-        spec: the config.
-        given: names of the variables that there are.
-
-    Raises:
-        NotReady: there is no key.
-    """
-    missing = [name for name in VAULT if name not in set(given)] if cancels(spec) else []
-    if missing:
-        raise NotReady(
-            where="softlayer.self_cancel",
-            what=f"there is no {' and no '.join(missing)}",
-            remedy="Put them into group_vars/all/vault.yml (docs/lifetime.md), or remove self_cancel",
-        )
-
-
-def softlayer(guests: Sequence[str], username: str, api_key: str, endpoint: str = "") -> list[dict[str, Any]]:
+def requests(guests: Sequence[str], username: str, api_key: str, endpoint: str = "") -> list[dict[str, Any]]:
     """Return the requests that cancel guests, in this order.
 
     Args:
@@ -81,8 +53,3 @@ def _endpoint() -> str:
     import SoftLayer.config  # a second, and only who opted in needs it
 
     return str(SoftLayer.config.get_client_settings()["endpoint_url"])
-
-
-def cancels(spec: ClusterSpec) -> bool:
-    """Return whether the user lets the master cancel the SoftLayer machines of its cluster."""
-    return bool(dict(spec.options.get("softlayer", {})).get("self_cancel"))

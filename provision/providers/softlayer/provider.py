@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from provision.core.errors import NoCapacity, NotReady, ProviderError
@@ -25,6 +26,7 @@ from provision.providers.base import Machines, Provider, Texts
 from provision.providers.facts import deadlines
 from provision.providers.softlayer import guests, identity, offers, orders
 from provision.providers.softlayer.client import Api, Raw
+from provision.providers.softlayer.config import SoftLayerBlock
 from provision.providers.softlayer.failures import NAME, ApiError, Kind
 from provision.providers.softlayer.templates import Wish, template, wish
 
@@ -43,19 +45,10 @@ class SoftLayerProvider(Provider):
 
     name: ClassVar[str] = NAME
 
-    def __init__(self, spec: ClusterSpec) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: ClusterSpec, notes: Path) -> None:
+        super().__init__(spec, notes)
         self._api = Api()
-        block = spec.options.get(NAME)
-        self._ssh_address = str(block.get("ssh_address", "auto")) if isinstance(block, Mapping) else "auto"
-
-    @staticmethod
-    def billing_notes() -> tuple[str, ...]:
-        """Return what a user must know about when machines here cost money."""
-        return (
-            "On SoftLayer a machine that is powered off, by its time to live too, goes on billing: "
-            "only destroy (or reap) ends it",
-        )
+        self._ssh_address = spec.block(SoftLayerBlock).ssh_address
 
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
         """Check credentials, names of other clusters, and that all that is wished is offered."""

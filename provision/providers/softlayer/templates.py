@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provision.core.model import NodeGroup
-from provision.providers.softlayer.config import SoftLayerModel
+from provision.providers.softlayer.config import SoftLayerSettings
 
 DEFAULT_OS = "DEBIAN_13_64"
 ROOT_DEVICE, DATA_DEVICE = "0", "2"
@@ -43,34 +43,32 @@ class Wish:
 
 def wish(group: NodeGroup) -> Wish:
     """Return what a group's config means; the 2015 system's keys win where they are given."""
-    own = {key: value for key, value in group.options.items() if key in SoftLayerModel.model_fields}
-    block = SoftLayerModel(**own)
-    disks = {ROOT_DEVICE: block.root_disk_gb}
+    settings = SoftLayerSettings.of(group)
+    disks = {ROOT_DEVICE: settings.root_disk_gb}
     if group.data_disk_gb:
         disks[DATA_DEVICE] = group.data_disk_gb
-    if block.blockDevices:
-        disks = {str(each["device"]): int(each["diskImage"]["capacity"]) for each in block.blockDevices}
-    flavor, image = str(group.options.get("flavor", "")), str(group.options.get("image", ""))
-    if flavor:
+    if settings.blockDevices:
+        disks = {str(each["device"]): int(each["diskImage"]["capacity"]) for each in settings.blockDevices}
+    if settings.flavor:
         disks.pop(ROOT_DEVICE, None)  # a flavor brings its own
-    speeds = [int(component["maxSpeed"]) for component in block.networkComponents]
+    speeds = [int(component["maxSpeed"]) for component in settings.networkComponents]
     return Wish(
-        cores=block.startCpus or group.cores,
-        memory_mb=block.maxMemory or round(group.memory_gb * 1024),
-        flavor=flavor,
-        os=block.operatingSystemReferenceCode or block.os or DEFAULT_OS,
-        image=image,
-        hourly=block.hourly if block.hourlyBillingFlag is None else block.hourlyBillingFlag,
-        local_disk=block.disk == "local" if block.localDiskFlag is None else block.localDiskFlag,
+        cores=settings.startCpus or group.cores,
+        memory_mb=settings.maxMemory or round(group.memory_gb * 1024),
+        flavor=settings.flavor,
+        os=settings.operatingSystemReferenceCode or settings.os or DEFAULT_OS,
+        image=settings.image,
+        hourly=settings.hourly if settings.hourlyBillingFlag is None else settings.hourlyBillingFlag,
+        local_disk=settings.disk != "san" if settings.localDiskFlag is None else settings.localDiskFlag,
         disks=disks,
-        speed=speeds[0] if speeds else block.network_speed,
-        datacenters=tuple(block.datacenter),
-        domain=block.domain,
-        private_vlan=block.private_vlan,
-        public_vlan=block.public_vlan,
-        private_only=block.private_only,
-        ssh_keys=tuple(block.ssh_keys),
-        tags=tuple(block.tags),
+        speed=speeds[0] if speeds else settings.network_speed,
+        datacenters=tuple(settings.datacenter),
+        domain=settings.domain,
+        private_vlan=settings.private_vlan,
+        public_vlan=settings.public_vlan,
+        private_only=settings.private_only,
+        ssh_keys=tuple(settings.ssh_keys),
+        tags=tuple(settings.tags),
     )
 
 

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from provision.cluster.adoption import Remembered, parse
 from provision.cluster.cluster import Cluster
 from provision.core.errors import ConfigError, HostKeyMismatch, NotReady, ProviderError
-from provision.core.model import Machine, NodeState
+from provision.core.model import Duration, Machine, NodeState
 from provision.core.names import OWNER_LABEL
 from provision.core.paths import owner_mark
 from provision.costs.accounts import read_accounts
-from provision.providers.facts import DEADLINES, Deadlines
+from provision.providers.facts import Deadlines, facts_of
 from provision.ssh import access, hostkey, keys
 from tests.fakes.provider import OWN, FakeProvider, KilledError, World, cluster, make_disk_mortal, spec
 
@@ -30,7 +30,7 @@ TOLD = Remembered(
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(hourly=0.5)
     make_disk_mortal(monkeypatch, world.clock)
-    monkeypatch.setitem(DEADLINES, "local", Deadlines(boot=60, gone=0.0))
+    monkeypatch.setattr(facts_of("local"), "deadlines", Deadlines(boot=60, gone=0.0))
     return world
 
 
@@ -45,10 +45,10 @@ def public(key: Path) -> str:
     return key.with_suffix(".pub").read_text().strip()
 
 
-def checkout(world: World, root: Path, key: Path, nodes: int = 3, **more: str) -> Cluster:
+def checkout(world: World, root: Path, key: Path, nodes: int | None = None, **more: Duration) -> Cluster:
     """A clone whose config file lets Katie in."""
     root.mkdir(exist_ok=True)
-    config = spec(nodes, given=False, path=root / "retina.yml", **more)
+    config = spec(nodes or 3, given=nodes is not None, path=root / "retina.yml", **more)
     return cluster(world, root, config=replace(config, access={"katie": public(key)}))
 
 
@@ -86,7 +86,7 @@ def test_everything_is_there_again(world: World, tmp_path: Path, key: Path) -> N
     owners = {machine.labels["owner"] for machine in world.machines.values()}
     assert owners == {owner_mark(state.parent)}, "the clone that made them could reap them"
     assert not checkout(world, tmp_path / "two", key).ensure().changed
-    checkout(world, tmp_path / "two", key, 4).ensure(wish=4)
+    checkout(world, tmp_path / "two", key, 4).ensure()
     assert len(world.orders) == orders + 1
     with pytest.raises(NotReady, match="its state is here already"):
         checkout(world, tmp_path / "two", key).adopt(key, read=read)
@@ -95,7 +95,7 @@ def test_everything_is_there_again(world: World, tmp_path: Path, key: Path) -> N
 
 
 def test_the_deadline_of_the_machines_is_known_again(world: World, tmp_path: Path, key: Path) -> None:
-    one = checkout(world, tmp_path / "one", key, ttl="8h")
+    one = checkout(world, tmp_path / "one", key, ttl=Duration("8h"))
     one.ensure()
     deadline = one.view.deadline
     shutil.rmtree(one.state.folder)
@@ -132,9 +132,9 @@ def test_killed_at_any_moment(world: World, tmp_path: Path, key: Path) -> None:
 
 
 def test_the_size_last_wished_is_the_one_on_the_master(world: World, tmp_path: Path, key: Path) -> None:
-    one = checkout(world, tmp_path / "one", key)
-    one.ensure(wish=4)
-    checkout(world, tmp_path / "one", key).ensure(wish=2, scale_in=True)
+    one = checkout(world, tmp_path / "one", key, 4)
+    one.ensure()
+    checkout(world, tmp_path / "one", key, 2).ensure(scale_in=True)
     shutil.rmtree(one.state.folder)
     found = checkout(world, tmp_path / "two", key)
     found.adopt(key, read=read)
@@ -207,8 +207,8 @@ def test_another_checkout_s_new_machine_is_pinned_from_its_label(
     one.ensure()
     two = checkout(world, tmp_path / "two", key)
     two.adopt(key, read=read)
-    checkout(world, tmp_path / "two", key).ensure(wish=4)
-    assert not checkout(world, tmp_path / "one", key).ensure(wish=4).changed
+    checkout(world, tmp_path / "two", key, 4).ensure()
+    assert not checkout(world, tmp_path / "one", key, 4).ensure().changed
     assert len(one.state.journal.read().pins) == 4
 
 

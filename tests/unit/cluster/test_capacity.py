@@ -13,7 +13,7 @@ from provision.cluster import capacity
 from provision.cluster.capacity import capacity_wait, retry_until_capacity
 from provision.cluster.run import Run
 from provision.core.errors import NoCapacity
-from provision.core.model import ClusterIdentity, Machine, NodeGroup, Price
+from provision.core.model import ClusterIdentity, Duration, Machine, NodeGroup, Price
 from provision.state.folder import State
 from tests.fakes import provider
 from tests.fakes.provider import FakeProvider, FakeReach, FakeStores, SilentReporter, World, machine
@@ -97,7 +97,7 @@ def test_somebody_at_a_terminal_may_go_on_waiting(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 0), ("90m", 5400), ("2h", 7200)])
 def test_the_config_says_how_long(text: str, seconds: float) -> None:
-    spec = replace(provider.spec(), options={"wait_for_capacity": text})
+    spec = replace(provider.spec(), wait_for_capacity=Duration(text))
     assert capacity_wait(spec) == seconds
 
 

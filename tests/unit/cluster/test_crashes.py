@@ -18,8 +18,8 @@ from provision.core.errors import (
     ProviderError,
     Unreachable,
 )
-from provision.core.model import DatasetSpec, NodeState
-from provision.providers.facts import DEADLINES, Deadlines
+from provision.core.model import DatasetSpec, Duration, NodeState
+from provision.providers.facts import Deadlines, facts_of
 from tests.fakes.provider import FakeProvider, KilledError, World, cluster, make_disk_mortal, spec
 
 Three = ["retina-master", "retina-worker-1", "retina-worker-2"]
@@ -29,7 +29,7 @@ Three = ["retina-master", "retina-worker-1", "retina-worker-2"]
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     make_disk_mortal(monkeypatch, world.clock)
-    monkeypatch.setitem(DEADLINES, "local", Deadlines(boot=60, gone=0.0))
+    monkeypatch.setattr(facts_of("local"), "deadlines", Deadlines(boot=60, gone=0.0))
     return world
 
 
@@ -243,13 +243,13 @@ def test_stop_killed_then_started(world: World, tmp_path: Path) -> None:
 
 def test_start_of_a_stopped_cluster(world: World, tmp_path: Path) -> None:
     def stopped(world: World, root: Path) -> None:
-        cluster(world, root, ttl="8h").ensure()
-        cluster(world, root, ttl="8h").stop(force=True)
+        cluster(world, root, ttl=Duration("8h")).ensure()
+        cluster(world, root, ttl=Duration("8h")).stop(force=True)
         world.armed.clear()
 
-    for moment in moments(stopped, lambda w, r: cluster(w, r, ttl="8h").ensure(), tmp_path, world):
+    for moment in moments(stopped, lambda w, r: cluster(w, r, ttl=Duration("8h")).ensure(), tmp_path, world):
         root = tmp_path / str(moment)
-        cluster(world, root, ttl="8h").ensure()
+        cluster(world, root, ttl=Duration("8h")).ensure()
         settled(world, Three, root)
         deadline = str(int(cluster(world, root).view.deadline))
         assert world.armed == dict.fromkeys(Three, deadline), "a machine knows another deadline, or none"
@@ -260,12 +260,14 @@ def test_extend(world: World, tmp_path: Path) -> None:
     before: dict[str, float] = {}
 
     def started(world: World, root: Path) -> None:
-        cluster(world, root, ttl="8h").ensure()
+        cluster(world, root, ttl=Duration("8h")).ensure()
         before["deadline"] = cluster(world, root).view.deadline
 
-    for moment in moments(started, lambda w, r: cluster(w, r, ttl="8h").extend("4h"), tmp_path, world):
+    for moment in moments(
+        started, lambda w, r: cluster(w, r, ttl=Duration("8h")).extend("4h"), tmp_path, world
+    ):
         root = tmp_path / str(moment)
-        cluster(world, root, ttl="8h").extend("4h")
+        cluster(world, root, ttl=Duration("8h")).extend("4h")
         moved = cluster(world, root).view.deadline - before["deadline"]
         told = set(world.armed.values()) | {m.labels["deadline"] for m in world.machines.values()}
         assert told == {str(int(cluster(world, root).view.deadline))}

@@ -9,34 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from provision.cluster import inventory
-from provision.core.model import ClusterIdentity, ObjectStoreSpec
+from provision.core.model import ClusterIdentity, ClusterSpec, ObjectStoreSpec
 from provision.core.paths import PROJECT
 from provision.images.recipe import store_recipe
 from provision.ssh import files
 from provision.state.folder import Snapshot, State, Store
-from tests.fakes.provider import OWN, machine, spec
+from tests.fakes.provider import OWN, group, machine, spec
 
 MACHINES = tuple(
     replace(machine(f"retina-{name}"), address=f"10.77.1.{number}", ssh_address=f"10.77.1.{number}")
     for number, name in enumerate(("worker-10", "worker-2", "master", "gpu-1"), start=10)
 )
+PLACE = inventory.Place("/p/.muster/retina", "/p/.muster/retina/ssh_config", "/p")
 STORE = Store("default", "10.77.9.10", OWN, image=store_recipe().key)
 
 
-def composed(snapshot: Snapshot, **more):
-    return inventory.compose(
-        spec(gpu=1),
-        ClusterIdentity("retina", "0123abcd"),
-        snapshot,
-        **{
-            "wish": 3,
-            "state_dir": "/p/.muster/retina",
-            "ssh_config": "/p/.muster/retina/ssh_config",
-            "root": "/p",
-            "image_size": 64,
-        }
-        | more,
-    )
+def composed(snapshot: Snapshot, wished: ClusterSpec | None = None) -> inventory.Inventory:
+    return inventory.compose(wished or spec(gpu=1), ClusterIdentity("retina", "0123abcd"), snapshot, PLACE)
 
 
 def test_groups() -> None:
@@ -96,19 +85,9 @@ def test_variables() -> None:
 
 
 def test_machines_at_another_provider_are_at_another_site() -> None:
-    groups = tuple(replace(g, provider="existing") if g.name == "gpu" else g for g in spec(gpu=1).groups)
+    groups = tuple(group("gpu", 1, provider="existing") if g.name == "gpu" else g for g in spec(gpu=1).groups)
     mixed = replace(spec(gpu=1), groups=groups)
-    snapshot = Snapshot(MACHINES)
-    found = inventory.compose(
-        mixed,
-        ClusterIdentity("retina", "0123abcd"),
-        snapshot,
-        wish=3,
-        state_dir="",
-        ssh_config="",
-        root="",
-        image_size=64,
-    )
+    found = composed(Snapshot(MACHINES), mixed)
     sites = {name: (host["node_site"], host["node_shared"]) for name, host in found.hosts.items()}
     assert sites["retina-gpu-1"] == ("existing", True)
     assert sites["retina-master"] == sites["retina-worker-2"] == ("local", False)
@@ -123,10 +102,8 @@ def test_a_store_elsewhere_as_nodes_see_it() -> None:
         (ObjectStoreSpec(kind="s3", endpoint="https://s3.example.org"), "https://s3.example.org", False),
         (ObjectStoreSpec(kind="swift", endpoint="https://x/auth/v1.0"), "https://x/auth/v1.0", False),
     ):
-        made = inventory.compose(
-            replace(spec(), object_store=given), ClusterIdentity("retina", "0123abcd"), Snapshot(),
-            wish=3, state_dir="", ssh_config="", root="", image_size=64,
-        ).variables["cluster_object_store"]  # fmt: skip
+        wished = replace(spec(), object_store=given)
+        made = composed(Snapshot(), wished).variables["cluster_object_store"]
         assert (made["url"], made["virtual_host"], made["kind"]) == (url, virtual, given.kind)
 
 

@@ -31,7 +31,7 @@ def world(inventory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
     made = World()
     cluster(made, tmp_path).ensure()
     (tmp_path / "state").rename(tmp_path / "lost")
-    monkeypatch.setattr(providers, "load", lambda _name, wished: FakeProvider(made, wished))
+    monkeypatch.setattr(providers, "load", lambda _name, wished, _notes: FakeProvider(made, wished))
     monkeypatch.setattr("provision.providers.local.stores.store_close", lambda *_: None)
     return made
 

@@ -9,7 +9,9 @@ import pytest
 
 from provision.config.load import load_config, require_dataset
 from provision.core.errors import ConfigError
-from provision.core.schema import minutes
+from provision.core.model import Duration
+from provision.providers.ec2.config import Ec2Block, Ec2Settings
+from provision.providers.softlayer.config import SoftLayerSettings
 
 GOOD = """
 plugin: cluster
@@ -178,13 +180,78 @@ def test_access_takes_public_keys() -> None:
     assert load(GOOD + f"access: {{katie: {key}}}").access == {"katie": key}
 
 
+@pytest.mark.parametrize(
+    ("addition", "said"),
+    [
+        (
+            "provider: ec2\ngroups: {worker: {flavor: B1_2X8X100}}",
+            "groups.worker.flavor: a key of groups at softlayer, and this group is at ec2. Take it out",
+        ),
+        (
+            "provider: softlayer\ngroups: {gpu: {count: 0, spot: true}}",
+            "groups.gpu.spot: a key of groups at ec2, and this group is at softlayer. Take it out",
+        ),
+        (
+            "groups: {master: {hosts: [{address: 192.0.2.1}]}}",
+            "groups.master.hosts: a key of groups at existing, and this group is at local. Take it out",
+        ),
+        (
+            "provider: ec2\ngroups: {worker: {instance_typ: t3.small}}",
+            "groups.worker.instance_typ: unknown key. Did you mean `instance_type`?",
+        ),
+        (
+            "groups: {worker: {instance_typ: t3.small}}",
+            "groups.worker.instance_typ: unknown key. Did you mean `instance_type`, a key of groups at ec2?",
+        ),
+        (
+            "groups: {gpu: {count: 1, provider: existing, datacenter: dal13}}",
+            "groups.gpu.datacenter: a key of groups at softlayer, and this group is at existing. Take it out",
+        ),
+        (
+            "provider: softlayer\ngroups: {worker: {provider: ec2, instance_type: 3}}",
+            "groups.worker.instance_type: must be a list, not 3",
+        ),
+        ("existing: {hosts: []}", "existing: unknown key. Known here: "),
+    ],
+)
+def test_keys_that_belong_to_another_provider(addition: str, said: str) -> None:
+    assert line(GOOD + addition).startswith(f"retina.yml: {said}")
+
+
+def test_a_group_may_have_the_keys_of_its_own_provider() -> None:
+    spec = load(
+        GOOD
+        + """
+provider: ec2
+ec2: {region: eu-west-1, root_disk_gb: 40, subnet: subnet-1}
+softlayer: {datacenter: dal13}
+groups:
+  worker: {instance_type: t3.small, region: us-east-1}
+  gpu: {count: 1, provider: softlayer, flavor: B1_2X8X100}
+"""
+    )
+    worker, gpu = Ec2Settings.of(spec.group("worker")), SoftLayerSettings.of(spec.group("gpu"))
+    assert (worker.region, worker.instance_type, worker.root_disk_gb) == ("us-east-1", ("t3.small",), 40)
+    assert worker.subnet == ("subnet-1",)
+    assert (gpu.flavor, gpu.datacenter) == ("B1_2X8X100", ("dal13",))
+    assert spec.block(Ec2Block).region == "eu-west-1"
+    assert spec.object_store.region == "eu-west-1"
+    with pytest.raises(TypeError, match=r"groups.gpu has SoftLayerSettings, not Ec2Settings"):
+        Ec2Settings.of(spec.group("gpu"))
+
+
+def test_a_block_of_a_provider_that_no_group_is_at_may_stay() -> None:
+    """It is kept while groups are switched, and a store at Amazon has its region from there."""
+    assert load(GOOD + "ec2: {region: eu-west-1}").block(Ec2Block).region == "eu-west-1"
+
+
 def test_blank_key_means_default() -> None:
     assert load(GOOD + "setup:\nnodes:\n").nodes == 3
 
 
 def test_ttl() -> None:
-    assert [minutes(text) for text in ("", "90m", "8h", "2d")] == [0, 90, 480, 2880]
-    assert load(GOOD + "ttl: 8h").options["ttl"] == "8h"
+    assert [Duration(text).minutes for text in ("", "90m", "8h", "2d")] == [0, 90, 480, 2880]
+    assert load(GOOD + "ttl: 8h").ttl == Duration("8h")
 
 
 def test_a_data_set_that_is_not_there_is_refused_when_a_cluster_is_made(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from provision.cluster.cluster import Cluster
 from provision.core.errors import PlanRefused
-from provision.core.model import Price
+from provision.core.model import Budget, Price
 from provision.costs import offer
 from tests.fakes.provider import FakeProvider, World, cluster
 
@@ -19,7 +19,7 @@ def paid(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def limited(world: World, root: Path, nodes: int, limit: float | None) -> Cluster:
-    return cluster(world, root, nodes, budget={"max_hourly": limit} if limit else {})
+    return cluster(world, root, nodes, budget=Budget(max_hourly=limit))
 
 
 def test_what_would_be_done_and_what_it_costs(paid: World, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from provision.core.model import ClusterSpec, NodeState, Price
 from provision.costs import ledger
 from provision.fleet import overview, spent
 from provision.providers.base import Provider
-from provision.providers.facts import DEADLINES, Deadlines
+from provision.providers.facts import Deadlines, facts_of
 from tests.fakes.provider import (
     FakeProvider,
     KilledError,
@@ -32,12 +32,12 @@ from tests.fakes.provider import (
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setitem(DEADLINES, "local", Deadlines(boot=60, gone=0.0))
+    monkeypatch.setattr(facts_of("local"), "deadlines", Deadlines(boot=60, gone=0.0))
     return World(hourly=0.5)
 
 
 def load(world: World):
-    def one(name: str, config: ClusterSpec) -> Provider:
+    def one(name: str, config: ClusterSpec, _notes: Path) -> Provider:
         if name == "ec2":
             raise ProviderError(provider="ec2", what="no credentials", remedy="Run\naws configure")
         return FakeProvider(world, config)

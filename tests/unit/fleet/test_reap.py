@@ -13,6 +13,7 @@ from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeStat
 from provision.fleet import reap
 from provision.fleet.overview import look
 from provision.providers.base import Provider
+from provision.providers.facts import Deadlines, facts_of
 from provision.state.folder import State
 from tests.fakes.provider import FakeProvider, World, cluster, group, machine, spec
 
@@ -104,7 +105,7 @@ def test_what_does_not_go_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     expired = reap.Expired(
         Stubborn(World(), spec()), ClusterIdentity("a", "1"), (machine("a-master"),), reap.PAST_DEADLINE, 1.0
     )
-    monkeypatch.setitem(reap.DEADLINES, "local", replace(reap.DEADLINES["local"], gone=0.0))
+    monkeypatch.setattr(facts_of("local"), "deadlines", Deadlines(boot=60, gone=0.0))
     with pytest.raises(ProviderError, match="a-master: not all are gone 0 s after deleting"):
         reap.delete_machines(expired)
 
@@ -115,7 +116,7 @@ def test_only_an_account_that_may_have_a_cluster_is_missed(
     """The config asked for, and those with a state here; nobody has to sign in where no cluster ever was."""
     monkeypatch.setenv("MUSTER_STATE", str(tmp_path))
 
-    def silent(name: str, config: ClusterSpec) -> Provider:
+    def silent(name: str, config: ClusterSpec, _notes: Path) -> Provider:
         raise ProviderError(provider=name, what="no credentials")
 
     def at(provider: str, name: str) -> ClusterSpec:

@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from provision.config.models import ConfigFile
 from provision.core.paths import PROJECT
 
-NO_DEFAULT: tuple[object, ...] = (None, "", [], {})
+NO_DEFAULT: tuple[object, ...] = (None, "", [], (), {})
 
 
 def rows(page: Path, heading: str) -> list[list[str]]:
@@ -26,14 +26,22 @@ def rows(page: Path, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[0].splitlines()][2:]
 
 
+def models(kind: object) -> Iterator[type[BaseModel]]:
+    """The models in a type: of a mapping, a list, or one of several."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for part in typing.get_args(kind):
+        yield from models(part)
+
+
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """All keys that the validator knows, with their defaults in the words of the table."""
     for name, field in model.model_fields.items():
-        kinds = typing.get_args(field.annotation) or (field.annotation,)
-        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        inner = list(models(field.annotation))
         if inner:
-            part = {dict: "NAME.", list: "N."}.get(typing.get_origin(field.annotation), "")
-            yield from keys(inner[0], f"{prefix}{name}.{part}")
+            part = {dict: "NAME.", tuple: "N."}.get(typing.get_origin(field.annotation), "")
+            for one in inner:
+                yield from keys(one, f"{prefix}{name}.{part}")
         elif field.default is PydanticUndefined:
             yield prefix + name, "required"
         elif field.default in NO_DEFAULT:

@@ -15,8 +15,8 @@ from tests.fakes.ec2 import Cloud
 def journey(cloud: Cloud) -> Iterator[Callable[[], object]]:
     """The steps of a cluster's life, each by a process of its own."""
     yield lambda: cloud.cluster(2).ensure()
-    yield lambda: cloud.cluster(3).ensure(wish=3)
-    yield lambda: cloud.cluster(2).ensure(wish=2, scale_in=True)
+    yield lambda: cloud.cluster(3).ensure()
+    yield lambda: cloud.cluster(2).ensure(scale_in=True)
     yield lambda: cloud.cluster(2).destroy()
 
 
@@ -66,9 +66,9 @@ def test_a_changed_type_or_region_loses_no_machine(cloud: Cloud) -> None:
     cloud.cluster(2).ensure()
     larger: dict[str, Any] = {"worker": {"instance_type": ["t3.large", "t3.xlarge"], "data_disk_gb": 10}}
     with pytest.raises(PlanRefused, match=r"worker-1: .* \(t3.small, not t3.large or t3.xlarge\)"):
-        cloud.cluster(3, groups=larger).ensure(wish=3)
+        cloud.cluster(3, groups=larger).ensure()
     with pytest.raises(PlanRefused, match=r"master: .* \(in eu-west-1, not eu-central-1\)"):
-        cloud.cluster(3, ec2={"region": "eu-central-1"}).ensure(wish=3)
+        cloud.cluster(3, ec2={"region": "eu-central-1"}).ensure()
     cloud.settled(2)
     cloud.cluster(2, ec2={"region": "eu-central-1"}).destroy()
     assert cloud.emulator.left_over() == []
@@ -90,7 +90,7 @@ def test_calls_grow_with_groups_not_with_machines(cloud: Cloud, hurry: None) -> 
     seen = []
     for nodes in (2, 20):
         cloud.emulator.reset()
-        cloud.cluster(nodes).ensure(wish=nodes)
+        cloud.cluster(nodes).ensure()
         cloud.cluster(nodes).destroy()
         seen.append({name: n for name, n in cloud.emulator.books()["calls"].items() if name != "CreateTags"})
     few, many = seen

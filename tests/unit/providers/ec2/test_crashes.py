@@ -115,15 +115,15 @@ class Step:
 
 
 def create(cloud: Cloud) -> Step:
-    return Step(lambda: cloud.cluster(3).ensure(wish=3), 3)
+    return Step(lambda: cloud.cluster(3).ensure(), 3)
 
 
 def grow(cloud: Cloud) -> Step:
-    return Step(lambda: cloud.cluster(3).ensure(wish=5), 5)
+    return Step(lambda: cloud.cluster(5).ensure(), 5)
 
 
 def shrink(cloud: Cloud) -> Step:
-    return Step(lambda: cloud.cluster(3).ensure(wish=3, scale_in=True), 3)
+    return Step(lambda: cloud.cluster(3).ensure(scale_in=True), 3)
 
 
 def destroy(cloud: Cloud) -> Step:
@@ -243,7 +243,7 @@ def test_a_refused_repetition_is_no_proof_that_nothing_was_made(
 ) -> None:
     """AWS may refuse before it looks at the token, while the first call's machines are not listed yet."""
     workers = {"worker": {"instance_type": ["t3.small", "t3.medium"], "data_disk_gb": 10}}
-    begin = Step(lambda: cloud.cluster(3, groups=workers).ensure(wish=3), 3)
+    begin = Step(lambda: cloud.cluster(3, groups=workers).ensure(), 3)
     for looks in LATE[::2]:
         cloud.emulator.set(unseen_looks=looks)
         broken(mortal, begin, ("RunInstances", 1), "killed after")
@@ -260,7 +260,7 @@ def test_a_refused_repetition_is_no_proof_that_nothing_was_made(
 
 def test_a_list_that_fails_after_a_repetition_is_no_proof_either(cloud: Cloud, mortal: Mortal) -> None:
     """The machine exists and is not listed yet; the order stays open, or its host key could not be pinned."""
-    begin = Step(lambda: cloud.cluster(1).ensure(wish=1), 1)
+    begin = Step(lambda: cloud.cluster(1).ensure(), 1)
     for looks in (1, 2, 3):
         cloud.emulator.set(unseen_looks=looks)
         broken(mortal, begin, ("CreateSecurityGroup", 0), "killed before")
@@ -285,9 +285,9 @@ def random_run(cloud: Cloud, mortal: Mortal, patch: pytest.MonkeyPatch, seed: in
     faults = 0
 
     def step(wish: int) -> Step:
-        cluster = cloud.cluster(3, groups={"worker": worker})
+        cluster = cloud.cluster(wish or 3, groups={"worker": worker})
         return Step(
-            partial(cluster.ensure, wish=wish, scale_in=True) if wish else cluster.destroy,
+            partial(cluster.ensure, scale_in=True) if wish else cluster.destroy,
             wish,
         )
 

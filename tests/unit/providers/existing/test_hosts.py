@@ -13,11 +13,13 @@ import yaml
 
 from provision.config.load import load_config
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
-from provision.core.model import ClusterIdentity, CreateRequest, NodeState
+from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, NodeState
 from provision.core.paths import PROJECT
 from provision.planning.plan import make_plan
 from provision.providers import load
+from provision.providers.base import Provider
 from provision.providers.existing import agent, host
+from provision.providers.existing.config import ExistingSettings, HostModel
 from provision.providers.existing.host import Host, Silent
 from provision.ssh import pinning
 from provision.state.folder import State
@@ -55,6 +57,10 @@ def spec(tmp_path: Path):
     (tmp_path / "ansible.cfg").touch()
     (tmp_path / ".muster" / "retina").mkdir(parents=True)
     return load_config(path)
+
+
+def existing(spec: ClusterSpec) -> Provider:
+    return load("existing", spec, spec.path.parent / ".muster" / spec.name)
 
 
 class World:
@@ -95,8 +101,8 @@ def request(spec, names: tuple[str, ...] = ("retina-worker-1",), token: str = "t
 
 
 def test_a_life(spec, world) -> None:
-    provider = load("existing", spec)
-    provider.check_ready(spec, make_plan(spec, 2, []))
+    provider = existing(spec)
+    provider.check_ready(spec, make_plan(spec, []))
     (machine,) = provider.create(request(spec))
     assert provider.list(ME) == [machine]
     assert (machine.name, machine.address, machine.host_key) == ("retina-worker-1", "192.0.2.2", KEY)
@@ -114,9 +120,9 @@ def test_a_life(spec, world) -> None:
 
 
 def test_the_same_token_twice_is_the_same_host(spec, world) -> None:
-    provider = load("existing", spec)
+    provider = existing(spec)
     first = provider.create(request(spec))
-    assert load("existing", spec).create(request(spec)) == first
+    assert existing(spec).create(request(spec)) == first
     both = provider.create(request(spec, ("retina-worker-2",), "u" * 32))
     assert [machine.ssh_address for machine in first + both] == ["192.0.2.2", "192.0.2.3"]
     with pytest.raises(NotReady, match="1 hosts are needed and 0 can be used"):
@@ -124,17 +130,17 @@ def test_the_same_token_twice_is_the_same_host(spec, world) -> None:
 
 
 def test_killed_between_the_first_and_the_second_host(spec, world, monkeypatch) -> None:
-    provider, wanted = load("existing", spec), request(spec, ("retina-worker-1", "retina-worker-2"))
+    provider, wanted = existing(spec), request(spec, ("retina-worker-1", "retina-worker-2"))
     world.dead.add("192.0.2.3")
     with pytest.raises(Silent):
         provider.create(wanted)
     world.dead.clear()
-    assert [machine.name for machine in load("existing", spec).create(wanted)] == list(wanted.names)
-    assert len(load("existing", spec).list(ME)) == 2
+    assert [machine.name for machine in existing(spec).create(wanted)] == list(wanted.names)
+    assert len(existing(spec).list(ME)) == 2
 
 
 def test_a_host_that_is_off_is_no_host_that_is_gone(spec, world) -> None:
-    provider = load("existing", spec)
+    provider = existing(spec)
     provider.create(request(spec))
     world.dead.add("192.0.2.2")
     (machine,) = provider.list(ME)
@@ -144,13 +150,13 @@ def test_a_host_that_is_off_is_no_host_that_is_gone(spec, world) -> None:
     with pytest.raises(Silent):
         provider.delete(ME, [machine])
     world.dead.clear()
-    assert load("existing", spec).list(ME)[0].state is NodeState.RUNNING
+    assert existing(spec).list(ME)[0].state is NodeState.RUNNING
 
 
 def test_a_used_host_is_not_forgotten_when_the_config_forgets_it(spec, world) -> None:
-    load("existing", spec).create(request(spec))
-    group = replace(spec.group("worker"), options={"hosts": []})
-    changed = load("existing", replace(spec, groups=(spec.group("master"), group)))
+    existing(spec).create(request(spec))
+    group = replace(spec.group("worker"), settings=ExistingSettings())
+    changed = existing(replace(spec, groups=(spec.group("master"), group)))
     (machine,) = changed.list(ME)
     changed.delete(ME, [machine])
     assert world.looks["192.0.2.2"]["record"] is None
@@ -172,13 +178,13 @@ def test_a_used_host_is_not_forgotten_when_the_config_forgets_it(spec, world) ->
 def test_what_cannot_be_used_is_said_before_anything_changes(wrong, said, spec, world) -> None:
     world.looks["192.0.2.1"] |= wrong
     with pytest.raises(NotReady, match="groups.master.hosts: 1 hosts are needed and 0 can be used") as error:
-        load("existing", spec).check_ready(spec, make_plan(spec, 2, []))
+        existing(spec).check_ready(spec, make_plan(spec, []))
     assert said in str(error.value)
     assert {verb for _, verb in world.asked} == {"look"}
 
 
 def test_unknown_host_keys_are_shown_and_approved_once(spec, world, monkeypatch) -> None:
-    group = replace(spec.group("master"), options={"hosts": [{"address": "192.0.2.1"}]})
+    group = replace(spec.group("master"), settings=ExistingSettings(hosts=(HostModel(address="192.0.2.1"),)))
     spec = replace(spec, groups=(group, spec.group("worker")))
     monkeypatch.setattr(
         host,
@@ -186,11 +192,11 @@ def test_unknown_host_keys_are_shown_and_approved_once(spec, world, monkeypatch)
         lambda address: HostKeyUnknown(keys={address: KEY}, what="x", where=address, remedy=""),
     )
     with pytest.raises(HostKeyUnknown) as error:
-        load("existing", spec).check_ready(spec, make_plan(spec, 2, []))
+        existing(spec).check_ready(spec, make_plan(spec, []))
     assert error.value.keys == {"192.0.2.1": KEY}
-    assert load("existing", spec).list(ME) == []
+    assert existing(spec).list(ME) == []
     host.approve(spec.path.parent / ".muster" / "retina", error.value.keys)
-    load("existing", spec).check_ready(spec, make_plan(spec, 2, []))
+    existing(spec).check_ready(spec, make_plan(spec, []))
 
 
 def test_fingerprints_are_those_of_openssh() -> None:
@@ -222,7 +228,7 @@ def test_what_goes_wrong_over_ssh_is_one_line(script, kind, said, tmp_path, monk
 
 def test_a_known_host_key_is_pinned_without_a_bootstrap_key(spec, world, tmp_path) -> None:
     """And the host's other keys are left alone."""
-    (machine,) = load("existing", spec).create(request(spec))
+    (machine,) = existing(spec).create(request(spec))
     state, seen = State(tmp_path / "state"), []
 
     class Seen(pinning.Reach):

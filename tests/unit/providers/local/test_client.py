@@ -23,7 +23,7 @@ def fake_helper(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
 
 def test_unknown_providers_are_refused_in_one_line() -> None:
     with pytest.raises(NotReady, match="no provider 'azure'"):
-        load("azure", spec())
+        load("azure", spec(), Path("/none"))
 
 
 def test_not_ready_and_other_errors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,5 +108,5 @@ def test_the_preflight_knows_of_the_store(
     asked: list[dict[str, object]] = []
     monkeypatch.setattr(client, "call", lambda verb, request: asked.append(request))
     wished = replace(spec(), object_store=ObjectStoreSpec(kind=kind))
-    load("local", wished).check_ready(wished, make_plan(wished, 3, []))
+    load("local", wished, Path("/none")).check_ready(wished, make_plan(wished, []))
     assert asked[0].get("store") == said

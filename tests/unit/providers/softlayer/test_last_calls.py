@@ -16,7 +16,10 @@ from ansible.template import trust_as_template
 from muster_node import last_calls as program
 from provision.core.errors import NotReady
 from provision.plugins.filter.last_calls import cancel_calls
+from provision.providers.facts import to_cancel
 from provision.providers.softlayer import last_calls
+from provision.providers.softlayer.config import SoftLayerBlock
+from provision.providers.softlayer.facts import FACTS
 from tests.fakes.provider import group, machine, spec
 
 
@@ -61,10 +64,14 @@ def test_all_machines_are_cancelled_the_masters_own_last(
     account: tuple[Account, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     books, endpoint = account
-    wished = spec(softlayer={"self_cancel": True})
-    wished = replace(wished, groups=tuple(replace(each, provider="softlayer") for each in wished.groups))
+    wished = spec(blocks=(SoftLayerBlock(self_cancel=True),))
+    wished = replace(
+        wished, groups=tuple(group(each.name, each.count, provider="softlayer") for each in wished.groups)
+    )
     machines = [machine("c-master", id="1"), machine("c-worker-1", id="2"), machine("c-worker-2", id="3")]
-    calls = last_calls.softlayer(last_calls.to_cancel(wished, machines), "canceller", "k&<y", endpoint)
+    calls = last_calls.requests(
+        to_cancel(wished, machines, "master")["softlayer"], "canceller", "k&<y", endpoint
+    )
     (tmp_path / "calls.json").write_text(json.dumps(calls))
     monkeypatch.setattr(program, "PAUSE_S", 0.01)
     assert program.main(tmp_path / "calls.json") == 0
@@ -77,7 +84,7 @@ def test_what_is_never_answered_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "calls.json").write_text(
-        json.dumps(last_calls.softlayer(["1"], "u", "k", "http://127.0.0.1:9"))
+        json.dumps(last_calls.requests(["1"], "u", "k", "http://127.0.0.1:9"))
     )
     monkeypatch.setattr(program, "DEADLINE_S", 0.0)
     assert program.main(tmp_path / "calls.json") == 1
@@ -88,24 +95,31 @@ def test_what_is_never_answered_is_given_up(
 
 def test_nothing_is_cancelled_unasked_or_elsewhere() -> None:
     groups = (group("master", 1, provider="softlayer"), group("gpu", 1, provider="ec2"))
-    mixed = replace(spec(softlayer={"self_cancel": True}), groups=groups)
+    mixed = replace(spec(blocks=(SoftLayerBlock(self_cancel=True),)), groups=groups)
     machines = [machine("c-master", id="1"), machine("c-gpu-1", id="i-2")]
-    assert last_calls.to_cancel(mixed, machines) == ["1"]
-    assert last_calls.to_cancel(replace(mixed, options={}), machines) == []
+    assert to_cancel(mixed, machines, "master") == {"softlayer": ["1"]}
+    assert to_cancel(replace(mixed, blocks=()), machines, "master") == {}
 
 
 def test_a_key_that_is_missing_is_told_before_anything_is_made() -> None:
-    wished = spec(softlayer={"self_cancel": True})
+    wished = spec(blocks=(SoftLayerBlock(self_cancel=True),))
     with pytest.raises(NotReady, match="no softlayer_cancel_api_key. Put them into group_vars/all/vault.yml"):
-        last_calls.check(wished, ["softlayer_cancel_username"])
-    last_calls.check(wished, last_calls.VAULT)
-    last_calls.check(spec(), [])
+        FACTS.check_cancel(wished, ["softlayer_cancel_username"])
+    FACTS.check_cancel(wished, last_calls.KEY)
+    FACTS.check_cancel(spec(), [])
 
 
 def test_ansibles_own_strings_become_plain_ones() -> None:
     """They carry tags, which XML-RPC refuses to write."""
     tag = trust_as_template
-    (call,) = cancel_calls([tag("12")], tag("canceller"), tag("key"), tag("http://127.0.0.1:9"))
+    (call,) = cancel_calls(
+        {"softlayer": [tag("12")]},
+        {
+            tag("softlayer_cancel_username"): tag("canceller"),
+            tag("softlayer_cancel_api_key"): tag("key"),
+            tag("softlayer_cancel_endpoint"): tag("http://127.0.0.1:9"),
+        },
+    )
     ((told,), method) = xmlrpc.client.loads(call["body"])
     assert method == "deleteObject"
     assert told["headers"]["authenticate"] == {"username": "canceller", "apiKey": "key"}

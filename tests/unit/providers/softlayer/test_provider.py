@@ -14,6 +14,7 @@ from provision.core.paths import PROJECT
 from provision.core.wait import until
 from provision.planning.plan import make_plan
 from provision.providers import prices
+from provision.providers.facts import Deadlines, facts_of
 from provision.providers.softlayer import orders
 from provision.providers.softlayer.client import PER_SECOND, Api
 from provision.providers.softlayer.provider import SoftLayerProvider
@@ -300,12 +301,14 @@ def test_cancel_without_an_answer(account: Account, kind: str) -> None:
     assert account.books.guests == {}
 
 
-def test_a_cancel_that_takes_too_long_says_what_still_bills(account: Account) -> None:
+def test_a_cancel_that_takes_too_long_says_what_still_bills(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
     more = {"deadlines": {"boot": 0.1}}
     account.books.delays.provision = 60
     provider = account.provider(**more)
     machines = provider.create(account.request(1))
-    provider.spec.options["deadlines"]["gone"] = 0.1
+    monkeypatch.setattr(facts_of("softlayer"), "deadlines", Deadlines(boot=0.1, gone=0.1))
     with pytest.raises(ProviderError, match=r"retina-worker-1 \(CLOUD_PROVISION_SETUP\): not gone .* bills"):
         provider.delete(IDENTITY, machines)
 
@@ -352,7 +355,7 @@ def test_what_is_not_offered_is_refused_before_anything_is_ordered(account: Acco
     spec = account.spec(**{"groups": {"master": {"memory_gb": 4}}, **keys})
     with pytest.raises(NotReady) as caught:
         account.provider(**{"groups": {"master": {"memory_gb": 4}}, **keys}).check_ready(
-            spec, make_plan(spec, 3, [])
+            spec, make_plan(spec, [])
         )
     assert said in line(caught.value)
     assert account.emulator.calls["createObjects"] == 0
@@ -360,20 +363,20 @@ def test_what_is_not_offered_is_refused_before_anything_is_ordered(account: Acco
 
 def test_what_is_offered_is_not_refused(account: Account) -> None:
     spec = account.spec()
-    account.provider().check_ready(spec, make_plan(spec, 3, []))
+    account.provider().check_ready(spec, make_plan(spec, []))
 
 
 def test_the_inventory_that_is_shipped_can_be_ordered(account: Account) -> None:
     spec = load_config(PROJECT / "inventories" / "softlayer.yml")
-    SoftLayerProvider(spec).check_ready(spec, make_plan(spec, 3, []))
+    SoftLayerProvider(spec, account.folder).check_ready(spec, make_plan(spec, []))
 
 
 def test_somebody_elses_cluster_of_the_same_name(account: Account) -> None:
     account.provider().create(account.request(1))
     spec = account.spec()
     with pytest.raises(NotReady, match=r"another cluster retina \(id 0123abcd\) has this machine"):
-        account.provider().check_ready(spec, make_plan(spec, 3, []))
-    account.provider().check_ready(spec, make_plan(spec, 3, account.provider().list(IDENTITY)))
+        account.provider().check_ready(spec, make_plan(spec, []))
+    account.provider().check_ready(spec, make_plan(spec, account.provider().list(IDENTITY)))
 
 
 @pytest.mark.parametrize(
