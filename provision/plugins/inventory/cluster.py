@@ -9,6 +9,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.display import Display
 
 from provision.cluster import inventory
+from provision.config.extra import check_extra_names
 from provision.config.load import load_config
 from provision.core.errors import MusterError
 from provision.core.paths import project_root, states_folder
@@ -44,6 +45,8 @@ class InventoryModule(BaseInventoryPlugin):
         """
         super().parse(inventory_data, loader, path, cache)
         try:
+            if self._vars:  # exactly what was given with -e, as NAME=VALUE, JSON or @file
+                check_extra_names(self._vars)
             spec = load_config(Path(path), self._vars)
             root = project_root(Path(path).parent)
             found = inventory.build(spec, State(states_folder(root) / spec.name), root=str(root))
