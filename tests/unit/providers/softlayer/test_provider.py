@@ -284,9 +284,8 @@ def test_cancel_waits_for_the_transaction_and_sees_the_end(account: Account) -> 
     account.books.delays.provision = 0.4
     account.books.delays.reclaim = 0.3
     provider = account.provider()
-    machines = provider.create(account.request(3))
     begin = time.monotonic()
-    provider.delete(IDENTITY, machines)
+    provider.delete(IDENTITY, provider.create(account.request(3)))
     assert time.monotonic() - begin > 0.6
     assert provider.list(IDENTITY) == [] and account.books.guests == {}
     assert account.emulator.calls["deleteObject"] == 3, "nothing is cancelled while a transaction runs"
@@ -412,4 +411,5 @@ def test_an_order_that_never_left_this_computer_is_no_open_question(account: Acc
 
 
 def test_a_power_off_does_not_end_the_billing() -> None:
-    assert any("goes on billing" in note for note in SoftLayerProvider.billing_notes())
+    facts = facts_of("softlayer")
+    assert "BILL ON" in facts.at_end and "BILL ON" in facts.when_stopped
