@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Times the journey of a local cluster and prints a table; see README.md beside this file."""
 
 from __future__ import annotations

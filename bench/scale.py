@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Times clusters of 10, 100 and 1,000 machines that are not there; see README.md beside this file."""
 
 from __future__ import annotations
@@ -150,7 +149,11 @@ def step(name: str, file: str, result: str) -> int:
     cluster = Cluster(
         view, reporter=ConsoleReporter(), reach=NoSsh(), stores=StoreLink(no_image), bake=no_image
     )
-    do = {"plan": view.offer, "create": cluster.ensure, "destroy": partial(cluster.destroy, force=True)}
+    do: dict[str, Callable[[], object]] = {
+        "plan": view.offer,
+        "create": cluster.ensure,
+        "destroy": partial(cluster.destroy, force=True),
+    }
     do[name]()
     Path(result).write_text(json.dumps(calls))
     return 0
@@ -186,7 +189,7 @@ def counted() -> Counter[str]:
 
 def configuration(provider: str, nodes: int, environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of a config file."""
-    sizes = {
+    sizes: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "ec2": ({"instance_type": "t3.medium"}, {"instance_type": "t3.small"}),
         "softlayer": ({"cores": 2, "memory_gb": 4}, {"cores": 2, "memory_gb": 2}),
     }

@@ -72,7 +72,8 @@ def contents(task: Task, dataset: str, settings: Settings) -> Iterator[tuple[Ima
     def fetch(key: str) -> bytes:
         if not hasattr(local, "store"):
             local.store = open_store(settings)
-        return local.store.get(key)
+        content: bytes = local.store.get(key)
+        return content
 
     with ThreadPoolExecutor(FETCH_THREADS) as pool:
         for pack, group in groupby(task.images, key=lambda image: image.pack):

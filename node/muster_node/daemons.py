@@ -1,16 +1,11 @@
-"""What the NameNode and the Spark Master say on their pages; `muster-daemons` prints it on the master."""
+"""What the NameNode and the Spark Master say on their pages."""
 
 from __future__ import annotations
 
 import json
-import socket
-import sys
 import urllib.request
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
-
-from muster_node.queue import records
 
 NAMENODE_PORT = 9870
 MASTER_PORT = 8080
@@ -18,7 +13,6 @@ INFO_PAGE = "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
 # What holds now; its namesake FSNamesystem is a metric that lags by up to ten seconds.
 STATE_PAGE = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
 MASTER_PAGE = "/json/"
-LOOK_TIMEOUT_S = 2.0
 
 
 def ask(url: str, timeout_s: float = 10) -> dict[str, Any]:
@@ -26,7 +20,7 @@ def ask(url: str, timeout_s: float = 10) -> dict[str, Any]:
     with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310  our own daemons
         found = json.load(answer)
     if not isinstance(found, dict):
-        raise ValueError(f"{url} answered a {type(found).__name__}")
+        raise ValueError(f"{url} answered a {type(found).__name__}")  # noqa: TRY004  as when it is no JSON
     return found
 
 
@@ -115,18 +109,3 @@ def datanodes(namenode_url: str) -> DataNodes:
 def spark(master_url: str, timeout_s: float = 10) -> SparkState:
     """Ask the Spark Master. Raises OSError, ValueError."""
     return SparkState.parse(ask(master_url + MASTER_PAGE, timeout_s))
-
-
-def main() -> int:
-    """Print {hdfs, spark, jobs}; what does not answer is null."""
-    host = socket.gethostname()
-    found: dict[str, Any] = {"hdfs": None, "spark": None, "jobs": []}
-    with suppress(OSError, ValueError):
-        page = ask(f"http://{host}:{NAMENODE_PORT}{STATE_PAGE}", LOOK_TIMEOUT_S)
-        found["hdfs"] = asdict(HdfsState.parse(page))
-    with suppress(OSError, ValueError):
-        found["spark"] = asdict(spark(f"http://{host}:{MASTER_PORT}", LOOK_TIMEOUT_S))
-    with suppress(OSError):
-        found["jobs"] = [record.run for record in records.every() if record.state not in records.FINAL]
-    sys.stdout.write(json.dumps(found) + "\n")
-    return 0

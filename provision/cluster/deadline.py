@@ -60,7 +60,7 @@ def arm(run: Run, orders: Orders) -> None:
     command = f"/usr/local/sbin/muster-arm {int(term.deadline)}"
     failed = run.reach.run_as_root(run.state, [machine.name for machine in running], command)
     if failed:
-        name, why = sorted(failed.items())[0]
+        name, why = min(failed.items())
         raise Unreachable(
             machines=sorted(failed),
             what=f"the new deadline could not be told; {name}: {why.strip() or 'no reason given'}",

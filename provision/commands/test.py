@@ -7,9 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,10 +26,14 @@ SUITES = (("tests/unit", "-n", "auto", "--dist", "loadfile"), ("tests/system",))
 
 @dataclass(frozen=True)
 class Check:
-    """One lint command. `status` is its exit status, `output` what it printed, `seconds` how long it took."""
+    """One lint command, with variables of its environment.
+
+    `status` is its exit status, `output` what it printed, `seconds` how long it took.
+    """
 
     name: str
     command: tuple[str, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
     status: int = 0
     output: str = ""
     seconds: float = 0.0
@@ -56,9 +60,15 @@ def checks() -> list[Check]:
         if path.exists()
     ]
     scripts += [str(path.relative_to(PROJECT)) for path in sorted((PROJECT / "roles").rglob("*.sh"))]
+    jobs = sorted(path.parent.name for path in (PROJECT / "jobs").glob("*/main.py"))
     return [  # the slowest first
         Check("ansible-lint", ("ansible-lint", "--offline", "--nocolor", "-q")),
         Check("mypy", ("mypy",)),
+        # Each job is a program of its own, whose modules find each other without a package.
+        *(
+            Check(f"mypy jobs/{job}", ("mypy", f"jobs/{job}"), {"MYPYPATH": f"node:jobs/{job}"})
+            for job in jobs
+        ),
         Check("import-linter", ("lint-imports", "--no-cache")),
         Check("ruff", ("ruff", "check", ".")),
         Check("ruff format", ("ruff", "format", "--check", ".")),
@@ -82,13 +92,13 @@ def perform(check: Check) -> Check:
     begin = time.monotonic()
     program = shutil.which(check.command[0], path=environment()["PATH"])
     if program is None:
-        return Check(check.name, check.command, 127, f"{check.command[0]} is not installed", 0.0)
+        return replace(check, status=127, output=f"{check.command[0]} is not installed")
     done = subprocess.run(
         [program, *check.command[1:]],
-        cwd=PROJECT, env=environment(), check=False,
+        cwd=PROJECT, env={**environment(), **check.settings}, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    return Check(check.name, check.command, done.returncode, done.stdout, time.monotonic() - begin)
+    return replace(check, status=done.returncode, output=done.stdout, seconds=time.monotonic() - begin)
 
 
 def lint() -> list[str]:

@@ -154,10 +154,10 @@ def _program(job: str, root: Path) -> tuple[str, str, str, tuple[tuple[Path, str
         name = _name(path.stem)
         entry = f'exec /bin/bash ./{path.name} "$@"' if kind == "shell" else path.name
         return kind, entry, name, ((path, path.name),)
-    if len(job.split()) > 1 and "/" not in job.split()[0].removeprefix("/"):
-        return "shell", job, _name(job.split()[0]), ()
+    if len(job.split()) > 1 and "/" not in job.split(maxsplit=1)[0].removeprefix("/"):
+        return "shell", job, _name(job.split(maxsplit=1)[0]), ()
     if len(job.split()) > 1 and job.startswith(("/", "./")):
-        return "shell", job, _name(Path(job.split()[0]).stem), ()
+        return "shell", job, _name(Path(job.split(maxsplit=1)[0]).stem), ()
     known = ", ".join(builtin_jobs(root))
     raise BadJob(
         where=job, what="is neither a built-in job nor a file or folder here", remedy=f"Built-in: {known}"

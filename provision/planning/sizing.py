@@ -103,7 +103,7 @@ def node_sizing(cores: int, memory_gb: float, roles: Collection[str]) -> NodeSiz
     A node with `spark_master` also keeps room for a driver. Raises ValueError for an unknown role.
     """
     if unknown := set(roles) - set(DAEMON_HEAPS):
-        raise ValueError(f"unknown role {sorted(unknown)[0]}; known: {', '.join(DAEMON_HEAPS)}")
+        raise ValueError(f"unknown role {min(unknown)}; known: {', '.join(DAEMON_HEAPS)}")
     memory = int(memory_gb * MIB_PER_GIB)
     system = SYSTEM_MB + round(SYSTEM_SHARE * memory)
     heaps = {

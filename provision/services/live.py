@@ -17,7 +17,7 @@ from provision.state.folder import State
 if TYPE_CHECKING:
     from provision.core.model import Node
 
-PROGRAM = "/opt/muster/bin/muster-daemons"
+PROGRAM = "/opt/muster/bin/muster-status"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def look(state_dir: Path, cluster: str) -> Live:
 
 
 def parse(text: str) -> Live:
-    """Turn the output of muster-daemons into a Live."""
+    """Turn the output of muster-status into a Live."""
     try:
         found = json.loads(text)
     except ValueError:

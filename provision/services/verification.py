@@ -104,9 +104,8 @@ def merge(cluster: str, answers: Mapping[str, Mapping[str, Any]], *, made: float
                 remedy="See ./muster status",
             )
         )
-    for name in ("DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set", COPIES):
-        if name in proofs:
-            checks.append(_join(name, proofs[name]))
+    order = ("DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set", COPIES)
+    checks += [_join(name, proofs[name]) for name in order if name in proofs]
     slowest = max((check.seconds for check in checks), default=0.0)
     return Report(cluster=cluster, made=made, seconds=slowest, checks=tuple(checks))
 

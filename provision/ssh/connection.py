@@ -260,10 +260,10 @@ def _open(target: Target, key: paramiko.Ed25519Key, user: str) -> paramiko.Trans
                 remedy="Find out whether somebody is in between or the machine was replaced before going on",
             )
         transport.auth_publickey(user, key)
-        return transport
     except BaseException:
         transport.close()
         raise
+    return transport
 
 
 def jump_command(jump: str) -> str:

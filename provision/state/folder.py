@@ -206,8 +206,8 @@ class State:
 def known_clusters(states: Path) -> list[tuple[str, str]]:
     """Return name and id of every cluster whose state is here. Raises StateError."""
     folders = sorted(states.iterdir()) if states.is_dir() else []
-    found = []
-    for folder in folders:
-        if folder.is_dir() and not folder.name.startswith(".") and (id := Journal(folder).read().cluster_id):
-            found.append((folder.name, id))
-    return found
+    return [
+        (folder.name, id)
+        for folder in folders
+        if folder.is_dir() and not folder.name.startswith(".") and (id := Journal(folder).read().cluster_id)
+    ]

@@ -31,7 +31,7 @@ from provision.core.model import (
 )
 from provision.images.recipe import Recipe
 from provision.jobs.queue import Queue, queue_of
-from provision.providers.base import Provider
+from provision.providers.base import Machines, Provider
 from provision.providers.facts import facts_of
 from provision.ssh.pinning import Reach
 from provision.state.folder import State, Store, Target
@@ -110,7 +110,7 @@ class FakeProvider(Provider):
             machine = self.world.machines[provider_id]
             self.world.machines[provider_id] = replace(machine, labels={**machine.labels, **more})
 
-    def everything(self) -> list[Machine]:
+    def everything(self) -> Machines:
         return [
             replace(m, labels={**m.labels, "cluster": "retina", "cluster_id": m.labels["cluster"]})
             for m in self.world.machines.values()
@@ -122,11 +122,11 @@ class FakeProvider(Provider):
     def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
         self.world.clock.tick("check_ready")
 
-    def list(self, cluster: ClusterIdentity) -> list[Machine]:
+    def list(self, cluster: ClusterIdentity) -> Machines:
         self.world.clock.tick("list")
         return [m for m in self.world.machines.values() if m.labels["cluster"] == cluster.id]
 
-    def create(self, request: CreateRequest) -> list[Machine]:
+    def create(self, request: CreateRequest) -> Machines:
         world = self.world
         world.clock.tick("create: before")
         if world.refuse_create:
@@ -216,7 +216,7 @@ class FakeReach(Reach):
             if name in self.world.unreachable:
                 failed[name] = "no answer"
             else:
-                self.world.armed[name] = command.split()[-1]
+                self.world.armed[name] = command.rsplit(maxsplit=1)[-1]
         return failed
 
 

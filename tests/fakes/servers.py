@@ -36,7 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
 
-    def log_message(self, *_args) -> None:
+    def log_message(self, *_args: object) -> None:
         return
 
     def answer(self, status: int, content: bytes = b"") -> None:
@@ -212,7 +212,7 @@ class SwiftHandler(_Handler):
                     del self.server.files[f"/v1/me/{part['path']}"]
             self.answer(204 if self.server.files.pop(path, None) is not None else 404)
 
-    def parse(self):
+    def parse(self) -> tuple[str, dict[str, str]]:
         path, query = super().parse()
         return path, query | ({"multipart-manifest": "x"} if "multipart-manifest" in self.path else {})
 

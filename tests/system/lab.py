@@ -25,7 +25,7 @@ from provision.core.paths import PROJECT
 BINARIES = Path(sys.executable).parent
 RECAP = re.compile(
     r"^\S+\s*: ok=\d+\s+changed=(?P<changed>\d+)\s+unreachable=",
-    re.M,
+    re.MULTILINE,
 )
 RUN = re.compile(r"\b[a-z0-9_][\w.-]*-\d{8}-\d{6}-[0-9a-f]{4}\b")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

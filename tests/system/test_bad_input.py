@@ -177,13 +177,9 @@ def test_a_disk_that_is_almost_full(untouched):
 def test_no_network_for_the_base_image(untouched):
     if os.geteuid():
         pytest.skip("a network of its own needs root")
-    script = "; ".join(
-        [
-            "mkdir -p /var/lib/muster",
-            "mount -t tmpfs -o size=8g tmpfs /var/lib/muster",
-            "mount -t sysfs sysfs /sys",
-            "ip link set lo up",
-        ]
+    script = (
+        "mkdir -p /var/lib/muster; mount -t tmpfs -o size=8g tmpfs /var/lib/muster; "
+        "mount -t sysfs sysfs /sys; ip link set lo up"
     )
     run = untouched.playbook("start_cluster.yml", before=("unshare", "--net", *private(script)))
     run.refused(r"(base image|\.jar|\.gz|\.whl).*(reach|download|fetch|resolve|network|connect)|fetch.*\.jar")

@@ -77,8 +77,10 @@ def test_hdfs_for_people(ready):
         ("spark-shell", 'println("sum " + spark.sparkContext.parallelize(0 to 100, 3).sum().toInt)\n'),
         (
             "cat > /tmp/job.py; spark-submit /tmp/job.py",
-            "from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
-            "print('sum', spark.sparkContext.parallelize(range(101), 3).sum())\n",
+            (
+                "from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
+                "print('sum', spark.sparkContext.parallelize(range(101), 3).sum())\n"
+            ),
         ),
     ],
     ids=["pyspark", "spark-shell", "spark-submit"],

@@ -26,7 +26,7 @@ spark.range(3).count()
 print("in task", flush=True)
 spark.sparkContext.parallelize(range(6), 6).foreach(lambda _: time.sleep(300))
 """
-LINK = re.compile(r"""<a\b[^>]*\bhref=["']([^"'#]+)""", re.I)
+LINK = re.compile(r"""<a\b[^>]*\bhref=["']([^"'#]+)""", re.IGNORECASE)
 NO_PAGE = re.compile(r"\.(css|js|png|svg|ico|map|zip)$|/kill/|logout|/threadDump/|/static/")
 
 
@@ -45,7 +45,7 @@ def opened(_shared, tmp_path_factory) -> Iterator[tuple[dict[str, str], str]]:
         env=_shared.environment(),
         start_new_session=True,
         # As on a terminal: whoever starts the tests in the background has them, and all below, ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert process.stdout
     try:

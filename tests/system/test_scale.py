@@ -48,7 +48,9 @@ def test_hosts_file_include_list_and_firewall_follow(grown):
     new = lab.worker(3)
     address = lab.machines()[new]["address"]
     for name in [*lab.names, new]:
-        assert re.search(rf"^{re.escape(address)}\s+{new}\b", lab.ssh(name, "cat /etc/hosts").answer, re.M)
+        assert re.search(
+            rf"^{re.escape(address)}\s+{new}\b", lab.ssh(name, "cat /etc/hosts").answer, re.MULTILINE
+        )
         assert address in lab.ssh(name, "sudo nft list ruleset", user="muster").ok().answer
     include = lab.ssh(lab.master, "sudo cat /etc/hadoop/dfs.include", user="muster").ok().answer
     assert new in include or address in include

@@ -84,7 +84,8 @@ class Runner:
         try:
             self._program = subprocess.Popen(
                 self._command, cwd=self.home / "code", env=self._environment,
-                stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=_default_sigterm,
+                stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                preexec_fn=_default_sigterm,  # noqa: PLW1509  no thread runs here
             )  # fmt: skip
         except OSError as error:
             return self._refuse(error)

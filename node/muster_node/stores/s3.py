@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import http.client
 import time
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from xml.etree import ElementTree
 
 from muster_node.stores.base import Settings, Store, StoreError, quote
 from muster_node.stores.sigv4 import EMPTY_SHA256, authorization

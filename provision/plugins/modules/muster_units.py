@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ actions:
 """
 
 PROPERTIES = "Id,ActiveState,UnitFileState,FragmentPath,InactiveExitTimestamp,StateChangeTimestamp"
+UP = ("started", "restarted")
 
 
 def parse_show(text: str) -> dict[str, dict[str, str]]:
@@ -76,7 +78,7 @@ def newest(paths: list[str]) -> float:
     return max((Path(path).stat().st_mtime for path in paths if Path(path).exists()), default=0.0)
 
 
-def decide(unit: dict[str, Any], shown: dict[str, str], state: str) -> str:
+def decide(unit: Mapping[str, Any], shown: Mapping[str, str], state: str) -> str:
     """The one verb for a unit, '' when it is as wished."""
     active = shown.get("ActiveState") in ("active", "activating", "reloading")
     if state == "stopped":
@@ -92,6 +94,38 @@ def decide(unit: dict[str, Any], shown: dict[str, str], state: str) -> str:
     if shown["ActiveState"] == "active" and newest(unit["reload_files"]) > changed:
         return "reload"
     return ""
+
+
+def plan(
+    units: Sequence[Mapping[str, Any]], shown: Mapping[str, Mapping[str, str]], state: str
+) -> dict[str, list[str]]:
+    """Return what is to be done, verb -> units, from what `systemctl show` says of each."""
+    verbs: dict[str, list[str]] = {}
+    for unit in units:
+        if verb := decide(unit, shown.get(unit["name"], {}), state):
+            verbs.setdefault(verb, []).append(unit["name"])
+    if state in UP:
+        names = [unit["name"] for unit in units]
+        off = [name for name in names if shown.get(name, {}).get("UnitFileState") != "enabled"]
+        if off:
+            verbs["enable"] = off
+    return verbs
+
+
+def carry_out(verbs: Mapping[str, list[str]], systemctl: Callable[..., object]) -> None:
+    """Do it, all units of a verb at once; starting is not waited for."""
+    again = verbs.get("restart", [])
+    for verb, wanted in (
+        ("enable", verbs.get("enable", [])),
+        ("stop", verbs.get("stop", []) + again),  # waits: nobody shall take the old process for the new
+        ("start", verbs.get("start", []) + again),
+        ("reload", verbs.get("reload", [])),
+    ):
+        if wanted and verb == "start":
+            systemctl("reset-failed", *wanted)  # a unit that failed too often gets a new chance
+            systemctl(verb, "--no-block", *wanted)
+        elif wanted:
+            systemctl(verb, *wanted)
 
 
 def main() -> None:
@@ -126,27 +160,10 @@ def main() -> None:
         return run.stdout
 
     shown = parse_show(systemctl("show", "--timestamp=us+utc", f"--property={PROPERTIES}", *names))
-    verbs: dict[str, list[str]] = {}
-    for unit in units:
-        if verb := decide(unit, shown.get(unit["name"], {}), state):
-            verbs.setdefault(verb, []).append(unit["name"])
-    if state in ("started", "restarted"):
-        off = [name for name in names if shown.get(name, {}).get("UnitFileState") != "enabled"]
-        if off:
-            verbs["enable"] = off
+    verbs = plan(units, shown, state)
     if not module.check_mode:
-        again = verbs.get("restart", [])
-        for verb, wanted in (
-            ("enable", verbs.get("enable", [])),
-            ("stop", verbs.get("stop", []) + again),  # waits: nobody shall take the old process for the new
-            ("start", verbs.get("start", []) + again),
-            ("reload", verbs.get("reload", [])),
-        ):
-            if wanted:
-                if verb == "start":
-                    systemctl("reset-failed", *wanted)  # a unit that failed too often gets a new chance
-                systemctl(verb, *(["--no-block"] if verb == "start" else []), *wanted)
-        if module.params["wait"] and state in ("started", "restarted"):
+        carry_out(verbs, systemctl)
+        if module.params["wait"] and state in UP:
             systemctl("start", *names)  # takes part in a start under way; nothing where all have started
     actions = [f"{verb} {name}" for verb, wanted in verbs.items() for name in wanted]
     module.exit_json(changed=bool(actions), actions=actions)

@@ -22,7 +22,7 @@ NOTES_LIMIT = 1000
 
 _CLUSTER_TAG, _GROUP_TAG = "muster-cluster:", "muster-group:"
 _NONCE = re.compile(r"mu-([0-9a-f]{8})-([0-9a-z]+)(?:\.|$)")
-_NOTE = re.compile(r"^muster: (\{.*\})$", re.M)
+_NOTE = re.compile(r"^muster: (\{.*\})$", re.MULTILINE)
 
 
 def domain(cluster_id: str, token: str, suffix: str) -> str:

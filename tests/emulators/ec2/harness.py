@@ -10,7 +10,7 @@ import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from provision.core.paths import PROJECT
 
@@ -36,7 +36,7 @@ class Emulator:
         self._command += ["--machines"] * machines
         self._command += [word for recipe in recipes for word in ("--recipe", recipe)]
 
-    def __enter__(self) -> Emulator:
+    def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._log = (self.folder / "emulator.log").open("wb")
         self._process = subprocess.Popen(

@@ -165,7 +165,7 @@ class Local:
         def run() -> None:
             try:
                 action()
-            except Exception as error:  # told by the test that finds the guest missing
+            except Exception as error:  # noqa: BLE001  told by the test that finds the guest missing
                 self.failures.append(repr(error))
 
         thread = threading.Thread(target=run)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from muster_node import daemons
+from muster_node import daemons, status
 from muster_node.daemons import DataNodes, HdfsState, SparkState
 from muster_node.hdfs.webhdfs import Hdfs
 from tests.fakes.servers import HdfsHandler, Server
@@ -35,17 +35,17 @@ def test_dead_workers_do_not_count() -> None:
 def test_what_does_not_answer_is_null(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = {
+    page = {
         "beans": [{"NumLiveDataNodes": 2, "CapacityTotal": 10, "CapacityUsed": 4, "CapacityRemaining": 6}]
     }
 
     def ask(url: str, timeout_s: float = 10) -> dict[str, object]:
         if url.endswith(daemons.MASTER_PAGE):
             raise OSError("refused")
-        return state
+        return page
 
     monkeypatch.setattr(daemons, "ask", ask)
-    assert daemons.main() == 0
+    assert status.main() == 0
     found = json.loads(capsys.readouterr().out)
     assert HdfsState(**found["hdfs"]) == HdfsState(2, 10, 4, 6)
     assert (found["spark"], found["jobs"]) == (None, [])

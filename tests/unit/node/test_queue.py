@@ -41,7 +41,9 @@ def send(
             member = tarfile.TarInfo(name)
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text.encode()))
-    line = json.dumps({"run": run, "name": run.split("-")[0], "kind": "shell", "entry": "true", **request})
+    line = json.dumps(
+        {"run": run, "name": run.split("-", maxsplit=1)[0], "kind": "shell", "entry": "true", **request}
+    )
     stream = io.BytesIO(line.encode() + b"\n" + body.getvalue())
     monkeypatch.setattr(cli.sys, "stdin", SimpleNamespace(buffer=stream))
     return cli.main(["submit"])

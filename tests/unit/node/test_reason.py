@@ -87,8 +87,8 @@ def test_a_lost_executor() -> None:
          "KeyError: 'b'; No label: give --label"),
         ("Traceback (most recent call last):\n  File x\nRuntimeError: CUDA error\nkernel errors might be\nFor debugging\n",
          1, "RuntimeError: CUDA error"),
-        ('Exception in thread "main" java.lang.IllegalStateException: outer\n\tat a.B.c(B.java:1)\n'
-         "Caused by: java.io.FileNotFoundException: /data/x (No such file)\n\t... 3 more\n", 1,
+        (('Exception in thread "main" java.lang.IllegalStateException: outer\n\tat a.B.c(B.java:1)\n'
+         "Caused by: java.io.FileNotFoundException: /data/x (No such file)\n\t... 3 more\n"), 1,
          "java.io.FileNotFoundException: /data/x (No such file)"),
         ("26/11/22 05:51:44 ERROR SparkContext: Error initializing SparkContext.\n", 1,
          "SparkContext: Error initializing SparkContext."),

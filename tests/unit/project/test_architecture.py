@@ -24,7 +24,7 @@ def packages() -> Iterator[Path]:
         for marker in sorted(root.rglob("__init__.py")):
             folder = marker.parent
             inner = str(folder.relative_to(PROJECT))
-            if folder.parent == root or folder == root or not inner.startswith(WHOLE):
+            if root in {folder, folder.parent} or not inner.startswith(WHOLE):
                 yield folder
 
 

@@ -42,8 +42,10 @@ def test_what_a_machine_prints_is_returned(ssh: Callable[[str], None]) -> None:
         (
             "echo 'ssh: connect: refused' >&2; echo 'Connection closed by UNKNOWN' >&2; exit 255",
             Unreachable,
-            "pond-master: cannot be reached over SSH: ssh: connect: refused Connection closed by UNKNOWN. "
-            "See ./muster status",
+            (
+                "pond-master: cannot be reached over SSH: ssh: connect: refused Connection closed by UNKNOWN. "
+                "See ./muster status"
+            ),
         ),
         ("echo '@@@' >&2; echo 'Host key verification failed.' >&2; exit 255", HostKeyMismatch, "pinned"),
     ],

@@ -100,7 +100,7 @@ def build(root: Path) -> None:
     say(f"building the base image (Debian {SUITE}, about half a minute)")
     command = [  # not --quiet: that hides apt's reason when it fails
         *TIED, "mmdebstrap", "--variant=apt", f"--include={','.join(PACKAGES)}",
-        "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\"",
+        '--aptopt=Acquire::Languages "none"', '--aptopt=Acquire::Retries "3"',
         *(f"--aptopt={line.strip()}" for line in apt_proxy().splitlines()),
         "--dpkgopt=force-unsafe-io", *(f"--dpkgopt={line}" for line in DPKG.splitlines()),
         "--format=directory", SUITE, str(root),
