@@ -72,6 +72,14 @@ Block = TypeVar("Block", bound=ProviderSettings)
 
 
 @dataclass(frozen=True)
+class Packages:
+    """Additional packages: Debian's (`apt`) and Python's (`pip`)."""
+
+    apt: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class NodeGroup:
     """One group of equal machines. `count` is None where `nodes` decides (the group `worker`).
 
@@ -88,16 +96,8 @@ class NodeGroup:
     data_disk_gb: int
     settings: ProviderSettings = field(default_factory=ProviderSettings)
     deep_learning: bool = True
-    packages: Packages = field(default_factory=lambda: Packages())
+    packages: Packages = field(default_factory=Packages)
     setup: str = ""
-
-
-@dataclass(frozen=True)
-class Packages:
-    """Additional packages: Debian's (`apt`) and Python's (`pip`)."""
-
-    apt: tuple[str, ...] = ()
-    pip: tuple[str, ...] = ()
 
 
 FOLDER_PORT = 18080

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def listed(provider: str, kind: str, *, today: date | None = None) -> Price | No
 
 
 def _age(then: date, today: date | None) -> str:
-    days = max(0, ((today or date.today()) - then).days)
+    days = max(0, ((today or datetime.now(tz=UTC).date()) - then).days)
     if days < 2 * _MONTH_DAYS:
         return f"{days} days old"
     return f"{days / _MONTH_DAYS:.0f} months old"

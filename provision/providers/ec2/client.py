@@ -13,13 +13,13 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError,
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.session import Session
 
 from provision.core.errors import MusterError, NotReady, ProviderError
@@ -38,7 +38,7 @@ PRICING_REGION = "us-east-1"
 _ATTEMPTS = 6
 _ONCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
 
-_BROKEN = (ConnectionError, HTTPClientError)
+_BROKEN = (AwsConnectionError, HTTPClientError)
 _NOT_YET = frozenset({"InvalidGroup.NotFound", "InvalidInstanceID.NotFound", "InvalidKeyPair.NotFound"})
 _VISIBLE_S = 60.0
 """Seconds until AWS knows everywhere what it has just made."""

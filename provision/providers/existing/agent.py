@@ -279,7 +279,9 @@ def units(patterns: tuple[str, ...]) -> list[str]:
 
 def run(command: list[str], environment: dict[str, str] | None = None, *, check: bool = True) -> None:
     """Run a command. Raises Refused with its last line when it fails."""
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
     if check and done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()[-1]
         raise Refused(f"{command[0]}: {said}")

@@ -65,7 +65,9 @@ def call(verb: str, request: Mapping[str, Any] | None = None, *, say: Say | None
         return _result(helper.answer(verb, json.dumps(request or {})))
     process = subprocess.Popen([*command, verb], text=True, start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
-    assert process.stdin and process.stdout and process.stderr  # noqa: S101  all three are pipes
+    assert process.stdin is not None  # noqa: S101  all three are pipes
+    assert process.stdout is not None  # noqa: S101
+    assert process.stderr is not None  # noqa: S101
     complaints: list[str] = []
     listener = threading.Thread(target=_listen, args=(process.stderr, say, complaints), daemon=True)
     listener.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -58,7 +58,9 @@ def price(container: dict[str, Any], *, hourly: bool) -> Price | None:
     if not total:
         return None
     each_hour = total if hourly else total / HOURS_A_MONTH
-    return Price(hourly=round(each_hour, 4), source=f"SoftLayer's own price, {date.today().isoformat()}")
+    return Price(
+        hourly=round(each_hour, 4), source=f"SoftLayer's own price, {datetime.now(tz=UTC).date().isoformat()}"
+    )
 
 
 def _templates(options: Options, category: str) -> list[dict[str, Any]]:

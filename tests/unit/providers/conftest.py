@@ -50,7 +50,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def cloud(ec2_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+def cloud(ec2_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     """An empty account."""
     ec2_emulator.reset()
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -62,4 +62,4 @@ def cloud(ec2_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # another test's remembers another environment
     monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
     (tmp_path / "ansible.cfg").touch()
-    yield Cloud(ec2_emulator, tmp_path)
+    return Cloud(ec2_emulator, tmp_path)

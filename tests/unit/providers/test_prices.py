@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 import yaml
@@ -29,7 +29,7 @@ def test_what_the_table_does_not_have_is_not_known(provider: str, kind: str) -> 
 
 def test_the_table_is_plausible() -> None:
     for provider, known in yaml.safe_load(prices.TABLE.read_text()).items():
-        assert isinstance(known["date"], date) and known["date"] <= date.today(), provider
+        assert isinstance(known["date"], date) and known["date"] <= datetime.now(tz=UTC).date(), provider
         assert known["source"]
         assert all(0 < hourly < 100 for hourly in known["hourly"].values())
     hourly = yaml.safe_load(prices.TABLE.read_text())["ec2"]["hourly"]

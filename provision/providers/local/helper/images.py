@@ -39,10 +39,11 @@ class Image:
 
 def known() -> list[Image]:
     """All complete images, oldest first."""
-    found = []
-    for path in IMAGES.glob("*/meta.json") if IMAGES.is_dir() else ():
-        if not path.parent.name.startswith("."):
-            found.append(Image(**json.loads(path.read_text())))
+    found = [
+        Image(**json.loads(path.read_text()))
+        for path in (IMAGES.glob("*/meta.json") if IMAGES.is_dir() else ())
+        if not path.parent.name.startswith(".")
+    ]
     return sorted(found, key=lambda image: image.created)
 
 

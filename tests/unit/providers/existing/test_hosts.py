@@ -92,7 +92,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
-    monkeypatch.setattr(Host, "ask", lambda one, *words, **more: made.ask(one, *words, **more))
+    monkeypatch.setattr(Host, "ask", lambda one, *words, **more: made.ask(one, *words, **more))  # noqa: PLW0108  bound to the host
     return made
 
 

@@ -250,7 +250,7 @@ def test_the_registry_survives_a_round_trip(root: Path) -> None:
 
 
 def test_a_failed_change_changes_nothing(root: Path) -> None:
-    with pytest.raises(RuntimeError), registry.changing() as state:
+    with pytest.raises(RuntimeError), registry.changing() as state:  # noqa: PT012
         state.nodes[node().key] = node()
         raise RuntimeError
     assert registry.load().nodes == {}
