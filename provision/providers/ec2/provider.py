@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
+from provision.core.errors import NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import (
     ClusterIdentity,
     ClusterSpec,
@@ -27,14 +26,12 @@ from provision.providers.ec2.client import NAME, Clients
 from provision.providers.ec2.config import Ec2Block, Ec2Settings
 from provision.providers.ec2.images import Images
 from provision.providers.ec2.kinds import Kinds
-from provision.providers.ec2.ledger import SETTLING_S, Alternative, Ledger, Order
+from provision.providers.ec2.ledger import Alternative, Ledger, Order
 from provision.providers.ec2.machines import Machines
 from provision.providers.ec2.market import Market
 from provision.providers.ec2.network import Networks
+from provision.providers.ec2.placing import Placing, settling
 from provision.providers.facts import deadlines
-
-_VISIBLE_S = 120.0
-"""Seconds until AWS lists machines that it has made."""
 
 
 class Ec2Provider(base.Provider):
@@ -79,42 +76,17 @@ class Ec2Provider(base.Provider):
             OutcomeUnknown: the order must be repeated.
             NotReady, ProviderError: nothing was made.
         """
+        where = names_of(request.names)
         order = self._ledger.order(request.token) or self._new_order(request)
-        where, first, begun = names_of(request.names), order.index, order.begun
-        if begun and (there := self._made(request.token, order, where, deadline_s=0)):
-            self._ledger.settle(request.token, order)
-            return there
-        refused: list[tuple[Alternative, requests.Refused]] = []
         client = self._clients.ec2(order.region)
-        for index in range(first, len(order.alternatives)):
-            order = self._ledger.begin(request.token, order, index)
-            # AWS may refuse a repetition before it looks at the token, and what the first has made show late.
-            left_s = _settling(begun) if index == first and begun else 0.0
-            try:
-                made = requests.run(client, order, request.token, request.user_data, where)
-            except (OutcomeUnknown, NoCapacity):
-                raise
-            except (requests.Refused, NotReady, ProviderError) as error:
-                there = self._made(request.token, order, where, deadline_s=left_s) if left_s else []
-                if isinstance(error, requests.Refused) and not there:
-                    refused.append((order.alternatives[index], error))
-                    continue
-                self._ledger.settle(request.token, order)
-                if not there:
-                    raise
-                return there
-            machines = self._made(request.token, order, where, deadline_s=_VISIBLE_S) if made else []
-            if made and not machines:
-                raise OutcomeUnknown(
-                    provider=self.name,
-                    where=where,
-                    what=f"AWS made these machines but does not list them after {_VISIBLE_S:g} s",
-                    remedy="Run the same command again",
-                )
-            self._ledger.settle(request.token, order)
-            return machines
-        self._ledger.settle(request.token, order)
-        raise self._exhausted(where, refused)
+
+        def ask(begun: Order) -> int:
+            return requests.run(client, begun, request.token, request.user_data, where)
+
+        def listed(begun: Order, deadline_s: float) -> base.Machines:
+            return self._made(request.token, begun, where, deadline_s=deadline_s)
+
+        return Placing(request.token, order, self._ledger, where, ask, listed).place()
 
     def unlike(self, group: NodeGroup, machine: Machine) -> base.Texts:
         """Compare region, type, market and data disk; cores and memory are the type's own."""
@@ -263,26 +235,8 @@ class Ec2Provider(base.Provider):
         """Wait until machines of unanswered create calls are listed, or must be; False: no call is open."""
         unsettled = {token: one for token, one in self._ledger.unsettled().items() if one.region == region}
         for token, order in unsettled.items():
-            self._of_order(token, order, deadline_s=_settling(order.begun))
+            self._of_order(token, order, deadline_s=settling(order.begun))
         return bool(unsettled)
-
-    def _exhausted(
-        self, where: str, refused: Sequence[tuple[Alternative, requests.Refused]]
-    ) -> ProviderError:
-        tried = "; ".join(f"{alternative}: {refusal}" for alternative, refusal in refused)
-        if any(refusal.quota for _, refusal in refused):
-            return ProviderError(
-                provider=self.name,
-                where=where,
-                what=f"the account's quota is used up ({tried})",
-                remedy="Ask AWS for more under Service Quotas, or name a smaller or another type",
-            )
-        return NoCapacity(
-            provider=self.name,
-            where=where,
-            what=f"AWS has no room ({tried})",
-            remedy="Name more instance types or subnets, or set wait_for_capacity",
-        )
 
     def _region(self, group: NodeGroup) -> str:
         return Ec2Settings.of(group).region or self._home_region()
@@ -299,11 +253,6 @@ class Ec2Provider(base.Provider):
     @property
     def _gone_s(self) -> float:
         return deadlines(self.spec, self.name).gone
-
-
-def _settling(begun: float) -> float:
-    """Return for how many seconds machines of an order may still turn up."""
-    return max(0.0, begun + SETTLING_S - time.time())
 
 
 def _alive(machines: Iterable[Machine]) -> base.Machines:

@@ -24,6 +24,7 @@ from provision.providers.ec2.images import Image
 from provision.providers.ec2.kinds import Kind
 from provision.providers.ec2.ledger import Alternative, Order
 from provision.providers.ec2.network import Place
+from provision.providers.ec2.placing import QUOTA, Refused
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -44,17 +45,6 @@ CAPACITY = frozenset(
     }
 )
 """Refusals of one type in one zone, spot or not; another may be had, and this one later."""
-QUOTA = frozenset({"InstanceLimitExceeded", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"})
-"""Refusals that waiting does not change: the account's quota is used up."""
-
-
-class Refused(Exception):
-    """This alternative cannot be had. `quota`: neither later."""
-
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        self.quota = code in QUOTA
-        super().__init__(f"{code}: {message}")
 
 
 def alternatives(

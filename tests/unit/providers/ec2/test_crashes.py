@@ -93,7 +93,7 @@ class Mortal:
 def mortal(cloud: Cloud, hurry: None, monkeypatch: pytest.MonkeyPatch) -> Mortal:
     """One attempt a call, as if all others had failed, too."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setattr("provision.providers.ec2.provider.SETTLING_S", 2)
+    monkeypatch.setattr("provision.providers.ec2.placing.SETTLING_S", 2)
     shared: dict[str, dict[str, Any]] = {}
     real = Clients.__init__
 
