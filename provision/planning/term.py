@@ -54,10 +54,10 @@ def settle_term(old: Term, spec: ClusterSpec, plan: Plan, *, hourly: float, now:
     else:
         deadline = old.deadline
     # A machine that was off may have missed an extension.
-    untold = (plan.keep and deadline != old.deadline) or (plan.start and deadline)
-    if (deadline, hourly) == (old.deadline, old.hourly) and not untold:
+    unaware = (plan.keep and deadline != old.deadline) or (plan.start and deadline)
+    if (deadline, hourly) == (old.deadline, old.hourly) and not unaware:
         return None
-    return Term(deadline, spent, hourly, now, "changed" if untold else old.pending)
+    return Term(deadline, spent, hourly, now, "changed" if unaware else old.pending)
 
 
 def extended_term(old: Term, spec: ClusterSpec, duration: str, now: float) -> Term:

@@ -43,7 +43,7 @@ _NOT_YET = frozenset({"InvalidGroup.NotFound", "InvalidInstanceID.NotFound", "In
 _VISIBLE_S = 60.0
 """Seconds until AWS knows everywhere what it has just made."""
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed"})
-_STRANGER = frozenset(
+_UNKNOWN_CREDENTIALS = frozenset(
     {"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
 )
 _FORBIDDEN = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
@@ -59,14 +59,14 @@ class Clients:
     def ec2(self, region: str) -> EC2Client:
         """Return the client of a region. Raises NotReady."""
         if region not in self._made:
-            with spoken():
+            with translate_errors():
                 self._require(region)
                 self._made[region] = self._session.client("ec2", region_name=region, config=self._settings)
         return self._made[region]
 
     def region(self) -> str:
         """Return the region of the user's AWS settings. Raises NotReady when they name none."""
-        with spoken():
+        with translate_errors():
             found = self._session.region_name
         if not found:
             raise _no_region()
@@ -74,7 +74,7 @@ class Clients:
 
     def identify(self, region: str) -> None:
         """Find out whether AWS knows these credentials. Raises NotReady, ProviderError."""
-        with spoken():
+        with translate_errors():
             self._require(region)
             self._session.client("sts", region_name=region, config=self._settings).get_caller_identity()
 
@@ -153,15 +153,15 @@ def once_visible(call: Callable[[], T]) -> T:
 
 
 @contextmanager
-def spoken(where: str = "") -> Iterator[None]:
+def translate_errors(where: str = "") -> Iterator[None]:
     """Turn boto3's errors into ours. `where`: what the call was about."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise translated(error, where) from error
+        raise translate(error, where) from error
 
 
-def translated(error: BotoCoreError | ClientError, where: str = "") -> MusterError:
+def translate(error: BotoCoreError | ClientError, where: str = "") -> MusterError:
     """Return an error of boto3 as one line that names the remedy."""
     if isinstance(error, ClientError):
         return _refusal(error, where)
@@ -195,7 +195,7 @@ def _refusal(error: ClientError, where: str) -> MusterError:
             what=f"the AWS credentials have expired, or this computer's clock is wrong ({code})",
             remedy="Sign in again (aws sso login), and compare the clock with `date -u`",
         )
-    if code in _STRANGER:
+    if code in _UNKNOWN_CREDENTIALS:
         return NotReady(
             where=where or NAME,
             what=f"AWS does not accept these credentials ({code})",

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from provision.core.errors import NotReady
 from provision.core.model import NodeGroup
 from provision.providers.ec2 import tags
-from provision.providers.ec2.client import Clients, code_of, spoken, translated
+from provision.providers.ec2.client import Clients, code_of, translate, translate_errors
 from provision.providers.ec2.config import Ec2Settings
 from provision.providers.ec2.kinds import Kind
 from provision.providers.ec2.ledger import Ledger
@@ -67,7 +67,7 @@ class Images:
         )
         if question not in self._chosen:
             client = self._clients.ec2(region)
-            with spoken(f"groups.{group.name}.image"):
+            with translate_errors(f"groups.{group.name}.image"):
                 self._chosen[question] = self._find(client, question, group, kind, recipe)
         return self._chosen[question]
 
@@ -117,7 +117,7 @@ def _by_id(client: EC2Client, image_id: str, group: str) -> Image:
         found = _newest(client, ImageIds=[image_id])
     except ClientError as error:
         if not code_of(error).startswith("InvalidAMIID"):
-            raise translated(error, f"groups.{group}.image") from error
+            raise translate(error, f"groups.{group}.image") from error
         found = None
     if found is None:
         raise NotReady(

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from provision.core.errors import NotReady
 from provision.core.model import NodeGroup
-from provision.providers.ec2.client import Clients, code_of, message_of, spoken, translated
+from provision.providers.ec2.client import Clients, code_of, message_of, translate, translate_errors
 from provision.providers.ec2.config import Ec2Settings
 
 ARCHITECTURES = ("x86_64", "arm64")
@@ -57,7 +57,7 @@ class Kinds:
                         what=f"there is no such instance type in {region}: {message_of(error)}",
                         remedy="aws ec2 describe-instance-types lists them",
                     ) from error
-                raise translated(error, "instance_type") from error
+                raise translate(error, "instance_type") from error
             for raw in answer["InstanceTypes"]:
                 kind = _kind(raw)
                 self._known[region, kind.name] = kind
@@ -83,10 +83,10 @@ class Kinds:
                 what="EC2 needs to know which machines to rent",
                 remedy="Name a type such as m7i.large, or a list of types",
             )
-        with spoken(f"groups.{group.name}.instance_type"):
+        with translate_errors(f"groups.{group.name}.instance_type"):
             known = self.get(region, names)
         for name in names:
-            _fits(known[name], group)
+            _require_size(known[name], group)
         return [known[name] for name in names]
 
 
@@ -95,7 +95,7 @@ def is_gpu_group(group: NodeGroup) -> bool:
     return group.name.split("_")[0] == "gpu"
 
 
-def _fits(kind: Kind, group: NodeGroup) -> None:
+def _require_size(kind: Kind, group: NodeGroup) -> None:
     where = f"groups.{group.name}.instance_type"
     if is_gpu_group(group) and not kind.gpus:
         raise NotReady(

@@ -13,7 +13,7 @@ from provision.core.errors import ProviderError
 from provision.core.model import Machine, NodeState
 from provision.core.wait import until
 from provision.providers.ec2 import tags
-from provision.providers.ec2.client import NAME, Clients, code_of, message_of, once_visible, spoken
+from provision.providers.ec2.client import NAME, Clients, code_of, message_of, once_visible, translate_errors
 from provision.providers.ec2.kinds import Kind, Kinds
 from provision.providers.ec2.requests import DATA_DISK
 
@@ -43,12 +43,12 @@ class Machines:
 
     def of(self, region: str, wanted: Mapping[str, str]) -> list[Machine]:
         """Return the machines of a region that have these tags."""
-        with spoken():
+        with translate_errors():
             return self._machines(region, _described(self.clients.ec2(region), tags.tagged(wanted)))
 
     def of_anybody(self, region: str) -> list[Machine]:
         """Return the machines of a region that any cluster has, with its name and id as labels."""
-        with spoken():
+        with translate_errors():
             filters = [
                 *tags.where(tag_key=tags.CLUSTER_ID),
                 *tags.where(instance_state_name=[name for name in STATES if name != "terminated"]),
@@ -68,7 +68,7 @@ class Machines:
         """
         for region, own in _by_region(ids).items():
             client = self.clients.ec2(region)
-            with spoken(", ".join(own)):
+            with translate_errors(", ".join(own)):
                 for batch in _batches(own):
                     once_visible(partial(client.terminate_instances, InstanceIds=batch))
                 self._await(client, own, within, {"terminated"}, deadline_s, "not all are deleted")
@@ -77,7 +77,7 @@ class Machines:
         """Boot stopped machines; see `terminate`."""
         for region, own in _by_region(ids).items():
             client = self.clients.ec2(region)
-            with spoken(", ".join(own)):
+            with translate_errors(", ".join(own)):
                 ready = {"stopped", "running", "pending"}
                 self._await(
                     client, own, within, ready, deadline_s, "not all have stopped, so that they may start"
@@ -89,7 +89,7 @@ class Machines:
         """Power machines off and return when they are; see `terminate`."""
         for region, own in _by_region(ids).items():
             client = self.clients.ec2(region)
-            with spoken(", ".join(own)):
+            with translate_errors(", ".join(own)):
                 try:
                     for batch in _batches(own):
                         client.stop_instances(InstanceIds=batch)
@@ -111,7 +111,7 @@ class Machines:
         """
         client = self.clients.ec2(region)
         new: dict[frozenset[tuple[str, str]], list[str]] = {}
-        with spoken():
+        with translate_errors():
             filters = [tags.where(instance_id=batch) for batch in _batches(list(labels))]
             for raw in [raw for one in filters for raw in _described(client, one)]:
                 found, own = tags.from_aws(raw.get("Tags", [])), labels[raw["InstanceId"]]

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.core.model import NodeGroup, Price
 from provision.providers import prices
-from provision.providers.ec2.client import NAME, Clients, spoken
+from provision.providers.ec2.client import NAME, Clients, translate_errors
 from provision.providers.ec2.config import Ec2Settings
 
 _LINUX = "Linux/UNIX"
@@ -45,7 +45,7 @@ class Market:
 
     def spot_prices(self, region: str, kind: str) -> dict[str, float]:
         """Return the market's price now, dollars an hour, by zone. Raises NotReady, ProviderError."""
-        with spoken(f"spot price of {kind}"):
+        with translate_errors(f"spot price of {kind}"):
             question: Any = {"InstanceTypes": [kind], "ProductDescriptions": [_LINUX]}
             answer = self._clients.ec2(region).describe_spot_price_history(
                 **question, StartTime=datetime.now(tz=UTC)

@@ -14,7 +14,7 @@ from provision.core.errors import NotReady, ProviderError
 from provision.core.model import ClusterIdentity, ClusterSpec, NodeGroup
 from provision.core.wait import until
 from provision.providers.ec2 import tags
-from provision.providers.ec2.client import NAME, Clients, code_of, once_visible, spoken
+from provision.providers.ec2.client import NAME, Clients, code_of, once_visible, translate_errors
 from provision.providers.ec2.config import Ec2Block, Ec2Settings
 
 if TYPE_CHECKING:
@@ -52,14 +52,14 @@ class Networks:
         vpc, wanted = settings.vpc, settings.subnet
         question = (region, vpc, wanted)
         if question not in self._places:
-            with spoken(f"groups.{group.name}.subnet"):
+            with translate_errors(f"groups.{group.name}.subnet"):
                 self._places[question] = _find_place(self._clients.ec2(region), region, vpc, wanted)
         return self._places[question]
 
     def ensure(self, region: str, cluster: ClusterIdentity, vpc: str, public_key: str) -> tuple[str, str]:
         """Make key pair and security group where missing; return the key's name and the group's id."""
         client = self._clients.ec2(region)
-        with spoken(name_of(cluster)):
+        with translate_errors(name_of(cluster)):
             self._ensure_key(client, cluster, public_key)
             group = self._find_group(client, cluster) or self._make_group(client, cluster, vpc)
             own = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
@@ -70,7 +70,7 @@ class Networks:
     def allow(self, region: str, cluster: ClusterIdentity, sources: Sequence[str]) -> list[str]:
         """Let addresses (by default this computer's) reach SSH; return those that could not before."""
         client = self._clients.ec2(region)
-        with spoken(name_of(cluster)):
+        with translate_errors(name_of(cluster)):
             group = self._find_group(client, cluster)
             if group is None:
                 return []
@@ -83,7 +83,7 @@ class Networks:
     def remove(self, region: str, cluster: ClusterIdentity) -> None:
         """Remove key pair and security group; again is harmless."""
         client = self._clients.ec2(region)
-        with spoken(name_of(cluster)):
+        with translate_errors(name_of(cluster)):
             client.delete_key_pair(KeyName=name_of(cluster))
             group = self._find_group(client, cluster)
             if group is not None and not until(

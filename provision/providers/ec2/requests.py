@@ -16,7 +16,7 @@ from provision.providers.ec2.client import (
     code_of,
     message_of,
     once_visible,
-    translated,
+    translate,
     unanswered,
 )
 from provision.providers.ec2.config import Ec2Settings
@@ -76,7 +76,7 @@ def alternatives(
 
 
 def common(request: CreateRequest, *, key_name: str, security_group: str, lives: bool) -> dict[str, Any]:
-    """Return what RunInstances is told in every alternative, the user-data excepted.
+    """Return what RunInstances is given in every alternative, the user-data excepted.
 
     Args:
         request: the order.
@@ -85,7 +85,7 @@ def common(request: CreateRequest, *, key_name: str, security_group: str, lives:
         lives: False when a machine that powers itself off is to be deleted (it has a time to live).
     """
     settings = Ec2Settings.of(request.group)
-    told: dict[str, Any] = {
+    wanted: dict[str, Any] = {
         "KeyName": key_name,
         "SecurityGroups": [security_group],
         "MetadataOptions": {
@@ -100,17 +100,17 @@ def common(request: CreateRequest, *, key_name: str, security_group: str, lives:
         "Tags": tags.of_request(request, recipe="", own=settings.tags),
     }
     if profile := settings.instance_profile:
-        told["IamInstanceProfile"] = {"Arn" if profile.startswith("arn:") else "Name": profile}
-    return told
+        wanted["IamInstanceProfile"] = {"Arn" if profile.startswith("arn:") else "Name": profile}
+    return wanted
 
 
 def parameters(order: Order, token: str) -> dict[str, Any]:
     """Return the parameters of RunInstances for the alternative begun; always the same for the same."""
-    told, chosen = dict(order.common), order.alternatives[order.index]
-    data_gb, ssh_address, max_price = (told.pop(key) for key in ("DataDiskGb", "SshAddress", "MaxPrice"))
-    groups, named = told.pop("SecurityGroups"), {**told.pop("Tags"), tags.RECIPE: chosen.recipe}
+    wanted, chosen = dict(order.common), order.alternatives[order.index]
+    data_gb, ssh_address, max_price = (wanted.pop(key) for key in ("DataDiskGb", "SshAddress", "MaxPrice"))
+    groups, named = wanted.pop("SecurityGroups"), {**wanted.pop("Tags"), tags.RECIPE: chosen.recipe}
     disks = [_disk(chosen.root, chosen.root_gb)] + ([_disk(DATA_DISK, data_gb)] if data_gb else [])
-    told |= {
+    wanted |= {
         "ClientToken": f"{token}-{order.index}",
         "MinCount": order.count,
         "MaxCount": order.count,
@@ -122,9 +122,9 @@ def parameters(order: Order, token: str) -> dict[str, Any]:
         ],
     }
     if ssh_address == "auto":  # as the subnet has it
-        told |= {"SubnetId": chosen.subnet, "SecurityGroupIds": groups}
+        wanted |= {"SubnetId": chosen.subnet, "SecurityGroupIds": groups}
     else:
-        told["NetworkInterfaces"] = [
+        wanted["NetworkInterfaces"] = [
             {
                 "DeviceIndex": 0,
                 "SubnetId": chosen.subnet,
@@ -135,12 +135,12 @@ def parameters(order: Order, token: str) -> dict[str, Any]:
         ]
     if chosen.spot:
         market = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
-        told["InstanceInitiatedShutdownBehavior"] = "terminate"  # it could not be started again
-        told["InstanceMarketOptions"] = {
+        wanted["InstanceInitiatedShutdownBehavior"] = "terminate"  # it could not be started again
+        wanted["InstanceMarketOptions"] = {
             "MarketType": "spot",
             "SpotOptions": market | ({"MaxPrice": f"{max_price:.6g}"} if max_price else {}),
         }
-    return told
+    return wanted
 
 
 def run(client: EC2Client, order: Order, token: str, user_data: str, where: str) -> int:
@@ -152,8 +152,8 @@ def run(client: EC2Client, order: Order, token: str, user_data: str, where: str)
         MusterError: nothing was made, and the next alternative would fare no better.
     """
     try:
-        told = parameters(order, token)
-        answer = once_visible(lambda: client.run_instances(**told, UserData=user_data))
+        wanted = parameters(order, token)
+        answer = once_visible(lambda: client.run_instances(**wanted, UserData=user_data))
     except ClientError as error:
         code = code_of(error)
         if code in CAPACITY | QUOTA:
@@ -181,7 +181,7 @@ def _unclear(error: BotoCoreError | ClientError, where: str) -> MusterError:
             what=f"AWS did not say whether it made these machines ({_words(error)})",
             remedy="Run the same command again: it repeats this order and makes no second one",
         )
-    return translated(error, where)
+    return translate(error, where)
 
 
 def _words(error: BotoCoreError | ClientError) -> str:

@@ -25,7 +25,7 @@ APPROVED = "approved_hosts"
 """File in the cluster's state folder: address and host key, one line each, of hosts that were approved."""
 
 
-class Silent(ProviderError):
+class NotAnswering(ProviderError):
     """A host does not answer by SSH."""
 
 
@@ -46,7 +46,7 @@ class Host:
         """Let the agent carry out a verb on the host, as root.
 
         Raises:
-            Silent: it does not answer.
+            NotAnswering: it does not answer.
             HostKeyMismatch: it shows another host key.
             NotReady: the user may not log in or not become root, or python3 is missing.
             ProviderError: the agent refused, or did not end within `timeout_s`.
@@ -66,7 +66,7 @@ class Host:
                     check=False,
                 )
             except subprocess.TimeoutExpired as error:
-                raise Silent(
+                raise NotAnswering(
                     provider=NAME,
                     where=self.address,
                     what=f"no answer within {timeout_s:g} s",
@@ -119,7 +119,7 @@ class Host:
                 remedy="Correct user and key of this host in the config file",
             )
         if status == SSH_FAILED:
-            raise Silent(
+            raise NotAnswering(
                 provider=NAME,
                 where=self.address,
                 what=f"not reachable by SSH ({said})",
@@ -174,7 +174,7 @@ def approve(state: Path, keys: Mapping[str, str]) -> None:
 
 
 def unknown(address: str) -> HostKeyUnknown:
-    """Return the error that shows a host's key. Raises Silent when it shows none."""
+    """Return the error that shows a host's key. Raises NotAnswering when it shows none."""
     done = subprocess.run(
         ["ssh-keyscan", "-T", str(CONNECT_S), "-t", "ed25519", address],
         capture_output=True,
@@ -184,7 +184,7 @@ def unknown(address: str) -> HostKeyUnknown:
     )
     words = next((line.split() for line in done.stdout.splitlines() if not line.startswith("#")), [])
     if len(words) != 3:
-        raise Silent(
+        raise NotAnswering(
             provider=NAME,
             where=address,
             what="shows no ed25519 host key by SSH",

@@ -24,7 +24,7 @@ from provision.core.model import (
 )
 from provision.providers.base import Machines, Provider, Texts
 from provision.providers.existing.config import ExistingSettings
-from provision.providers.existing.host import NAME, Host, Silent, of_config, pinned
+from provision.providers.existing.host import NAME, Host, NotAnswering, of_config, pinned
 
 RELEASE = "debian 13"
 PREPARE_S = 300
@@ -173,7 +173,7 @@ class ExistingProvider(Provider):
         hosts = [of_config(entry, self.notes) for entry in known]  # the others were never used
 
         def ask(host: Host) -> dict[str, Any] | None:
-            passing = (Silent,) if host.address in needed else (Silent, NotReady, HostKeyMismatch)
+            passing = (NotAnswering,) if host.address in needed else (NotAnswering, NotReady, HostKeyMismatch)
             try:
                 look = host.ask("look")
             except passing:

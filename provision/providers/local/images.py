@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Any, TypedDict
 
 from provision.core.model import ClusterIdentity
+from provision.core.reporter import Reporter
 from provision.providers.local import client
 from provision.providers.local.helper import bootstrap, registry
-
-
-class Teller(Protocol):
-    """Takes progress lines; every `timeline.Reporter` does."""
-
-    def say(self, text: str) -> None:
-        """Show one line."""
 
 
 class Image(TypedDict):
@@ -41,7 +35,7 @@ def artifacts_folder() -> Path:
     return registry.artifacts(registry.caller())
 
 
-def ensure_base(reporter: Teller | None = None, *, refresh: bool = False) -> str:
+def ensure_base(reporter: Reporter | None = None, *, refresh: bool = False) -> str:
     """Return the id of the base image; built when missing, renewed after 14 days when that succeeds.
 
     Raises:

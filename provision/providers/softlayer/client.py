@@ -18,9 +18,9 @@ from provision.providers.softlayer.failures import CAUGHT, ApiError, Kind, expla
 
 TIMEOUT_S = 30.0
 """Seconds for one call."""
-PATIENCE_S = 20.0
+RETRY_FOR_S = 20.0
 """Seconds for which a call is repeated that may be: the API is throttling, or out of reach for a moment."""
-AGAIN_S = 1.0
+RETRY_AFTER_S = 1.0
 PER_SECOND = 40
 """Calls; the API turns away more than 50."""
 PAGE = 100
@@ -72,14 +72,14 @@ class Api:
             )
         return client
 
-    def call(self, service: str, method: str, *args: Any, again: bool = True, **more: Any) -> Any:  # noqa: ANN401
+    def call(self, service: str, method: str, *args: Any, repeatable: bool = True, **more: Any) -> Any:  # noqa: ANN401
         """Make one call.
 
         Args:
             service: such as `Virtual_Guest`.
             method: of the service.
             args: its arguments.
-            again: False when doing it twice differs from doing it once; then only calls that were turned
+            repeatable: False when doing it twice differs from doing it once; then only calls that were turned
                 away by the rate limit are repeated.
             more: `id`, `mask`, `filter`, `limit`, `offset`.
 
@@ -97,13 +97,13 @@ class Api:
                 return (client.call(service, method, *args, **more),)
             except CAUGHT as error:
                 said: MusterError = explain(error)
-                repeatable = _REPEATABLE if again else {Kind.THROTTLED}
-                if not isinstance(said, ApiError) or said.kind not in repeatable:
+                retried = _REPEATABLE if repeatable else {Kind.THROTTLED}
+                if not isinstance(said, ApiError) or said.kind not in retried:
                     raise said from error
                 failure = said
                 return None
 
-        answer = until(attempt, deadline_s=PATIENCE_S, interval_s=AGAIN_S)
+        answer = until(attempt, deadline_s=RETRY_FOR_S, interval_s=RETRY_AFTER_S)
         if answer is None:
             assert failure is not None  # noqa: S101  every attempt without an answer has set it
             raise failure

@@ -18,8 +18,8 @@ MASK = (
 )
 DEVICE = "/dev/xvdc"
 """Where a guest sees device number 2."""
-TOLD = ("cores", "memory_gb", "data_disk_gb")
-"""Labels that need not be kept: the API tells them of every guest."""
+REPORTED = ("cores", "memory_gb", "data_disk_gb")
+"""Labels that need not be kept: the API reports them of every guest."""
 
 
 def dig(raw: Any, *path: str) -> Any:  # noqa: ANN401  whatever the API sends
@@ -74,8 +74,8 @@ def machine(
     disks = {str(d.get("device")): dig(d, "diskImage", "capacity") for d in raw.get("blockDevices") or []}
     labels = identity.labels(str(raw.get("notes") or "")) | {"cluster": cluster, "cluster_id": cluster_id}
     if raw.get("maxCpu") and raw.get("maxMemory"):
-        told = (str(raw["maxCpu"]), f"{raw['maxMemory'] / 1024:g}", str(disks.get(DATA_DEVICE) or 0))
-        labels |= dict(zip(TOLD, told, strict=True))
+        reported = (str(raw["maxCpu"]), f"{raw['maxMemory'] / 1024:g}", str(disks.get(DATA_DEVICE) or 0))
+        labels |= dict(zip(REPORTED, reported, strict=True))
     image = str(dig(raw, "blockDeviceTemplateGroup", "name") or "")
     return Machine(
         provider_id=str(raw["id"]),

@@ -53,7 +53,7 @@ def place(
             for name in names
         ]
         try:
-            made = api.call("Virtual_Guest", "createObjects", wanted, again=False)
+            made = api.call("Virtual_Guest", "createObjects", wanted, repeatable=False)
             if len(made) != len(wanted):
                 raise ApiError(kind=Kind.UNCLEAR, what=f"{len(made)} of {len(wanted)} guests in the answer")
         except ApiError as error:

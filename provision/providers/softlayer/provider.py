@@ -36,7 +36,7 @@ SWITCH_S = 120.0
 """Seconds that a guest gets to power on or off."""
 _FLAVOR = re.compile(r"_(\d+)X(\d+)")
 """Cores and GiB of memory in the names of flavors, such as B1_2X4X25."""
-_SHRUG = frozenset({Kind.BUSY, Kind.MISSING, Kind.UNCLEAR})
+_LIST_WILL_TELL = frozenset({Kind.BUSY, Kind.MISSING, Kind.UNCLEAR})
 """Failures of a call on one guest after which the next look at the list tells what came of it."""
 
 
@@ -102,8 +102,8 @@ class SoftLayerProvider(Provider):
         wanted = wish(group)
         own = {"cores": float(wanted.cores), "memory_gb": wanted.memory_mb / 1024}
         if wanted.flavor:
-            told = _FLAVOR.search(wanted.flavor)
-            own = {"cores": float(told[1]), "memory_gb": float(told[2])} if told else {}
+            size = _FLAVOR.search(wanted.flavor)
+            own = {"cores": float(size[1]), "memory_gb": float(size[2])} if size else {}
         return base.sizes(machine, **own, data_disk_gb=wanted.data_disk_gb)
 
     def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
@@ -123,7 +123,7 @@ class SoftLayerProvider(Provider):
         accepted: set[int] = set()
 
         def cancel(guest: int) -> None:
-            if self._try("deleteObject", guest):
+            if self._attempt("deleteObject", guest):
                 accepted.add(guest)
 
         def gone() -> bool:
@@ -187,12 +187,12 @@ class SoftLayerProvider(Provider):
     def _guest(self, method: str, guest_id: str | int, *args: object) -> None:
         self._api.call("Virtual_Guest", method, *args, id=int(guest_id))
 
-    def _try(self, method: str, guest: int) -> bool:
+    def _attempt(self, method: str, guest: int) -> bool:
         """Make a call once; return False when it is not clear, or the next look at the list will tell."""
         try:
-            self._api.call("Virtual_Guest", method, id=guest, again=False)
+            self._api.call("Virtual_Guest", method, id=guest, repeatable=False)
         except ApiError as error:
-            if error.kind not in _SHRUG:
+            if error.kind not in _LIST_WILL_TELL:
                 raise
             return False
         return True
@@ -207,7 +207,7 @@ class SoftLayerProvider(Provider):
             return [m for m in self.list(cluster) if m.provider_id in ids and m.state is leave]
 
         for verb in verbs:
-            self._api.each(lambda machine: self._try(verb, int(machine.provider_id)), left())  # noqa: B023
+            self._api.each(lambda machine: self._attempt(verb, int(machine.provider_id)), left())  # noqa: B023
             if until(lambda: not left(), deadline_s=SWITCH_S, interval_s=POLL_S):
                 return
         raise ProviderError(
@@ -220,7 +220,7 @@ class SoftLayerProvider(Provider):
     def _mark(self, request: CreateRequest, wanted: Wish, raws: Sequence[Raw]) -> None:
         """Give new guests their tags, and those labels that the API does not tell anyway."""
         tags = identity.tags(request.cluster.name, request.group.name, wanted.tags)
-        kept = {name: value for name, value in request.labels.items() if name not in guests.TOLD}
+        kept = {name: value for name, value in request.labels.items() if name not in guests.REPORTED}
 
         def mark(raw: Raw) -> None:
             if kept:

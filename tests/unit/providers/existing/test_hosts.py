@@ -20,7 +20,7 @@ from provision.providers import load
 from provision.providers.base import Provider
 from provision.providers.existing import agent, host
 from provision.providers.existing.config import ExistingSettings, HostModel
-from provision.providers.existing.host import Host, Silent
+from provision.providers.existing.host import Host, NotAnswering
 from provision.ssh import pinning
 from provision.state.folder import State
 from provision.state.journal import View
@@ -76,7 +76,7 @@ class World:
     ) -> dict[str, Any]:
         self.asked.append((one.address, verb))
         if one.address in self.dead:
-            raise Silent(provider="existing", where=one.address, what="not reachable")
+            raise NotAnswering(provider="existing", where=one.address, what="not reachable")
         look = self.looks[one.address]
         if verb == "prepare":
             assert request
@@ -132,7 +132,7 @@ def test_the_same_token_twice_is_the_same_host(spec, world) -> None:
 def test_killed_between_the_first_and_the_second_host(spec, world, monkeypatch) -> None:
     provider, wanted = existing(spec), request(spec, ("retina-worker-1", "retina-worker-2"))
     world.dead.add("192.0.2.3")
-    with pytest.raises(Silent):
+    with pytest.raises(NotAnswering):
         provider.create(wanted)
     world.dead.clear()
     assert [machine.name for machine in existing(spec).create(wanted)] == list(wanted.names)
@@ -147,7 +147,7 @@ def test_a_host_that_is_off_is_no_host_that_is_gone(spec, world) -> None:
     assert machine.state is NodeState.STOPPED
     with pytest.raises(ProviderError, match="never switched on from here. Switch it on"):
         provider.start(ME, [machine])
-    with pytest.raises(Silent):
+    with pytest.raises(NotAnswering):
         provider.delete(ME, [machine])
     world.dead.clear()
     assert existing(spec).list(ME)[0].state is NodeState.RUNNING
@@ -209,7 +209,7 @@ def test_fingerprints_are_those_of_openssh() -> None:
     [
         ("echo 'Host key verification failed.' >&2; exit 255", HostKeyMismatch, "not the pinned one"),
         ("echo 'me@x: Permission denied (publickey).' >&2; exit 255", NotReady, "me may not log in by SSH"),
-        ("echo 'ssh: connect: No route to host' >&2; exit 255", Silent, "not reachable by SSH"),
+        ("echo 'ssh: connect: No route to host' >&2; exit 255", NotAnswering, "not reachable by SSH"),
         ("echo 'sudo: a password is required' >&2; exit 1", NotReady, "sudo without a password"),
         ("""echo '{"refused": "it has a user hdfs"}'""", ProviderError, "192.0.2.1: it has a user hdfs"),
     ],

@@ -38,8 +38,8 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.fsync", lambda _: None)
     monkeypatch.setattr(client, "TIMEOUT_S", 0.4)
-    monkeypatch.setattr(client, "PATIENCE_S", 1.0)
-    monkeypatch.setattr(client, "AGAIN_S", 0.02)
+    monkeypatch.setattr(client, "RETRY_FOR_S", 1.0)
+    monkeypatch.setattr(client, "RETRY_AFTER_S", 0.02)
     monkeypatch.setattr(client, "PER_SECOND", 1000)
     made.emulator.per_second = 1000
     monkeypatch.setattr("provision.providers.softlayer.provider.POLL_S", 0.01)
