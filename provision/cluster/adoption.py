@@ -25,6 +25,7 @@ from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeStat
 from provision.core.names import DEADLINE_LABEL, LOGIN_USER, MASTER, OWNER_LABEL, WORKER
 from provision.core.paths import owner_mark
 from provision.costs.books import Books
+from provision.data.stores.keys import StoreKeys, record
 from provision.providers.base import Provider
 from provision.ssh import access, connection, hostkey
 from provision.ssh.files import write_ssh_files
@@ -44,11 +45,11 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Remembered:
-    """What the machines know that the state folder held; '' = they do not (yet)."""
+    """What the machines know that the state folder held; empty where they do not (yet)."""
 
     keys: tuple[str, ...] = ()
     spark: str = field(default="", repr=False)
-    store: str = field(default="", repr=False)
+    store: StoreKeys | None = None
     image_size: int = 0
 
 
@@ -172,9 +173,10 @@ def _fill(state: State, key_file: Path, remembered: Remembered) -> None:
     ensure_login_key(state.key_file, access.control_comment(state.cluster))
     files.write(state.control_keys, "".join(f"{key}\n" for key in remembered.keys))
     state.secrets.mkdir(mode=0o700, exist_ok=True)
-    for name, content in (("spark", remembered.spark), ("store.json", remembered.store)):
-        if content:
-            files.write(state.secrets / name, content)
+    if remembered.spark:
+        files.write(state.secrets / "spark", remembered.spark)
+    if remembered.store:
+        record(state.secrets, remembered.store)
     if remembered.image_size:
         state.remember_image_size(remembered.image_size)
 
@@ -259,13 +261,13 @@ def parse(output: str) -> Remembered:
     )
 
 
-def _store(text: str) -> str:
-    """Return the store's credentials as the state folder keeps them, '' when there are none."""
+def _store(text: str) -> StoreKeys | None:
+    """Return the keys in the settings of the staging program (roles/dataset), None when there are none."""
     try:
         known = json.loads(text)
-        return json.dumps({name: known[name] for name in ("access_key", "secret_key")}) + "\n"
+        return StoreKeys(known["access_key"], known["secret_key"])
     except (ValueError, KeyError, TypeError):
-        return ""
+        return None
 
 
 def _image_size(text: str) -> int:

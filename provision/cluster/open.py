@@ -34,11 +34,11 @@ def open_cluster(
         reporter: told phases and progress; the console when not given.
         vault: secret variables that are needed here: the keys of a store elsewhere.
     """
-    told = reporter or ConsoleReporter()
+    shown = reporter or ConsoleReporter()
 
     def bake(recipe: Recipe) -> str:
-        return baking.ensure(recipe, told)
+        return baking.ensure(recipe, shown)
 
     place = root or project_root(spec.path.parent)
     view = ClusterView(spec, root=place, provider=providers.load, queue=queue_of)
-    return Cluster(view, reporter=told, reach=Reach(), stores=StoreLink(bake, vault), bake=bake)
+    return Cluster(view, reporter=shown, reach=Reach(), stores=StoreLink(bake, vault), bake=bake)

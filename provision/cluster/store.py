@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from provision.cluster import firstboot
-from provision.core import files
 from provision.core.errors import NotReady
 from provision.core.model import ClusterIdentity, ClusterSpec
 from provision.data.stores import keys
@@ -64,8 +62,7 @@ class StoreLink:
         opened = stores.store_open(
             name, identity, login_key, image=image, user_data=user_data, group=stores.MACHINE
         )
-        credentials = {"access_key": opened.access_key, "secret_key": opened.secret_key}
-        files.write_if_changed(state.secrets / keys.FILE, json.dumps(credentials) + "\n")
+        keys.record(state.secrets, StoreKeys(opened.access_key, opened.secret_key))
         host_key = " ".join(opened.host_key.split()[:2])
         return Store(name=name, address=opened.address, host_key=host_key, image=image)
 

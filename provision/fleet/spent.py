@@ -39,7 +39,7 @@ def spent(states: Path, now: float) -> list[Cost]:
     living = {id for _, id in known_clusters(states)}
     found = [cost for cost in gone if cost.id not in living]
     for name, id in known_clusters(states):
-        accounts = _told(read_accounts(Journal(states / name).records()))
+        accounts = _free_priced(read_accounts(Journal(states / name).records()))
         alive = [account.last for account in accounts.values() if account.ended is None]
         known = [bill.hourly for bill in alive if bill.hourly is not None]
         found.append(
@@ -56,7 +56,7 @@ def spent(states: Path, now: float) -> list[Cost]:
     return sorted(found, key=lambda cost: (cost.began or now, cost.cluster))
 
 
-def _told(accounts: dict[str, Account]) -> dict[str, Account]:
+def _free_priced(accounts: dict[str, Account]) -> dict[str, Account]:
     """Return the accounts, where old records without a price belong to a provider that nobody is paid at."""
     for account in accounts.values():
         if account.last.provider in CLASSES and not facts_of(account.last.provider).paid:

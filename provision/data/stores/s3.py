@@ -50,7 +50,7 @@ class S3Store:
 
     def objects(self, prefix: str = "") -> Iterator[StoredObject]:
         """See `ObjectStore.objects`."""
-        with self._told():
+        with self._translated():
             for page in self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._container, Prefix=prefix
             ):
@@ -59,13 +59,13 @@ class S3Store:
 
     def read(self, key: str) -> bytes:
         """See `ObjectStore.read`."""
-        with self._told():
+        with self._translated():
             content: bytes = self._client.get_object(Bucket=self._container, Key=key)["Body"].read()
             return content
 
     def write(self, key: str, content: bytes | Path) -> None:
         """See `ObjectStore.write`."""
-        with self._told():
+        with self._translated():
             if isinstance(content, bytes):
                 self._client.put_object(Bucket=self._container, Key=key, Body=content)
             elif content.stat().st_size > ONE_PART:
@@ -76,13 +76,13 @@ class S3Store:
 
     def remove(self, keys: Sequence[str]) -> None:
         """See `ObjectStore.remove`."""
-        with self._told():
+        with self._translated():
             for start in range(0, len(keys), 500):
                 batch = [{"Key": key} for key in keys[start : start + 500]]
                 self._client.delete_objects(Bucket=self._container, Delete={"Objects": batch, "Quiet": True})
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         """Turn boto3's errors into ours."""
         from boto3.exceptions import S3UploadFailedError
         from botocore.exceptions import BotoCoreError, ClientError

@@ -19,17 +19,27 @@ from provision.core.wait import until
 from provision.data.stores.folder import FolderServer, FolderStore
 from provision.data.stores.keys import recorded
 from provision.ssh.tunnels import ToNodes
+from provision.state.folder import State
 from provision.state.lease import Party, this_owner
 
 LONGEST_S = 7 * 86400.0
 
 
-def begin(store: ObjectStoreSpec, state_dir: Path, names: Sequence[str]) -> None:
-    """Show the store's folder to nodes until the command that we work for has ended. Raises StoreError."""
+def begin(store: ObjectStoreSpec, state: State, names: Sequence[str]) -> None:
+    """Show the store's folder to nodes until the command that we work for has ended.
+
+    Args:
+        store: a folder of this computer.
+        state: of the cluster; holds the keys, and the way to the nodes.
+        names: the nodes'.
+
+    Raises:
+        StoreError: it cannot be shown.
+    """
     request = {
         "path": store.path,
         "container": store.container,
-        "state_dir": str(state_dir),
+        "state_dir": str(state.folder),
         "names": list(names),
         "owner": asdict(this_owner()),
     }
@@ -49,13 +59,13 @@ def begin(store: ObjectStoreSpec, state_dir: Path, names: Sequence[str]) -> None
 def main() -> None:
     """Serve until the owner has ended."""
     request = json.loads(sys.argv[1])
-    state, owner = Path(request["state_dir"]), Party(**request["owner"])
-    keys = recorded(state / "secrets")
+    state, owner = State(Path(request["state_dir"])), Party(**request["owner"])
+    keys = recorded(state.secrets)
     if keys is None:
         print("its keys are missing; run start_cluster.yml", flush=True)  # noqa: T201  its caller reads this line
         return
     server = FolderServer(FolderStore(Path(request["path"])), request["container"], keys)
-    tunnel = ToNodes(state / "ssh_config", request["names"], server.server_address[1])
+    tunnel = ToNodes(state.ssh_config, request["names"], server.server_address[1])
     try:
         try:
             tunnel.wait()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from provision.cluster.open import open_cluster
 from provision.core.errors import MusterError
-from provision.core.model import ObjectStoreSpec
 from provision.data.stores import serve
+from provision.plugins.config_of_run import config_of_run
 
 
 class ActionModule(ActionBase):
-    """Arguments: store (`cluster_object_store`), state_dir, nodes (names of machines)."""
+    """Argument: nodes (names of machines)."""
 
     _requires_connection = False
     _supports_check_mode = True
@@ -23,17 +22,13 @@ class ActionModule(ActionBase):
         """Run the task."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, given = self.validate_argument_spec(
-            argument_spec={
-                "store": {"type": "dict", "required": True},
-                "state_dir": {"type": "str", "required": True},
-                "nodes": {"type": "list", "elements": "str", "required": True},
-            }
+            argument_spec={"nodes": {"type": "list", "elements": "str", "required": True}}
         )
         if self._task.check_mode:
             return result | {"changed": False}
-        store = ObjectStoreSpec(**{key: given["store"][key] for key in asdict(ObjectStoreSpec())})
         try:
-            serve.begin(store, Path(given["state_dir"]), given["nodes"])
+            view = open_cluster(config_of_run(task_vars or {})).view
+            serve.begin(view.spec.object_store, view.state, given["nodes"])
         except MusterError as error:
             return result | {"failed": True, "msg": str(error)}
         return result | {"changed": False}

@@ -17,13 +17,12 @@ from provision.core.model import Duration, Machine, NodeState
 from provision.core.names import OWNER_LABEL
 from provision.core.paths import owner_mark
 from provision.costs.accounts import read_accounts
+from provision.data.stores.keys import StoreKeys, recorded
 from provision.providers.facts import Deadlines, facts_of
 from provision.ssh import access, hostkey, keys
 from tests.fakes.provider import OWN, FakeProvider, KilledError, World, cluster, make_disk_mortal, spec
 
-TOLD = Remembered(
-    keys=("ssh-ed25519 AAAAfirst muster-retina",), spark="0" * 64, store='{"access_key": "a"}\n'
-)
+TOLD = Remembered(keys=("ssh-ed25519 AAAAfirst muster-retina",), spark="0" * 64, store=StoreKeys("a", "s"))
 
 
 @pytest.fixture
@@ -78,6 +77,7 @@ def test_everything_is_there_again(world: World, tmp_path: Path, key: Path) -> N
     assert state.load().complete and len(state.targets()) == 4
     assert state.key_file.is_symlink() and state.key_file.resolve() == key
     assert (state.secrets / "spark").read_text() == TOLD.spark
+    assert recorded(state.secrets) == TOLD.store
     assert access.login_keys(state, found.spec.access)[-1] == f"{access.bare(public(key))} access:katie"
     assert "AAAAfirst" in access.login_keys(state, found.spec.access)[0]
     bills = read_accounts(state.journal.records())
@@ -236,7 +236,7 @@ def test_what_the_master_says() -> None:
     found = parse(output)
     assert found.keys == ("ssh-ed25519 AAAA muster-retina",)
     assert (found.spark, found.image_size) == (secret, 16)
-    assert json.loads(found.store) == {"access_key": "a", "secret_key": "s"}
+    assert found.store == StoreKeys("a", "s")
     assert secret not in repr(found)
     assert parse("\0keys\0\0spark\0\0store\0\0jobs\0") == Remembered()
 
