@@ -277,7 +277,7 @@ class ConfigBase(Model):
 def _provider_of(group: Any) -> str:  # noqa: ANN401  (whatever the file holds)
     """Return whose keys a group may have; of an unknown provider or no mapping something else is said."""
     named = group.get("provider") if isinstance(group, dict) else getattr(group, "provider", DEFAULT)
-    return named if named in CLASSES else DEFAULT
+    return named if isinstance(named, str) and named in CLASSES else DEFAULT
 
 
 _GROUP: Any = Annotated[

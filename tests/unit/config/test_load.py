@@ -211,6 +211,10 @@ def test_access_takes_public_keys() -> None:
             "provider: softlayer\ngroups: {worker: {provider: ec2, instance_type: 3}}",
             "groups.worker.instance_type: must be a list, not 3",
         ),
+        (
+            "groups: {worker: {provider: [ec2]}}",
+            "groups.worker.provider: must be text, not ['ec2']. Correct the value",
+        ),
         ("existing: {hosts: []}", "existing: unknown key. Known here: "),
     ],
 )
