@@ -51,5 +51,8 @@ def requests(guests: Sequence[str], username: str, api_key: str, endpoint: str =
 
 def _endpoint() -> str:
     import SoftLayer.config  # a second, and only who opted in needs it
+    import SoftLayer.consts
 
-    return str(SoftLayer.config.get_client_settings()["endpoint_url"])
+    # Settings that come from the environment alone name no endpoint; the client then takes this one, too.
+    settings = SoftLayer.config.get_client_settings()
+    return str(settings.get("endpoint_url") or SoftLayer.consts.API_PUBLIC_ENDPOINT)

@@ -123,3 +123,14 @@ def test_ansibles_own_strings_become_plain_ones() -> None:
     ((told,), method) = xmlrpc.client.loads(call["body"])
     assert method == "deleteObject"
     assert told["headers"]["authenticate"] == {"username": "canceller", "apiKey": "key"}
+
+
+def test_without_settings_of_the_client_it_is_the_public_endpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Credentials that come from the environment name no endpoint."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SL_USERNAME", "u")
+    monkeypatch.setenv("SL_API_KEY", "k")
+    (call,) = last_calls.requests(["1"], "u", "k")
+    assert call["url"] == "https://api.softlayer.com/xmlrpc/v3.1/SoftLayer_Virtual_Guest"
