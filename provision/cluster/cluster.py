@@ -99,10 +99,17 @@ class Cluster:
             outcome = Outcome()
             if found is not None:
                 if not force and not self._destroying():
-                    self._refuse_while_busy()
+                    self.refuse_while_busy()
                 outcome = self._destroy(self._run(found, guard))
             self.state.remove()
             return outcome
+
+    def refuse_while_busy(self) -> None:
+        """Raise PlanRefused while a job runs or waits; a master that is off, or silent, stops nobody."""
+        master = next((node.machine for node in self.view.nodes if node.group.name == MASTER), None)
+        if master is not None and master.state is NodeState.RUNNING:
+            with suppress(NotReady):  # it never got as far as a queue
+                refuse_while_busy(self.view.queue)
 
     def allow(self, sources: Sequence[str] = ()) -> list[str]:
         """Let addresses (by default this computer's) reach SSH; return those that could not before."""
@@ -123,7 +130,7 @@ class Cluster:
         identity = self.view.identity
         with self._leased() as guard:
             if not force:
-                self._refuse_while_busy()
+                self.refuse_while_busy()
             with self._reporter.phase("stop"):
                 run = self._run(identity, guard)
                 orders = Orders(run)
@@ -223,13 +230,6 @@ class Cluster:
         if remembered := ledger.entry(run.identity.name, run.identity.id, accounts, time.time()):
             ledger.append(self.state.parent, remembered)
         return orders.outcome
-
-    def _refuse_while_busy(self) -> None:
-        """Raise PlanRefused while a job runs or waits; a master that is off, or silent, stops nobody."""
-        master = next((node.machine for node in self.view.nodes if node.group.name == MASTER), None)
-        if master is not None and master.state is NodeState.RUNNING:
-            with suppress(NotReady):  # it never got as far as a queue
-                refuse_while_busy(self.view.queue)
 
     def _run(self, identity: ClusterIdentity, guard: Callable[[], None]) -> Run:
         return Run(

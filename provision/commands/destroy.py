@@ -28,6 +28,8 @@ def destroy(
     """Delete the machines of the cluster and confirm that they are gone. The object store stays."""
     cluster = invocation_of(context).cluster()
     nodes = cluster.view.nodes
+    if nodes and not force:
+        cluster.refuse_while_busy()  # before a person is asked
     if nodes:
         confirm(f"Delete {', '.join(node.name for node in nodes)}?", yes=yes)
     outcome = cluster.destroy(force=force)

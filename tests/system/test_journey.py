@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import time
 
 import pytest
@@ -140,14 +141,18 @@ def test_the_reason_of_a_failure_is_the_last_line(ready, tmp_path):
 
 
 def test_two_submits_queue_and_both_finish(ready):
-    first = only_run(ready.muster("submit", "--detach", "sleep 6").ok())
+    go = f"/data/scratch/go-{secrets.token_hex(4)}"
+    first = only_run(
+        ready.muster("submit", "--detach", f"until [ -e {go} ]; do sleep 0.1; done; rm {go}").ok()
+    )
     second = only_run(ready.muster("submit", "--detach", "echo second was here").ok())
     found = runs(ready)
     assert (found[first]["state"], found[second]["state"]) == ("running", "queued")
-    refused = ready.muster("destroy", "--yes").refused(r"job")
-    assert first in refused.output
+    assert first in ready.muster("destroy").refused(r"job").output  # before it asks anybody
+    assert first in ready.muster("destroy", "--yes").refused(r"job").output
     assert first in ready.playbook("destroy_cluster.yml").refused(r"job.*FORCE=true").output
     assert sorted(ready.machines()) == sorted(ready.names)
+    ready.ssh(ready.master, f"touch {go}").ok()
     assert "second was here" in ready.muster("logs", second, "--follow", timeout=60).ok().output
     eventually(lambda: runs(ready)[second]["state"] == "succeeded", 20, "succeeded")
     assert runs(ready)[first]["state"] == "succeeded"
