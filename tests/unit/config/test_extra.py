@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from provision.config import extra
 from provision.config.extra import check_extra_names, known_names, public_names
 from provision.core.errors import ConfigError
 from provision.core.paths import PROJECT
@@ -42,6 +43,20 @@ def test_what_is_known_or_the_users_own_passes() -> None:
     check_extra_names(
         [*public_names(), *known_names(), "ansible_become_pass", "my_own", "node_recipe", "node_recipe_key"]
     )
+
+
+def test_secrets_define_names_whether_values_or_the_file_are_encrypted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extra, "PROJECT", tmp_path)
+    group_vars = tmp_path / "group_vars" / "all"
+    group_vars.mkdir(parents=True)
+    (group_vars / "interface.yml").write_text("size: '{{ NUM_NODES }}'\n")
+    (group_vars / "vault.yml").write_text("num_node: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3132\n")
+    check_extra_names(["num_node"])
+    (group_vars / "vault.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n3132\n")
+    with pytest.raises(ConfigError, match="Did you mean NUM_NODES"):
+        check_extra_names(["num_node"])
 
 
 @pytest.mark.parametrize(
