@@ -38,6 +38,7 @@ def clone(tmp_path: Path) -> Path:
     (root / "provision").mkdir(parents=True)
     (root / "inventories").mkdir()
     shutil.copy(PROJECT / "muster", root)
+    (root / "provision" / "__init__.py").touch()  # else an installed package of the name would be the first
     (root / "provision" / "environment.py").write_text(STUB)
     for name in ("requirements.txt", "requirements-dev.txt", "pyproject.toml"):
         (root / name).write_text(name)
