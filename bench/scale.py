@@ -47,8 +47,8 @@ ORDERS = {"RunInstances", "TerminateInstances", "createObjects"}
 class NoSsh(Reach):
     """There are no machines: each is taken as reached, with a host key that somebody could have."""
 
-    def adopt(self, *_: object, pinned: Callable[[str], None], **__: object) -> str:
-        """See `Reach.adopt`."""
+    def pin_own_key(self, *_: object, pinned: Callable[[str], None], **__: object) -> str:
+        """See `Reach.pin_own_key`."""
         blob = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20" + os.urandom(32)
         pinned(key := f"ssh-ed25519 {base64.b64encode(blob).decode()}")
         return key

@@ -117,7 +117,7 @@ def execute(transport: paramiko.Transport, command: str, *, timeout_s: float) ->
         )
 
 
-def adopt(
+def pin_own_key(
     target: Target,
     key_file: Path,
     *,

@@ -65,9 +65,9 @@ class Reach:
             state.journal.pin(machine.provider_id, key)
 
         target = target_of(machine, bootstrap)
-        self.adopt(target, state.key_file, deadline_s=deadline_s, pinned=pinned, stop=stop)
+        self.pin_own_key(target, state.key_file, deadline_s=deadline_s, pinned=pinned, stop=stop)
 
-    def adopt(
+    def pin_own_key(
         self,
         target: Target,
         key_file: Path,
@@ -76,8 +76,8 @@ class Reach:
         pinned: Callable[[str], None],
         stop: Callable[[], None],
     ) -> str:
-        """Reach a machine by its bootstrap key and pin its own; see `connection.adopt`."""
-        return connection.adopt(target, key_file, deadline_s=deadline_s, pinned=pinned, stop=stop)
+        """Reach a machine by its bootstrap key and pin its own; see `connection.pin_own_key`."""
+        return connection.pin_own_key(target, key_file, deadline_s=deadline_s, pinned=pinned, stop=stop)
 
     def check(
         self, target: Target, key_file: Path, *, deadline_s: float, unfinished: bool, stop: Callable[[], None]

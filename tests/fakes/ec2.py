@@ -87,7 +87,9 @@ class Cloud:
 class NoSsh(Reach):
     """Every machine answers, with the same key."""
 
-    def adopt(self, target: Target, key_file: Path, *, deadline_s: float, pinned: Any, stop: Any) -> str:
+    def pin_own_key(
+        self, target: Target, key_file: Path, *, deadline_s: float, pinned: Any, stop: Any
+    ) -> str:
         pinned(OWN)
         return OWN
 

@@ -187,7 +187,9 @@ class FakeReach(Reach):
             )
         return next((m for m in self.world.machines.values() if m.address == target.address), None)
 
-    def adopt(self, target: Target, key_file: Path, *, deadline_s: float, pinned: Any, stop: Any) -> str:
+    def pin_own_key(
+        self, target: Target, key_file: Path, *, deadline_s: float, pinned: Any, stop: Any
+    ) -> str:
         machine = self._find(target)
         assert machine is not None
         assert key_file.is_file()

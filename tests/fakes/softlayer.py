@@ -61,7 +61,9 @@ class EmulatedReach(Reach):
                 remedy="Run the same command again",
             )
 
-    def adopt(self, target: Target, key_file: Path, *, deadline_s: float, pinned: Any, stop: Any) -> str:
+    def pin_own_key(
+        self, target: Target, key_file: Path, *, deadline_s: float, pinned: Any, stop: Any
+    ) -> str:
         self._answer(target, stop)
         pinned(OWN)
         return OWN

@@ -109,7 +109,7 @@ def test_adopt_pins_the_own_key_before_the_bootstrap_key_goes(server: Server, ke
         assert not [command for command in server.commands if "rm -f" in command]
 
     target = Target("n1", "127.0.0.1", HOST_KEYS["ecdsa"])
-    own = connection.adopt(target, key, deadline_s=5, pinned=pinned)
+    own = connection.pin_own_key(target, key, deadline_s=5, pinned=pinned)
     assert order == [own] == [HOST_KEYS["ssh-ed25519"]]
     assert "rm -f /etc/ssh/ssh_host_ecdsa_key" in server.commands[-1]
     assert set(server.logins) == {"muster"}

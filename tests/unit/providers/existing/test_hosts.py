@@ -232,7 +232,7 @@ def test_a_known_host_key_is_pinned_without_a_bootstrap_key(spec, world, tmp_pat
     state, seen = State(tmp_path / "state"), []
 
     class Seen(pinning.Reach):
-        def adopt(self, *words: Any, **more: Any) -> str:
+        def pin_own_key(self, *words: Any, **more: Any) -> str:
             raise AssertionError
 
         def check(self, target: Any, key_file: Any, *, unfinished: bool, **more: Any) -> None:
