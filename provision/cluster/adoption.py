@@ -21,9 +21,10 @@ from provision.cluster.orders import Orders
 from provision.cluster.run import Run
 from provision.core import files
 from provision.core.errors import ConfigError, NotReady, Unreachable
-from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeState, Plan
+from provision.core.model import ClusterIdentity, Machine, NodeState, Plan
 from provision.core.names import DEADLINE_LABEL, LOGIN_USER, MASTER, OWNER_LABEL, WORKER
 from provision.core.paths import owner_mark
+from provision.core.spec import ClusterSpec
 from provision.costs.books import Books
 from provision.data.stores.keys import StoreKeys, record
 from provision.providers.base import Provider

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 from provision.cluster.run import Run
 from provision.core.errors import MusterError, NoCapacity
-from provision.core.model import ClusterSpec, Machine, NodeState
+from provision.core.model import Machine, NodeState
+from provision.core.spec import ClusterSpec
 from provision.core.text import duration
 from provision.core.wait import until
 from provision.providers.facts import facts_of

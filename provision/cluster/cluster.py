@@ -21,9 +21,10 @@ from provision.cluster.store import Bake, StoreLink
 from provision.cluster.view import ClusterView
 from provision.config.load import require_dataset
 from provision.core.errors import NotReady, PlanRefused
-from provision.core.model import ClusterIdentity, NodeGroup, NodeState, Outcome
+from provision.core.model import ClusterIdentity, NodeState, Outcome
 from provision.core.names import MASTER
 from provision.core.reporter import Reporter
+from provision.core.spec import NodeGroup
 from provision.costs import ledger
 from provision.costs.accounts import read_accounts
 from provision.images.recipe import node_recipe

@@ -10,8 +10,9 @@ import time
 from provision.cluster.orders import Orders
 from provision.cluster.run import Run
 from provision.core.errors import NotReady, Unreachable
-from provision.core.model import ClusterSpec, NodeState, Plan, Price, Term
+from provision.core.model import NodeState, Plan, Price, Term
 from provision.core.names import DEADLINE_LABEL
+from provision.core.spec import ClusterSpec
 from provision.planning.term import extended_term, hourly_price, settle_term
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from provision.core.model import ClusterSpec
+from provision.core.spec import ClusterSpec
 from provision.core.text import duration, moment
 from provision.providers.facts import facts_in
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeGroup
+from provision.core.model import ClusterIdentity, Machine
 from provision.core.names import LOGIN_USER as USER
 from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
 from provision.core.paths import control_path
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.images.recipe import Recipe, node_recipe, store_recipe
 from provision.planning.nodes import machine_size
 from provision.providers.facts import cancel_variables, is_shared, site, to_cancel

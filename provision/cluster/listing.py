@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeState
+from provision.core.model import ClusterIdentity, Machine, NodeState
+from provision.core.spec import ClusterSpec
 from provision.planning import fit
 from provision.providers.base import Provider
 from provision.state.journal import Journal

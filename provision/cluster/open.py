@@ -10,9 +10,9 @@ from provision.cluster import baking
 from provision.cluster.cluster import Cluster
 from provision.cluster.store import StoreLink
 from provision.cluster.view import ClusterView
-from provision.core.model import ClusterSpec
 from provision.core.paths import project_root
 from provision.core.reporter import Reporter
+from provision.core.spec import ClusterSpec
 from provision.images.recipe import Recipe
 from provision.jobs.queue import queue_of
 from provision.ssh.pinning import Reach

@@ -15,17 +15,10 @@ from provision.cluster import deletion, firstboot
 from provision.cluster.listing import Listing
 from provision.cluster.run import Run
 from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
-from provision.core.model import (
-    ClusterIdentity,
-    CreateRequest,
-    Machine,
-    NodeGroup,
-    NodeState,
-    Outcome,
-    Packages,
-)
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Outcome
 from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
 from provision.core.paths import owner_mark
+from provision.core.spec import NodeGroup, Packages
 from provision.core.wait import until
 from provision.costs.books import Books
 from provision.planning.nodes import node_of

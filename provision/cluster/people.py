@@ -8,7 +8,7 @@ from provision.cluster.cluster import Cluster
 from provision.config import edit
 from provision.config.load import load_config
 from provision.core.errors import ConfigError, MusterError
-from provision.core.model import ClusterSpec
+from provision.core.spec import ClusterSpec
 from provision.ssh import access
 
 Failures = dict[str, str] | None

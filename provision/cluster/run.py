@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from provision.cluster.store import StoreLink
-from provision.core.model import ClusterIdentity, ClusterSpec
+from provision.core.model import ClusterIdentity
 from provision.core.reporter import Reporter
+from provision.core.spec import ClusterSpec
 from provision.providers.base import Provider
 from provision.ssh.pinning import Reach
 from provision.state.folder import State

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from provision.cluster import firstboot
 from provision.core.errors import NotReady
-from provision.core.model import ClusterIdentity, ClusterSpec
+from provision.core.model import ClusterIdentity
+from provision.core.spec import ClusterSpec
 from provision.data.stores import keys
 from provision.data.stores.keys import StoreKeys
 from provision.data.stores.open import check

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from provision.cluster.listing import Listing
 from provision.core.errors import NotReady, PlanRefused
-from provision.core.model import ClusterIdentity, ClusterSpec, Machine, Node, NodeState, Plan
+from provision.core.model import ClusterIdentity, Machine, Node, NodeState, Plan
 from provision.core.names import machine_number
 from provision.core.paths import states_folder
+from provision.core.spec import ClusterSpec
 from provision.costs.offer import Offer, make_offer
 from provision.jobs.queue import Queue
 from provision.planning.nodes import node_of

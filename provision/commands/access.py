@@ -15,7 +15,7 @@ from provision.core.text import table
 
 if TYPE_CHECKING:
     from provision.cluster.people import Failures
-    from provision.core.model import ClusterSpec
+    from provision.core.spec import ClusterSpec
 
 
 def register(app: typer.Typer) -> None:

@@ -19,7 +19,7 @@ from provision.core.paths import PROJECT
 
 if TYPE_CHECKING:
     from provision.cluster.cluster import Cluster
-    from provision.core.model import ClusterSpec
+    from provision.core.spec import ClusterSpec
     from provision.state.folder import State
 
 

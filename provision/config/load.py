@@ -15,7 +15,8 @@ import yaml
 from provision.config.explain import explain
 from provision.config.models import ConfigBase, ConfigFile, GroupModel, PackagesModel
 from provision.core.errors import ConfigError
-from provision.core.model import (
+from provision.core.paths import project_root
+from provision.core.spec import (
     Budget,
     ClusterSpec,
     DatasetSpec,
@@ -25,7 +26,6 @@ from provision.core.model import (
     ObjectStoreSpec,
     Packages,
 )
-from provision.core.paths import project_root
 from provision.providers.ec2.config import Ec2Block
 from provision.providers.facts import facts_of
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
 
-from provision.core.model import Duration, ProviderSettings
+from provision.core.spec import Duration, ProviderSettings
 
 
 class Model(BaseModel):

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from provision.core.errors import MusterError
-from provision.core.model import NodeGroup
+from provision.core.spec import NodeGroup
 from provision.providers.base import Provider
 
 HOURS_A_MONTH = 730

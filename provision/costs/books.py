@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from provision.core.model import ClusterSpec, Machine, NodeGroup, NodeState
+from provision.core.model import Machine, NodeState
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.costs.accounts import FREE, UNKNOWN, Bill, Rate, hourly_rate, read_accounts
 from provision.providers.base import Provider
 from provision.state.journal import Journal

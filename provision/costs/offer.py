@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from provision.core.model import ClusterSpec, Machine, Plan
+from provision.core.model import Machine, Plan
+from provision.core.spec import ClusterSpec
 from provision.core.text import money, table
 from provision.costs.accounts import FREE, HOURS_A_MONTH, Rate, hourly_rate
 from provision.planning.plan import describe

@@ -14,7 +14,7 @@ from typing import Any
 
 from muster_node import sets
 from provision.core.errors import DatasetError
-from provision.core.model import ClusterSpec
+from provision.core.spec import ClusterSpec
 from provision.data.labels import Source, scan
 from provision.data.stores.base import ObjectStore, StoredObject
 from provision.data.stores.open import open_store

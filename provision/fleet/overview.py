@@ -11,7 +11,8 @@ from pathlib import Path
 from provision import providers
 from provision.config.load import is_config, load_config
 from provision.core.errors import MusterError, one_line
-from provision.core.model import ClusterSpec, Machine, NodeState
+from provision.core.model import Machine, NodeState
+from provision.core.spec import ClusterSpec
 from provision.providers.base import Provider
 from provision.providers.facts import facts_of
 from provision.state.folder import known_clusters

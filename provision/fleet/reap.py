@@ -10,9 +10,10 @@ from provision import providers
 from provision.cluster import deletion
 from provision.cluster.open import open_cluster
 from provision.core.errors import MusterError
-from provision.core.model import ClusterIdentity, ClusterSpec, Machine
+from provision.core.model import ClusterIdentity, Machine
 from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
 from provision.core.paths import owner_mark, states_folder
+from provision.core.spec import ClusterSpec
 from provision.fleet import overview
 from provision.fleet.overview import Found, Load, NotAsked
 from provision.providers.base import Provider

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from provision.core.model import ClusterSpec, NodeGroup, Packages
 from provision.core.paths import PROJECT
+from provision.core.spec import ClusterSpec, NodeGroup, Packages
 from provision.providers.local.images import base_recipe
 
 SUITE = "trixie"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from provision.core.model import ClusterSpec, Machine, NodeGroup
+from provision.core.model import Machine
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.text import names_of
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from provision.core.model import ClusterSpec, Machine, Node, NodeGroup
+from provision.core.model import Machine, Node
 from provision.core.names import MASTER, WORKER
+from provision.core.spec import ClusterSpec, NodeGroup
 
 
 def machine_size(machine: Machine, group: NodeGroup) -> dict[str, Any]:

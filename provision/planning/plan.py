@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from provision.core.model import ClusterSpec, Machine, NodeGroup, NodeState, Plan
+from provision.core.model import Machine, NodeState, Plan
 from provision.core.names import MASTER, machine_name, machine_number
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.text import names_of
 from provision.providers.facts import facts_of
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from provision.core.model import ClusterSpec, NodeGroup
 from provision.core.names import MASTER, WORKER
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.providers.facts import facts_of, site
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from provision.core.errors import NotReady, PlanRefused
-from provision.core.model import ClusterSpec, Duration, NodeState, Plan, Price, Term
+from provision.core.model import NodeState, Plan, Price, Term
+from provision.core.spec import ClusterSpec, Duration
 from provision.core.text import duration, moment
 
 LEAD_S = 300

@@ -10,7 +10,7 @@ from ansible import constants, context
 
 from provision.config.load import SIZE_VARIABLE, is_config, load_config
 from provision.core.errors import ConfigError
-from provision.core.model import ClusterSpec
+from provision.core.spec import ClusterSpec
 
 
 def config_of_run(task_vars: Mapping[str, Any]) -> ClusterSpec:

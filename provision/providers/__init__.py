@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from provision.core.errors import NotReady
-from provision.core.model import ClusterSpec
+from provision.core.spec import ClusterSpec
 from provision.providers.base import Provider
 
 CLASSES = {

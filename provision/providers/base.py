@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeGroup, Plan, Price
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, Plan, Price
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.providers.facts import facts_of
 
 Machines = list[Machine]  # inside the class, `list` is the verb

@@ -11,7 +11,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from provision.core.model import ClusterSpec, Machine, NodeGroup
+from provision.core.model import Machine
+from provision.core.spec import ClusterSpec, NodeGroup
 
 if TYPE_CHECKING:
     from provision.core.schema import Model, SettingsModel  # slow to import, and most commands never need it

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provision.core.errors import StoreError
-from provision.core.model import FOLDER_PORT
 from provision.core.names import STORE_HOST, STORE_PORT
+from provision.core.spec import FOLDER_PORT
 from provision.core.wait import until
 from provision.ssh.run import BATCH, ssh_command
 

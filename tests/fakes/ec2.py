@@ -14,8 +14,9 @@ from provision.cluster.cluster import Cluster
 from provision.cluster.store import StoreLink
 from provision.cluster.view import ClusterView
 from provision.config.load import load_config
-from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, Machine, NodeState
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState
 from provision.core.names import machine_name
+from provision.core.spec import ClusterSpec
 from provision.planning.plan import make_plan
 from provision.providers.ec2.provider import Ec2Provider
 from provision.ssh.keys import ensure_login_key

@@ -16,19 +16,8 @@ from provision.cluster.store import StoreLink
 from provision.cluster.view import ClusterView
 from provision.core import files
 from provision.core.errors import MusterError, Unreachable
-from provision.core.model import (
-    ClusterIdentity,
-    ClusterSpec,
-    CreateRequest,
-    DatasetSpec,
-    Machine,
-    NodeGroup,
-    NodeState,
-    ObjectStoreSpec,
-    Packages,
-    Plan,
-    Price,
-)
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Plan, Price
+from provision.core.spec import ClusterSpec, DatasetSpec, NodeGroup, ObjectStoreSpec, Packages
 from provision.images.recipe import Recipe
 from provision.jobs.queue import Queue, queue_of
 from provision.providers.base import Machines, Provider

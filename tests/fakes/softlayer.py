@@ -13,7 +13,8 @@ from provision.cluster.cluster import Cluster
 from provision.cluster.view import ClusterView
 from provision.config.load import load_config
 from provision.core.errors import Unreachable
-from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest
+from provision.core.model import ClusterIdentity, CreateRequest
+from provision.core.spec import ClusterSpec
 from provision.providers.softlayer.provider import SoftLayerProvider
 from provision.ssh.pinning import Reach
 from provision.state.folder import Target

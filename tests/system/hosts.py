@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from provision.config.load import load_config
-from provision.core.model import ClusterIdentity, CreateRequest, NodeGroup
+from provision.core.model import ClusterIdentity, CreateRequest
 from provision.core.paths import PROJECT
+from provision.core.spec import NodeGroup
 from provision.images.recipe import NODE_ROLES, Recipe
 from provision.providers.local.provider import LocalProvider
 from tests.system.lab import eventually

@@ -19,8 +19,9 @@ import pytest
 
 from provision.config.load import load_config
 from provision.core.errors import NotReady, ProviderError
-from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeGroup, NodeState
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState
 from provision.core.paths import PROJECT
+from provision.core.spec import NodeGroup
 from provision.core.wait import until
 from provision.images import cache
 from provision.providers.local import client, images, stores

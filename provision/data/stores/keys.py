@@ -10,7 +10,7 @@ from pathlib import Path
 
 from provision.core import files
 from provision.core.errors import NotReady
-from provision.core.model import ClusterSpec, ObjectStoreSpec
+from provision.core.spec import ClusterSpec, ObjectStoreSpec
 from provision.providers.ec2.config import Ec2Block
 
 VAULT = ("store_access_key", "store_secret_key")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provision.core.errors import NotReady, StoreError
-from provision.core.model import ClusterSpec, ObjectStoreSpec
+from provision.core.spec import ClusterSpec, ObjectStoreSpec
 from provision.data.stores.base import ObjectStore
 from provision.data.stores.folder import FolderStore
 from provision.data.stores.keys import StoreKeys, obtain, recorded

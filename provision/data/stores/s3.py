@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.core.errors import StoreError
-from provision.core.model import ObjectStoreSpec
+from provision.core.spec import ObjectStoreSpec
 from provision.data.stores.base import StoredObject
 from provision.data.stores.keys import StoreKeys
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from provision.core import process
 from provision.core.errors import MusterError, StoreError
-from provision.core.model import ObjectStoreSpec
+from provision.core.spec import ObjectStoreSpec
 from provision.core.wait import until
 from provision.data.stores.folder import FolderServer, FolderStore
 from provision.data.stores.keys import recorded

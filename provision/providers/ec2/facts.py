@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from provision.core.model import Machine, NodeGroup
+from provision.core.model import Machine
+from provision.core.spec import NodeGroup
 from provision.providers.ec2.config import Ec2Block, Ec2Group, Ec2Settings
 from provision.providers.facts import Deadlines, Facts
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from provision.core.errors import NotReady
-from provision.core.model import NodeGroup
+from provision.core.spec import NodeGroup
 from provision.providers.ec2 import tags
 from provision.providers.ec2.client import Clients, code_of, translate, translate_errors
 from provision.providers.ec2.config import Ec2Settings

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from provision.core.errors import NotReady
-from provision.core.model import NodeGroup
+from provision.core.spec import NodeGroup
 from provision.providers.ec2.client import Clients, code_of, message_of, translate, translate_errors
 from provision.providers.ec2.config import Ec2Settings
 

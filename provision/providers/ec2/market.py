@@ -9,7 +9,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from provision.core.model import NodeGroup, Price
+from provision.core.model import Price
+from provision.core.spec import NodeGroup
 from provision.providers import prices
 from provision.providers.ec2.client import NAME, Clients, translate_errors
 from provision.providers.ec2.config import Ec2Settings

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from provision.core.errors import NotReady, ProviderError
-from provision.core.model import ClusterIdentity, ClusterSpec, NodeGroup
+from provision.core.model import ClusterIdentity
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.wait import until
 from provision.providers.ec2 import tags
 from provision.providers.ec2.client import NAME, Clients, code_of, once_visible, translate_errors

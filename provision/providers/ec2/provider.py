@@ -7,16 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from provision.core.errors import NotReady, OutcomeUnknown, ProviderError
-from provision.core.model import (
-    ClusterIdentity,
-    ClusterSpec,
-    CreateRequest,
-    Machine,
-    NodeGroup,
-    NodeState,
-    Plan,
-    Price,
-)
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Plan, Price
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.text import names_of
 from provision.core.wait import until
 from provision.providers import base, prices

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.core.errors import MusterError, OutcomeUnknown
-from provision.core.model import CreateRequest, NodeGroup
+from provision.core.model import CreateRequest
+from provision.core.spec import NodeGroup
 from provision.providers.ec2 import tags
 from provision.providers.ec2.client import (
     NAME,

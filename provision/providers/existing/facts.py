@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from provision.core.model import ClusterSpec, NodeGroup
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.providers.existing.config import ExistingGroup, ExistingSettings
 from provision.providers.facts import Deadlines, Facts
 

@@ -12,16 +12,8 @@ import yaml
 
 from provision.core import files
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
-from provision.core.model import (
-    ClusterIdentity,
-    ClusterSpec,
-    CreateRequest,
-    Machine,
-    NodeGroup,
-    NodeState,
-    Plan,
-    Price,
-)
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Plan, Price
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.providers.base import Machines, Provider, Texts
 from provision.providers.existing.config import ExistingSettings
 from provision.providers.existing.host import NAME, Host, NotAnswering, of_config, pinned

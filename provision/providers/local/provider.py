@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from provision.core.model import (
-    ClusterIdentity,
-    ClusterSpec,
-    CreateRequest,
-    Machine,
-    NodeGroup,
-    NodeState,
-    Plan,
-    Price,
-)
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Plan, Price
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.providers.base import Machines, Provider
 from provision.providers.local import client
 from provision.providers.local.config import LocalBlock

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from provision.core.model import ClusterIdentity, NodeGroup
+from provision.core.model import ClusterIdentity
 from provision.core.names import STORE_HOST
+from provision.core.spec import NodeGroup
 from provision.providers.local import client
 from provision.providers.local.facts import FACTS
 from provision.providers.local.helper.registry import POOL

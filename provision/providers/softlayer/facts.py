@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from provision.core.errors import NotReady
-from provision.core.model import ClusterSpec, NodeGroup
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.providers.facts import Deadlines, Facts
 from provision.providers.softlayer import last_calls
 from provision.providers.softlayer.config import SoftLayerBlock, SoftLayerGroup, SoftLayerSettings

@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from provision.core.errors import NotReady
-from provision.core.model import NodeGroup, Price
+from provision.core.model import Price
+from provision.core.spec import NodeGroup
 from provision.providers.softlayer.guests import dig
 from provision.providers.softlayer.templates import ROOT_DEVICE, Wish
 

@@ -10,16 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from provision.core.errors import NoCapacity, NotReady, ProviderError
-from provision.core.model import (
-    ClusterIdentity,
-    ClusterSpec,
-    CreateRequest,
-    Machine,
-    NodeGroup,
-    NodeState,
-    Plan,
-    Price,
-)
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Plan, Price
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.wait import until
 from provision.providers import base, prices
 from provision.providers.base import Machines, Provider, Texts

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provision.core.model import NodeGroup
+from provision.core.spec import NodeGroup
 from provision.providers.softlayer.config import SoftLayerSettings
 
 DEFAULT_OS = "DEBIAN_13_64"

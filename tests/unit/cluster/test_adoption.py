@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from provision.cluster.adoption import Remembered, parse
 from provision.cluster.cluster import Cluster
 from provision.core.errors import ConfigError, HostKeyMismatch, NotReady, ProviderError
-from provision.core.model import Duration, Machine, NodeState
+from provision.core.model import Machine, NodeState
 from provision.core.names import OWNER_LABEL
 from provision.core.paths import owner_mark
+from provision.core.spec import Duration
 from provision.costs.accounts import read_accounts
 from provision.data.stores.keys import StoreKeys, recorded
 from provision.providers.facts import Deadlines, facts_of

@@ -13,7 +13,8 @@ from provision.cluster import capacity
 from provision.cluster.capacity import capacity_wait, retry_until_capacity
 from provision.cluster.run import Run
 from provision.core.errors import NoCapacity
-from provision.core.model import ClusterIdentity, Duration, Machine, NodeGroup, Price
+from provision.core.model import ClusterIdentity, Machine, Price
+from provision.core.spec import Duration, NodeGroup
 from provision.state.folder import State
 from tests.fakes import provider
 from tests.fakes.provider import FakeProvider, FakeReach, FakeStores, SilentReporter, World, machine

@@ -18,7 +18,8 @@ from provision.core.errors import (
     ProviderError,
     Unreachable,
 )
-from provision.core.model import DatasetSpec, Duration, NodeState
+from provision.core.model import NodeState
+from provision.core.spec import DatasetSpec, Duration
 from provision.providers.facts import Deadlines, facts_of
 from tests.fakes.provider import FakeProvider, KilledError, World, cluster, make_disk_mortal, spec
 

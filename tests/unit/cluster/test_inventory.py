@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from provision.cluster import inventory
-from provision.core.model import ClusterIdentity, ClusterSpec, ObjectStoreSpec
+from provision.core.model import ClusterIdentity
 from provision.core.paths import PROJECT
+from provision.core.spec import ClusterSpec, ObjectStoreSpec
 from provision.images.recipe import store_recipe
 from provision.ssh import files
 from provision.state.folder import Snapshot, State, Store

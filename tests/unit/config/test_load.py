@@ -9,7 +9,7 @@ import pytest
 
 from provision.config.load import load_config, require_dataset
 from provision.core.errors import ConfigError
-from provision.core.model import Duration
+from provision.core.spec import Duration
 from provision.providers.ec2.config import Ec2Block, Ec2Settings
 from provision.providers.softlayer.config import SoftLayerSettings
 

@@ -8,7 +8,8 @@ import pytest
 
 from provision.cluster.cluster import Cluster
 from provision.core.errors import PlanRefused
-from provision.core.model import Budget, Price
+from provision.core.model import Price
+from provision.core.spec import Budget
 from provision.costs import offer
 from tests.fakes.provider import FakeProvider, World, cluster
 

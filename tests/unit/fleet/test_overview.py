@@ -14,7 +14,8 @@ import pytest
 from provision import cli
 from provision.commands import invocation
 from provision.core.errors import ProviderError
-from provision.core.model import ClusterSpec, NodeState, Price
+from provision.core.model import NodeState, Price
+from provision.core.spec import ClusterSpec
 from provision.costs import ledger
 from provision.fleet import overview, spent
 from provision.providers.base import Provider

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from provision.core.errors import ProviderError
-from provision.core.model import ClusterIdentity, ClusterSpec, Machine, NodeState
+from provision.core.model import ClusterIdentity, Machine, NodeState
+from provision.core.spec import ClusterSpec
 from provision.fleet import reap
 from provision.fleet.overview import look
 from provision.providers.base import Provider

@@ -11,7 +11,8 @@ import pytest
 from provision.cluster.ends import ending_words
 from provision.core import names
 from provision.core.errors import CommandFailed, NotReady, PlanRefused, Unreachable
-from provision.core.model import Budget, Duration, NodeState, Price, Term
+from provision.core.model import NodeState, Price, Term
+from provision.core.spec import Budget, Duration
 from provision.jobs.busy import deadline_warning, refuse_while_busy
 from provision.jobs.queue import Queue
 from provision.planning.plan import make_plan

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from provision.cluster.orders import _from_text, _to_text
-from provision.core.model import ClusterIdentity, CreateRequest, NodeGroup, Packages, ProviderSettings
+from provision.core.model import ClusterIdentity, CreateRequest
 from provision.core.paths import PROJECT
+from provision.core.spec import NodeGroup, Packages, ProviderSettings
 from provision.providers import CLASSES
 from provision.providers.ec2.config import Ec2Settings
 from provision.providers.existing.config import ExistingSettings, HostModel

@@ -11,7 +11,7 @@ from muster_node.stores.base import NotFound, Settings
 from muster_node.stores.base import StoreError as NodeStoreError
 from muster_node.stores.open import open_store
 from provision.core.errors import NotReady, StoreError
-from provision.core.model import ObjectStoreSpec
+from provision.core.spec import ObjectStoreSpec
 from provision.data.stores import swift as store_swift
 from provision.data.stores.folder import FolderServer, FolderStore
 from provision.data.stores.keys import StoreKeys, obtain, record, recorded

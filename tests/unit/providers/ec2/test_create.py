@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from provision.core.errors import NoCapacity, OutcomeUnknown, ProviderError
-from provision.core.model import CreateRequest, NodeGroup, NodeState
+from provision.core.model import CreateRequest, NodeState
+from provision.core.spec import NodeGroup
 from provision.providers.ec2 import requests, tags
 from tests.fakes.ec2 import IDENTITY, Cloud, names, order
 

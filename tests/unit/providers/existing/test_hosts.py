@@ -13,8 +13,9 @@ import yaml
 
 from provision.config.load import load_config
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
-from provision.core.model import ClusterIdentity, ClusterSpec, CreateRequest, NodeState
+from provision.core.model import ClusterIdentity, CreateRequest, NodeState
 from provision.core.paths import PROJECT
+from provision.core.spec import ClusterSpec
 from provision.planning.plan import make_plan
 from provision.providers import load
 from provision.providers.base import Provider

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from provision.core.errors import NotReady, ProviderError
-from provision.core.model import ObjectStoreSpec
+from provision.core.spec import ObjectStoreSpec
 from provision.planning.plan import make_plan
 from provision.providers import load
 from provision.providers.local import client
