@@ -94,11 +94,14 @@ def test_services_listen_on_the_private_address_only(ready):
 
 
 def secrets_of(lab) -> dict[str, str]:
-    found = {"spark": (lab.state_dir / "secrets" / "spark").read_text().strip()}
-    found |= json.loads((lab.state_dir / "secrets" / "store.json").read_text())
-    found.pop("access_key", None)
+    """The secrets of a cluster of this computer: it has no session token, and an access key is none."""
+    secrets = lab.state_dir / "secrets"
+    store = json.loads((secrets / "store.json").read_text())
+    found = {"spark": (secrets / "spark").read_text().strip(), "store": store["secret_key"]}
+    assert {path.name for path in secrets.iterdir()} == {"spark", "store.json"}, "one that is not looked for"
+    assert store["session_token"] == ""
     assert all(len(value) > 15 for value in found.values())
-    return {name: value for name, value in found.items() if isinstance(value, str)}
+    return found
 
 
 def test_secrets_are_in_no_process_list(ready, tmp_path):
