@@ -26,14 +26,18 @@ def test_others_are_refused_with_those_that_there_are(given: str | int) -> None:
 
 
 def test_without_one_every_playbook_means_the_size_last_asked_for() -> None:
-    """submit.yml gives the job none then: the queue on the master knows it."""
+    """submit.yml gives the job none then: the queue on the master knows it. Verify proves all that is staged."""
     files = [*(PROJECT / "playbooks").rglob("*.yml"), *(PROJECT / "group_vars").rglob("*.yml")]
     defaults = {
-        (path.name, default)
+        (line.partition(":")[0].strip() if "verify" in line else path.name, default)
         for path in files
         for line in path.read_text().splitlines()
         if not line.lstrip().startswith("#")
         for default in re.findall(r"\bIMAGE_SIZE\b(?: \| default\(([^)]*)\))?", line)
     }
-    assert {default for name, default in defaults if name != "submit.yml"} == {"cluster_image_size"}
-    assert {default for name, default in defaults if name == "submit.yml"} == {"''"}
+    assert defaults == {
+        ("interface.yml", "cluster_image_size"),
+        ("preflight.yml", "cluster_image_size"),
+        ("submit.yml", "''"),
+        ("verify_image_size", "0"),
+    }
