@@ -24,7 +24,7 @@ from provision.providers.softlayer.config import SoftLayerSettings
 PACKAGE = PROJECT / "provision"
 ALLOWED = {
     "providers/__init__.py": "the one line of each provider, and the default one",
-    "core/model.py": "`local` is a kind of object store, too",
+    "core/spec.py": "`local` is a kind of object store, too",
     "config/object_store.py": "`local` is a kind of object store, too",
     "providers/softlayer/config.py": "`local` is a kind of disk there",
 }
