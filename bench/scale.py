@@ -21,13 +21,11 @@ from typing import Any
 
 import yaml
 
-from provision import providers
 from provision.cluster.cluster import Cluster
 from provision.cluster.store import StoreLink
 from provision.cluster.view import ClusterView
 from provision.config.load import load_config
 from provision.images.recipe import Recipe
-from provision.jobs.queue import queue_of
 from provision.ssh.pinning import Reach
 from provision.state.folder import Target
 from provision.state.timeline import ConsoleReporter
@@ -145,7 +143,7 @@ def in_a_process(command: Sequence[str], environment: Mapping[str, str]) -> Spen
 def step(name: str, file: str, result: str) -> int:
     """Be that process."""
     calls = counted()
-    view = ClusterView(load_config(Path(file)), root=ROOT, provider=providers.load, queue=queue_of)
+    view = ClusterView(load_config(Path(file)), root=ROOT)
     cluster = Cluster(
         view, reporter=ConsoleReporter(), reach=NoSsh(), stores=StoreLink(no_image), bake=no_image
     )

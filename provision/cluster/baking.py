@@ -19,7 +19,6 @@ from pathlib import Path
 
 import yaml
 
-from provision import providers
 from provision.cluster.cluster import Cluster
 from provision.cluster.store import StoreLink
 from provision.cluster.view import ClusterView
@@ -30,7 +29,6 @@ from provision.core.paths import PROJECT, project_root, states_folder
 from provision.core.reporter import Reporter
 from provision.images import cache
 from provision.images.recipe import Recipe
-from provision.jobs.queue import queue_of
 from provision.providers.local import images as local_images
 from provision.providers.local.facts import FACTS
 from provision.ssh.pinning import Reach
@@ -100,7 +98,7 @@ def _builder(file: Path, reporter: Reporter) -> Cluster:
         return ""
 
     spec = load_config(file)
-    view = ClusterView(spec, root=project_root(file.parent), provider=providers.load, queue=queue_of)
+    view = ClusterView(spec, root=project_root(file.parent))
     return Cluster(view, reporter=Subordinate(reporter), reach=Reach(), stores=StoreLink(base), bake=base)
 
 

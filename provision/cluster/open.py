@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from provision import providers
 from provision.cluster import baking
 from provision.cluster.cluster import Cluster
 from provision.cluster.store import StoreLink
@@ -14,7 +13,6 @@ from provision.core.paths import project_root
 from provision.core.reporter import Reporter
 from provision.core.spec import ClusterSpec
 from provision.images.recipe import Recipe
-from provision.jobs.queue import queue_of
 from provision.ssh.pinning import Reach
 from provision.state.timeline import ConsoleReporter
 
@@ -40,5 +38,5 @@ def open_cluster(
         return baking.ensure(recipe, shown)
 
     place = root or project_root(spec.path.parent)
-    view = ClusterView(spec, root=place, provider=providers.load, queue=queue_of)
+    view = ClusterView(spec, root=place)
     return Cluster(view, reporter=shown, reach=Reach(), stores=StoreLink(bake, vault), bake=bake)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from provision import providers
 from provision.cluster.listing import Listing
 from provision.core.errors import NotReady, PlanRefused
 from provision.core.model import ClusterIdentity, Machine, Node, NodeState, Plan
@@ -14,7 +15,7 @@ from provision.core.names import machine_number
 from provision.core.paths import states_folder
 from provision.core.spec import ClusterSpec
 from provision.costs.offer import Offer, make_offer
-from provision.jobs.queue import Queue
+from provision.jobs.queue import Queue, queue_of
 from provision.planning.nodes import node_of
 from provision.planning.plan import make_plan
 from provision.planning.sites import refusals
@@ -37,8 +38,8 @@ class ClusterView:
         spec: ClusterSpec,
         *,
         root: Path,
-        provider: Callable[[str, ClusterSpec, Path], Provider],
-        queue: Callable[[State, Path], Queue],
+        provider: Callable[[str, ClusterSpec, Path], Provider] = providers.load,
+        queue: Callable[[State, Path], Queue] = queue_of,
     ) -> None:
         self.spec = spec
         self.root = root

@@ -28,7 +28,7 @@ def destroy(
     """Delete the machines of the cluster and confirm that they are gone. The object store stays."""
     cluster = invocation_of(context).cluster()
     nodes = cluster.view.nodes
-    if nodes and not force:
+    if nodes and not (force or yes):
         cluster.refuse_while_busy()  # before a person is asked
     if nodes:
         confirm(f"Delete {', '.join(node.name for node in nodes)}?", yes=yes)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from provision.commands.invocation import invocation_of
 from provision.commands.output import examples, say
+from provision.core.spec import Duration
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +50,10 @@ def extend(
     """Move the deadline of the cluster: on its machines, at the provider, and here."""
     from provision.cluster.ends import ending_words
 
-    if not re.fullmatch(r"[1-9][0-9]*[mhd]", duration):
+    more = False
+    with suppress(ValueError):
+        more = bool(Duration(duration))
+    if not more:
         raise typer.BadParameter(f"{duration!r} is no duration; write it like 30m, 4h or 1d")
     cluster = invocation_of(context).cluster()
     deadline = cluster.extend(duration)

@@ -12,6 +12,7 @@ from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson
 from provision.commands.output import examples, print_json, print_result, say
 from provision.core.errors import MusterError
+from provision.core.names import JOB_USER
 from provision.core.progress import waiting
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def ui(
     if master not in targets:
         raise MusterError(what="no machines", where=cluster.spec.name, remedy="Start it with ./muster up")
     with waiting(f"connecting to {master}"):
-        link = connection.connect(targets[master], cluster.state.key_file, user="hadoop", deadline_s=15)
+        link = connection.connect(targets[master], cluster.state.key_file, user=JOB_USER, deadline_s=15)
     link.set_keepalive(30)
     pages = Pages({machine.name: machine.address for machine in machines}, through(link))
     try:

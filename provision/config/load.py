@@ -17,6 +17,7 @@ from provision.config.models import ConfigBase, ConfigFile, GroupModel, Packages
 from provision.core.errors import ConfigError
 from provision.core.paths import project_root
 from provision.core.spec import (
+    DIGITS,
     Budget,
     ClusterSpec,
     DatasetSpec,
@@ -114,7 +115,7 @@ def is_config(path: Path) -> bool:
 def require_dataset(spec: ClusterSpec) -> None:
     """Raise ConfigError, in one line, when the data set's folder is not there."""
     source = spec.dataset.source
-    if source != "digits" and not Path(source).is_dir():
+    if source != DIGITS and not Path(source).is_dir():
         raise ConfigError(
             file=_shown(spec.path),
             key="dataset.source",
@@ -244,10 +245,10 @@ def _dataset(parsed: ConfigBase, shown: str, folders: tuple[Path, ...]) -> Datas
     model = parsed.dataset
     source = model.source
     name = model.name or re.sub(r"[^a-z0-9-]+", "-", Path(source).name.lower()).strip("-") or "dataset"
-    if source != "digits":
+    if source != DIGITS:
         candidates = [folder / Path(source).expanduser() for folder in folders]
         source = str(next((path for path in candidates if path.exists()), candidates[0]).resolve())
-        if name == "digits":
+        if name == DIGITS:
             raise ConfigError(
                 file=shown,
                 key="dataset.name",

@@ -17,6 +17,7 @@ from pydantic import (
 
 from provision.config.object_store import ObjectStoreModel
 from provision.core.schema import Model, SettingsModel, Span, wrong
+from provision.core.spec import DIGITS
 from provision.providers import CLASSES, DEFAULT
 from provision.providers.facts import facts_of
 
@@ -106,7 +107,7 @@ class GroupModel(Model):
 class DatasetModel(Model):
     """What is analysed: `digits`, or a folder of images with a labels CSV."""
 
-    source: Annotated[str, Field(min_length=1)] = "digits"
+    source: Annotated[str, Field(min_length=1)] = DIGITS
     name: str = ""
     labels: str = ""
 

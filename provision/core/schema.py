@@ -34,7 +34,7 @@ class SettingsModel(Model, ProviderSettings):
 
 
 def wrong(what: str, remedy: str = "") -> PydanticCustomError:
-    """Return a validation error that `config_errors.explain` shows as it is."""
+    """Return a validation error that `config.explain.explain` shows as it is."""
     return PydanticCustomError("muster", "{what}", {"what": what, "remedy": remedy})
 
 

@@ -133,12 +133,16 @@ class ObjectStoreSpec:
         return self.kind in ("s3", "swift")
 
 
+DIGITS = "digits"
+"""The source of a data set that needs no folder: scikit-learn's scans, which nodes have."""
+
+
 @dataclass(frozen=True)
 class DatasetSpec:
     """What is analysed. `source`: `digits` or a folder of images; `labels`: its CSV file, relative to it."""
 
-    source: str = "digits"
-    name: str = "digits"
+    source: str = DIGITS
+    name: str = DIGITS
     labels: str = ""
 
 

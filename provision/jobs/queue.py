@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from provision.core.errors import MusterError, NotReady, Unreachable
-from provision.core.names import MASTER
+from provision.core.names import JOB_USER, MASTER
 from provision.core.wait import until
 from provision.jobs.request import JobRequest
 from provision.ssh.run import BATCH, SSH_FAILED, failure, ssh_command
 from provision.state.folder import State
 
 PROGRAM = "/opt/muster/bin/muster-job"
-USER = "hadoop"
 RECONNECT_S = 60.0
 """How long a lost connection is tried again before following gives up (the job goes on)."""
 NO_PROGRAM = 127
@@ -45,7 +44,7 @@ class Queue:
 
     def command(self, *words: str) -> list[str]:
         """Return the local command line that runs `muster-job WORDS` on the master."""
-        options = (*BATCH, "-T", "-l", USER)
+        options = (*BATCH, "-T", "-l", JOB_USER)
         return ssh_command(self.ssh_config, self.master, PROGRAM, *words, options=options)
 
     def ask(self, *words: str, timeout_s: float | None = None) -> Any:  # noqa: ANN401  (whatever JSON it is)

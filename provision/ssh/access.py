@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from provision.core.errors import ConfigError
-from provision.core.names import LOGIN_USER, STORE_HOST
+from provision.core.names import JOB_USER, LOGIN_USER, STORE_HOST
 from provision.state.folder import State
 
-USERS = (LOGIN_USER, "hadoop")
+USERS = (LOGIN_USER, JOB_USER)
 """Accounts that every key opens: the one that may become root, and the one that jobs belong to."""
 
 _WITHIN_S = 60.0

@@ -20,6 +20,7 @@ from pathlib import Path
 import paramiko
 
 from provision.core.errors import CommandFailed, HostKeyMismatch, MusterError, Unreachable
+from provision.core.names import JOB_USER
 from provision.core.names import LOGIN_USER as USER
 from provision.core.wait import until
 from provision.state.folder import State, Target
@@ -193,7 +194,7 @@ def run_on_all(
     names: Sequence[str],
     command: str,
     *,
-    user: str = "hadoop",
+    user: str = JOB_USER,
     timeout_s: float = 600,
     report: Callable[[Result], None] = lambda _: None,
 ) -> dict[str, Result]:

@@ -77,7 +77,6 @@ class State:
         """Public keys of other checkouts that work on this cluster, read back from its machines."""
         self.secrets = self.folder / "secrets"
         self.reports = self.folder / "reports"
-        self.timeline = self.folder / "timeline.jsonl"
         self._snapshot = self.folder / "machines.json"
         self._image_size = self.folder / "image_size"
 

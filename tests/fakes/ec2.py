@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from provision import providers
 from provision.cluster.cluster import Cluster
 from provision.cluster.store import StoreLink
 from provision.cluster.view import ClusterView
@@ -68,7 +67,7 @@ class Cloud:
         """Return the cluster of a new process; SSH alone is not real."""
         spec = self.spec(nodes, **keys).sized(nodes)
         return Cluster(
-            ClusterView(spec, root=self.folder, provider=providers.load, queue=silent_queue),
+            ClusterView(spec, root=self.folder, queue=silent_queue),
             reporter=SilentReporter(),
             reach=NoSsh(),
             stores=StoreLink(no_image),

@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from provision import providers
 from provision.cluster.cluster import Cluster
 from provision.cluster.view import ClusterView
 from provision.config.load import load_config
@@ -112,7 +111,7 @@ class Account:
         """A new process's view of the cluster: everything but the account and the disk is made anew."""
         spec = self.spec(**keys).sized(nodes)
         return Cluster(
-            ClusterView(spec, root=self.folder, provider=providers.load, queue=silent_queue),
+            ClusterView(spec, root=self.folder, queue=silent_queue),
             reporter=SilentReporter(),
             reach=EmulatedReach(self.emulator),
             stores=FakeStores(World()),

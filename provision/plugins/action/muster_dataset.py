@@ -12,11 +12,11 @@ from ansible.utils.display import Display
 
 from provision.cluster.open import open_cluster
 from provision.core.errors import MusterError
+from provision.core.spec import DIGITS
 from provision.data import sets
 from provision.plugins.config_of_run import config_of_run
 
 display = Display()
-DIGITS = "digits"
 SHOW_EVERY_S = 2.0
 
 
