@@ -15,13 +15,17 @@ from provision.commands import (
     allow,
     data,
     destroy,
+    images,
+    ingest,
     init,
     plan,
     reap,
+    size,
     ssh,
     status,
     stop,
     submit,
+    sweep,
     test,
     ui,
     up,
@@ -73,7 +77,8 @@ def start(
 
 
 MODULES = (
-    init, up, status, destroy, plan, stop, reap, ssh, allow, submit, verify, ui, data, adopt, access, test,
+    init, up, status, destroy, plan, size, stop, reap, ssh, allow, submit, verify, ui, images, data, ingest,
+    adopt, access, sweep, test,
 )  # fmt: skip
 for module in MODULES:
     module.register(app)
@@ -87,7 +92,7 @@ def inventory_first(arguments: Sequence[str]) -> list[str]:
     own = 0  # words that are not options: the command, then its arguments
     while words:
         word = words.pop(0)
-        if word == "--" and rest == ["ssh"]:
+        if word == "--" and own == 1 and rest[0] == "ssh":
             rest.append("master")  # click drops the first --, so that a command would be taken for a machine
         if word == "--" or (own >= 2 and rest[0] in FOREIGN):
             rest += [word, *words]
@@ -116,7 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = error.format_message()
         # No arguments at all: the message is the help.
         ended = said if said.endswith((".", "?")) else f"{said}."
-        say(said if "\n" in said else f"muster: {ended} See {error.ctx.command_path} --help")
+        command = error.ctx.command_path if error.ctx else "./muster"
+        say(said if "\n" in said else f"muster: {ended} See {command} --help")
         status = error.exit_code
     except typer.Abort:
         say("muster: given up; nothing was changed")

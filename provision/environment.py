@@ -14,14 +14,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from provision.core.errors import one_line
+from provision.core.paths import misread
 from provision.core.progress import waiting
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-UV = "uv==0.13.9"
+APT_LOCK_S = 300
 STAMPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "base": ("muster-stamp", ("requirements.txt", "pyproject.toml")),
     "dev": ("muster-stamp-dev", ("requirements.txt", "requirements-dev.txt", "pyproject.toml")),
@@ -43,6 +46,10 @@ class SetupError(Exception):
     """Set-up cannot go on; the text says why and what to do, in one line."""
 
 
+class NoRightError(SetupError):
+    """An administrator must do something first."""
+
+
 def say(text: str) -> None:
     """Print one line about the set-up on standard error (standard output belongs to the command)."""
     sys.stderr.write(f"muster: {text}\n")
@@ -56,7 +63,7 @@ def run(
 
     `lock`: open files that the command holds on to, so that the next set-up waits for it in any case.
     """
-    with tempfile.TemporaryFile("w+", errors="replace") as log:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         status = subprocess.run(
             command, env=env, check=False, pass_fds=lock,
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
@@ -85,23 +92,33 @@ def install_packages(packages: Sequence[str]) -> None:
     if os.geteuid() != 0:
         asked = ["sudo", "-n", "true"]
         if not shutil.which("sudo") or subprocess.run(asked, capture_output=True, check=False).returncode:
-            raise SetupError(
+            raise NoRightError(
                 f"missing Debian packages and no right to install them; run: {apt_command(packages)}"
             )
         prefix = ["sudo", "-n"]
     say(f"installing Debian packages: {' '.join(packages)}")
-    apt = [
-        *prefix,
-        "env",
-        "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "-qq",
-        "-o",
-        "DPkg::Lock::Timeout=300",
-    ]
+    settings = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"]
+    apt = [*prefix, *settings, "apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_LOCK_S}"]
     with waiting("Debian packages"):
-        run([*apt, "update"])
+        update(apt)
         run([*apt, "install", "--no-install-recommends", *packages])
+
+
+def update(apt: Sequence[str]) -> None:
+    """Fetch the package lists; while another apt has them, as on a computer that has just booted, wait.
+
+    Its own time-out is for the lock on packages alone. Raises SetupError, which names the other one, at last.
+    """
+    end = time.monotonic() + APT_LOCK_S
+    while True:
+        try:
+            run([*apt, "update"])
+        except SetupError as error:
+            if "Could not get lock" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(1)
+        else:
+            return
 
 
 def pip_settings(python: Path) -> dict[str, str]:
@@ -122,7 +139,7 @@ def pip_settings(python: Path) -> dict[str, str]:
 def make_venv(lock: Sequence[int] = ()) -> Path:
     """Make `.venv` anew unless it is complete or only out of date; return its Python."""
     python = VENV / "bin" / "python"
-    complete = (VENV / STAMPS["base"][0]).exists() and python.exists()
+    complete = made_here() and python.exists()
     for name, _ in STAMPS.values():
         (VENV / name).unlink(missing_ok=True)
     if not complete:
@@ -134,15 +151,23 @@ def make_venv(lock: Sequence[int] = ()) -> Path:
 def install_requirements(python: Path, *, dev: bool, lock: Sequence[int] = ()) -> None:
     """Install what is locked, and the project itself (editable), with uv, or with pip where uv cannot."""
     requirements = ROOT / ("requirements-dev.txt" if dev else "requirements.txt")
-    # A lock is complete; what can be checked by its hash and what cannot are two calls.
-    wanted: list[list[str | Path]] = [["--require-hashes", "-r", requirements], ["-e", ROOT]]
+    # A lock is complete, and has what builds the project itself: nothing is fetched that has no hash.
+    wanted: list[list[str | Path]] = [
+        ["--require-hashes", "-r", requirements],
+        ["--no-build-isolation", "-e", ROOT],
+    ]
     say(f"installing Python packages into .venv: those of {requirements.name}, and Muster itself")
+    install(python, wanted, lock)
+
+
+def install(python: Path, wanted: Sequence[Sequence[str | Path]], lock: Sequence[int] = ()) -> None:
+    """Install exactly what each of `wanted`, pip's words, names: with uv, or with pip where uv cannot."""
     with waiting("Python packages"):
         pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         try:
             uv = VENV / "bin" / "uv"
             if not uv.exists():
-                run([*pip, UV], lock=lock)
+                run([*pip, "--require-hashes", "-r", ROOT / "requirements-installer.txt"], lock=lock)
             environment = {"UV_SYSTEM_CERTS": "1", **os.environ, **pip_settings(python)}
             for words in wanted:
                 command = [uv, "pip", "install", "--quiet", "--python", python, "--no-deps", *words]
@@ -155,15 +180,25 @@ def install_requirements(python: Path, *, dev: bool, lock: Sequence[int] = ()) -
 
 def made_from(files: Sequence[str]) -> str:
     """Return what a set-up from these files is stamped with, in the launcher's own words."""
-    sums = subprocess.run(["cksum", *files], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(["cksum", *files], cwd=ROOT, capture_output=True, check=True)
+    sums = done.stdout.decode("utf-8")
     return f"{ROOT} {sums}"
+
+
+def made_here() -> bool:
+    """Return whether `.venv` was once complete, and in this place, which its scripts and packages name."""
+    try:
+        first = (VENV / STAMPS["base"][0]).read_text(encoding="utf-8").partition("\n")[0]
+    except OSError:
+        return False
+    return first.rsplit(" ", 3)[0] == str(ROOT)  # behind it: checksum, size and name of the first file
 
 
 def stamp(kind: str) -> None:
     """Record what the set-up was made from."""
     name, files = STAMPS[kind]
     temporary = VENV / f"{name}.new"
-    temporary.write_text(made_from(files))
+    temporary.write_text(made_from(files), encoding="utf-8")
     temporary.replace(VENV / name)
 
 
@@ -171,13 +206,17 @@ def stamped(kind: str) -> bool:
     """Return whether the set-up `kind` is complete and up to date (another run may just have made it)."""
     name, files = STAMPS[kind]
     try:
-        return (VENV / name).read_text() == made_from(files)
+        return (VENV / name).read_text(encoding="utf-8") == made_from(files)
     except OSError:
         return False
 
 
 def set_up(packages: Sequence[str], kinds: Sequence[str], lock: int, *, optional_packages: bool) -> None:
     """Do what is missing. Raises SetupError."""
+    if why := misread(ROOT):
+        raise SetupError(
+            f"{one_line(str(ROOT))}: {why}, which programs would misread; rename it or move the project"
+        )
     packages = list(packages)
     if "base" in kinds and not _brings_pip():
         plain = Path(sys.executable).name in ("python", "python3")
@@ -198,6 +237,16 @@ def set_up(packages: Sequence[str], kinds: Sequence[str], lock: int, *, optional
             stamp(kind)
 
 
+def and_local_machines() -> str:
+    """Return what else an administrator must do for local machines, as the rest of the same command line.
+
+    The provider stands above this module: its program is run, not imported.
+    """
+    command = [sys.executable, "-Es", "-m", "provision.providers.local.permission"]
+    asked = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
+    return f" && {asked.stdout}" if asked.stdout.startswith("sudo ") else ""
+
+
 def _brings_pip() -> bool:
     """Return whether a virtual environment gets its pip; Debian has that in a package of its own."""
     command = [sys.executable, "-Ic", "import ensurepip"]
@@ -210,11 +259,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--base", action="store_true")
     parser.add_argument("--dev", action="store_true")
     parser.add_argument("--optional-packages", action="store_true")
+    parser.add_argument("--local", action="store_true")
     parser.add_argument("packages", nargs="*")
     wanted = parser.parse_args(arguments)
     kinds = [kind for kind in ("base", "dev") if getattr(wanted, kind)]
     try:
-        with (ROOT / ".venv.lock").open("w") as lock:
+        with (ROOT / ".venv.lock").open("wb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -225,7 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("interrupted; the next ./muster starts the set-up over")
         return 130
     except (SetupError, OSError, subprocess.CalledProcessError) as error:
-        say(f"set-up failed: {error}")
+        more = and_local_machines() if wanted.local and isinstance(error, NoRightError) else ""
+        say(f"set-up failed: {error}{more}")
         return 1
     return 0
 

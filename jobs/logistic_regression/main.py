@@ -1,199 +1,157 @@
-"""Multinomial logistic regression over the pixels of a preprocessed image set, with Spark ML.
+"""Multinomial logistic regression over the pixels of a prepared image set, grey or RGB, at every size.
 
-Reads `<data>/train_<size>` and `<data>/holdout_<size>` (CSV, label first) from HDFS; writes metrics.json,
-confusion_matrix.png and the model to HDFS (`--output`) and to the folder of the run ($MUSTER_RESULTS).
-Executors, cores and memory come from the cluster's spark-defaults.conf.
+Reads the sets `train` and `holdout` (CSV, label first) from HDFS; writes metrics.json, pictures of the
+confusion matrix and of the worst mistakes, and the model as Spark ML's. Few rows are trained on in the
+driver, more on the executors, as bytes; what does not fit is told before it starts.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
-import os
-import shutil
+import operator
 import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import classes
+import fitting
+import numpy as np
 import picture
+import prepared
+import samples
 import scores
+from classes import BadClasses
+from fitting import Fit, fit
+from model import Judged, judge, spark_model
+from objective import Doubles
+from options import given
+from parameters import Parameters
+from pixels import Draw
+from publish import results_folder, save_metrics, save_model
+from rows import open_rows
+from share import Share, share_of
 
-from muster_node import sets
+from muster_node import footprint
+from muster_node.footprint import Footprint
+from muster_node.sets import HOLDOUT, TRAIN, Manifest
 
 if TYPE_CHECKING:
-    from py4j.java_gateway import JavaObject
-    from pyspark.ml.classification import LogisticRegressionModel
-    from pyspark.sql import DataFrame, SparkSession
-
-MIB = 2**20
-LARGEST_PART = 64 * MIB
-"""Bytes of a part of dense vectors; a task holds it twice, once as the block that it multiplies."""
-SMALLEST_PART = 8 * MIB
-"""Bytes below which handing out one more task an iteration costs more than its work saves."""
-
-
-def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line; the defaults come from the environment that the cluster sets for jobs."""
-    run = os.environ.get("MUSTER_RUN", "logistic_regression")
-    dataset = os.environ.get("MUSTER_DATASET", "digits")
-    parser = argparse.ArgumentParser(prog="logistic_regression", description=__doc__)
-    size = int(os.environ.get("MUSTER_IMAGE_SIZE", sets.DEFAULT_SIZE))
-    add = parser.add_argument
-    add("--size", type=int, default=size, help="pixels a side (default: %(default)s)")
-    add("--dataset", default=dataset, help="name of the data set (default: %(default)s)")
-    add("--data", default="", help="folder of the prepared sets (default: /datasets/<dataset>)")
-    add("--output", default=f"/results/{run}", help="folder in HDFS (default: %(default)s)")
-    add("--max-iter", type=int, default=100, help="most L-BFGS iterations (default: %(default)s)")
-    add("--reg", type=float, default=0.01, help="weight of the L2 penalty (default: %(default)s)")
-    parsed = parser.parse_args(argv)
-    parsed.data = parsed.data or sets.staged_home(parsed.dataset)
-    return parsed
-
-
-def partitions(*, rows: int, columns: int, cores: int) -> int:
-    """Return in how many parts the rows are trained on.
-
-    Every core has one where there is enough to do, all the same number where one each would be too large.
-    """
-    size = rows * columns * 8
-    if size <= cores * LARGEST_PART:
-        return max(1, min(cores, math.ceil(size / SMALLEST_PART)))
-    return cores * math.ceil(size / (cores * LARGEST_PART))
-
-
-def headline(metrics: dict[str, Any]) -> str:
-    """Return the result in one line."""
-    side = metrics["image_size"]
-    return (
-        f"accuracy {metrics['accuracy']:.2%}, "
-        f"quadratically weighted kappa {metrics['quadratic_weighted_kappa']:.3f} "
-        f"on {metrics['holdout_rows']:,} held-out images of {side}x{side} "
-        f"({metrics['train_rows']:,} to train on, {metrics['iterations']} iterations, "
-        f"{metrics['seconds']:.0f} s)"
-    )
-
-
-def read(spark: SparkSession, folder: str) -> DataFrame:
-    """Return the lines of the CSV files in `folder` (compressed or not)."""
-    return spark.read.text(folder, pathGlobFilter="part-*")
-
-
-def parse(lines: DataFrame) -> DataFrame:
-    """Turn lines `label,pixel,pixel,…` into a frame (label, features), pixels scaled to 0 … 1.
-
-    A line is split and cast inside the JVM: no schema of a column per pixel, no Python process in between.
-    """
-    from pyspark.ml.functions import array_to_vector
-    from pyspark.sql import functions as sql
-
-    values = lines.select(sql.split("value", ",").cast("array<double>").alias("values"))
-    pixels = sql.transform(sql.expr("slice(values, 2, size(values) - 1)"), lambda value: value / 255.0)
-    return values.select(sql.expr("values[0]").alias("label"), array_to_vector(pixels).alias("features"))
-
-
-def check_input(spark: SparkSession, arguments: argparse.Namespace) -> None:
-    """End with one line when a set is not there."""
-    for part in (sets.TRAIN, sets.HOLDOUT):
-        folder = hadoop_path(spark, f"{arguments.data}/{sets.set_name(part, arguments.size)}")
-        if not file_system(spark, folder).exists(folder):
-            raise SystemExit(
-                f"There is no {folder}: stage this size with "
-                f"`ansible-playbook main.yml -e IMAGE_SIZE={arguments.size}`, then submit again."
-            )
-
-
-def train(data: DataFrame, *, max_iter: int, reg: float) -> LogisticRegressionModel:
-    """Fit the model on the frame (label, features).
-
-    Spark's standardization stays on: pixels of the border hardly vary; without it L-BFGS does not converge.
-    """
-    from pyspark.ml.classification import LogisticRegression
-
-    fitter = LogisticRegression(
-        family="multinomial", maxIter=max_iter, regParam=reg, tol=1e-4, aggregationDepth=2
-    )
-    return fitter.fit(data)
-
-
-def evaluate(model: LogisticRegressionModel, data: DataFrame) -> list[tuple[int, int, int]]:
-    """Return (true, predicted, rows) for every pair that occurs."""
-    pairs = model.transform(data).groupBy("label", "prediction").count().collect()
-    return [(int(pair["label"]), int(pair["prediction"]), int(pair["count"])) for pair in pairs]
-
-
-def hadoop_path(spark: SparkSession, path: str) -> JavaObject:
-    """Return `path` as Hadoop's Path."""
-    return spark._jvm.org.apache.hadoop.fs.Path(path)
-
-
-def file_system(spark: SparkSession, path: JavaObject) -> JavaObject:
-    """Return the file system that the Hadoop path lies in."""
-    return path.getFileSystem(spark._jsc.hadoopConfiguration())
-
-
-def publish(spark: SparkSession, model: LogisticRegressionModel, results: Path, output: str) -> None:
-    """Write the model to `output`, copy it into `results`, and copy the other results to `output`."""
-    target = hadoop_path(spark, output)
-    files = file_system(spark, target)
-    model.write().overwrite().save(f"{output}/model")
-    shutil.rmtree(results / "model", ignore_errors=True)
-    here = hadoop_path(spark, f"file:{results}")
-    files.copyToLocalFile(False, hadoop_path(spark, f"{output}/model"), here, True)
-    for name in ("metrics.json", "confusion_matrix.png"):
-        files.copyFromLocalFile(False, True, hadoop_path(spark, f"file:{results / name}"), target)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Train, score, publish."""
-    options = arguments(argv)
-    results = Path(os.environ.get("MUSTER_RESULTS", "results")).resolve()
-    results.mkdir(parents=True, exist_ok=True)
     from pyspark.sql import SparkSession
 
-    spark = SparkSession.builder.appName(f"logistic_regression {options.size}x{options.size}").getOrCreate()
-    check_input(spark, options)
-    train_folder, holdout_folder = (
-        f"{options.data}/{sets.set_name(part, options.size)}" for part in (sets.TRAIN, sets.HOLDOUT)
+STEPS_TOLD = 10
+"""The loss is printed once in so many iterations."""
+
+
+def draw_of(asked: Parameters, rows: list[int]) -> Draw:
+    """Return which rows are trained on."""
+    least = min(count for count in rows if count)
+    shares = [
+        asked.sample * (least / count if asked.balance == "subsample" and count else 1.0) for count in rows
+    ]
+    return Draw(tuple(shares) if min(shares) < 1 else (), asked.seed)
+
+
+def class_weights(asked: Parameters, rows: list[int]) -> Doubles:
+    """Return the weight of a row of each class: 1, or by `balance=weights` as much for each class."""
+    if asked.balance != "weights":
+        return np.ones(len(rows))
+    return np.array(classes.weights(rows))
+
+
+def require(asked: Parameters, about: Manifest, has: Share) -> Footprint:
+    """Return what training takes. Ends the job with a line where it does not fit, or cannot be."""
+    try:
+        classes.require_learnable(about)
+    except BadClasses as error:
+        raise SystemExit(str(error)) from error
+    found = footprint.of_logistic(
+        about.rows, about.columns - 1, classes.count(about), l1=asked.l1 > 0,
+        nodes=has.executors, cores=has.cores,
+        executor_memory_mb=has.executor_mb, driver_memory_mb=has.driver_mb,
+    )  # fmt: skip
+    if not found.fits:
+        raise SystemExit(f"{asked.dataset} at {asked.size}x{asked.size} does not fit: {found.advice}")
+    return found
+
+
+def train(spark: SparkSession, asked: Parameters, about: Manifest, found: Footprint) -> Fit:
+    """Fit the model, and tell how far it is."""
+    rows = classes.rows(about)
+    begin = time.monotonic()
+
+    def say(step: int, loss: float) -> None:
+        if step % STEPS_TOLD == 0:
+            print(f"iteration {step}: loss {loss:.5f}, {time.monotonic() - begin:.1f} s", flush=True)
+
+    columns = about.columns - 1
+    data = open_rows(
+        spark, asked.folder(TRAIN), columns=columns, parts=found.partitions, draw=draw_of(asked, rows)
     )
-    print(f"Reading {train_folder}", flush=True)
-    started = time.monotonic()
-    lines = read(spark, train_folder)
-    rows, columns = lines.selectExpr("count(*)", "max(length(value) - length(replace(value, ',')))").first()
-    if not rows:
-        raise SystemExit(f"{train_folder} has no rows.")
-    parts = partitions(rows=rows, columns=columns, cores=spark.sparkContext.defaultParallelism)
-    training = parse(lines.repartition(parts)).cache()
-    print(f"Training on {rows:,} images of {options.size}x{options.size} in {parts} parts", flush=True)
-    model = train(training, max_iter=options.max_iter, reg=options.reg)
-    fitted = time.monotonic()
-    holdout = parse(read(spark, holdout_folder))
-    matrix = scores.confusion(evaluate(model, holdout), model.numClasses)
-    metrics = {
-        "job": "logistic_regression",
-        "dataset": options.dataset,
-        "image_size": options.size,
-        "pixels": columns,
-        "parts": parts,
-        "train_rows": rows,
-        "holdout_rows": int(matrix.sum()),
-        "iterations": model.summary.totalIterations,
-        "train_seconds": round(fitted - started, 2),
-        "seconds": round(time.monotonic() - started, 2),
-        **scores.summary(matrix),
-    }
-    (results / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    settings = fitting.Settings(asked.regularisation, asked.l1, asked.iterations, found.steps)
+    try:
+        return fit(data, columns=columns, weights=class_weights(asked, rows), settings=settings, say=say)
+    except fitting.TooFew as error:
+        raise SystemExit(f"{error}: take a larger sample") from error
+
+
+def draw(judged: Judged, metrics: dict[str, Any], about: Manifest) -> None:
+    """Draw the confusion matrix and the worst mistakes."""
+    results, side = results_folder(), f"{about.size}x{about.size}"
     picture.draw_confusion(
-        matrix,
-        title=f"{options.dataset}, {options.size}x{options.size}: {metrics['accuracy']:.1%} right",
+        judged.matrix,
+        title=f"{about.dataset}, {side}: {metrics['accuracy']:.1%} right",
         subtitle=f"{metrics['holdout_rows']:,} held-out images, "
         f"quadratically weighted kappa {metrics['quadratic_weighted_kappa']:.3f}",
         path=results / "confusion_matrix.png",
     )
-    publish(spark, model, results, options.output)
-    spark.stop()
-    print(headline(metrics), flush=True)
+    samples.draw(
+        judged.worst, size=about.size, names=classes.names(about), path=results / "worst.png",
+        title=f"{about.dataset}, {side}: held-out images whose true class seemed least probable",
+    )  # fmt: skip
+
+
+def learn(spark: SparkSession, asked: Parameters) -> dict[str, Any]:
+    """Train, score and publish; return the metrics."""
+    about = prepared.manifest(spark, asked.folder(TRAIN))
+    held = prepared.manifest(spark, asked.folder(HOLDOUT))
+    has = share_of(spark)
+    found = require(asked, about, has)
+    started = time.monotonic()
+    where = "on the executors" if found.partitions else "in the driver"
+    print(f"Training on {about.rows:,} images of {asked.size}x{asked.size} {where}", flush=True)
+    fitted = train(spark, asked, about, found)
+    trained = time.monotonic()
+    parts = footprint.parts(held.rows * (held.columns - 1), has.executors * has.cores)
+    holdout = open_rows(spark, asked.folder(HOLDOUT), columns=held.columns - 1, parts=parts)
+    judged = holdout.fold(judge, operator.add, fitted.point())
+    metrics = {
+        "job": "logistic_regression",
+        "dataset": asked.dataset,
+        "image_size": asked.size,
+        "pixels": about.columns - 1,
+        "parts": found.partitions,
+        "class_names": classes.names(about),
+        "train_rows": int(fitted.rows.sum()),
+        "holdout_rows": int(judged.matrix.sum()),
+        "iterations": fitted.iterations,
+        "train_seconds": round(trained - started, 2),
+        "seconds": 0.0,
+        **scores.summary(judged.matrix),
+        "losses": [round(loss, 6) for loss in fitted.losses],
+    }
+    draw(judged, metrics, about)
+    save_model(spark, spark_model(spark, fitted))
+    metrics["seconds"] = round(time.monotonic() - started, 2)
+    save_metrics(metrics)
+    if warning := scores.one_sided(judged.matrix):
+        print(f"WARNING: {warning}; balance=weights gives rare classes more weight", flush=True)
+    return metrics
+
+
+def main() -> None:
+    """Learn, and say in a line how well."""
+    asked = given(Parameters)
+    with prepared.session(f"logistic_regression {asked.size}x{asked.size}") as spark:
+        metrics = learn(spark, asked)
+    print(scores.headline(metrics), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,194 +1,166 @@
-"""Raw images in the object store become CSV rows in the object store, on all machines of the cluster.
+"""Raw images in the object store become sets of all asked sizes in the object store, on all machines.
 
-Every executor fetches the images of its part files itself and writes the parts itself; the driver only deals
-names and writes the manifests at the end, that of the training set last: a set exists if and only if its
-manifest does.
+Every executor fetches the images of its parts itself, decodes each once and writes the parts of all sizes
+itself; the driver only deals names and writes the manifests at the end. A set exists if and only if the
+manifest of its training part does.
 
-    spark-submit --py-files parts.py,pictures.py,split.py main.py --dataset digits --size 64 --channels 1
+    spark-submit --py-files parts.py,… main.py --dataset digits --sizes 16,64
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from parts import Image, Made, Options, Task, make_part
+from dealing import deal
+from decoding import MEMORY, MIB
+from manifests import publish, tell
+from masters import are_there, forget_masters, list_masters, read_masters
+from parts import make_part
 from pyspark import SparkConf, SparkContext
-from split import chunk, class_counts, class_numbers, split, stem
+from raw import Failure, Raw, find_packs, read_description, read_raw
+from records import made_before
+from tasks import Job, Made, Options, Task
 
 from muster_node import files, sets
-from muster_node.sets import HOLDOUT, TEST, TRAIN, Manifest, SetFile
-from muster_node.stores.base import NotFound, Settings, Store, StoreError
+from muster_node.hdfs.webhdfs import Hdfs, HdfsError
+from muster_node.sets import MASTER
+from muster_node.stores.base import Settings, Store, StoreError
 from muster_node.stores.open import open_store
-
-# Parts of a small set: enough that every core of a small cluster has one.
-PARTS = {TRAIN: 8, HOLDOUT: 2, TEST: 4}
-PROGRAM = "preprocess 1"
-
-
-class Failure(Exception):
-    """Nothing can be made of the raw data; the text is one line."""
-
-
-def read_labels(store: Store, dataset: str) -> dict[str, str]:
-    """Return the label of each labelled image file. Raises Failure when the raw data is not there."""
-    try:
-        text = store.get(sets.labels_key(dataset)).decode()
-    except NotFound as error:
-        raise Failure(
-            f"the object store has no raw data of {dataset} ({sets.labels_key(dataset)})"
-        ) from error
-    rows = csv.reader(io.StringIO(text))
-    next(rows, None)
-    return {row[0]: row[1] for row in rows if row}
-
-
-def find_images(store: Store, dataset: str) -> dict[str, str]:
-    """Return all images: name -> the archive that it lies in ('' = an object of its own)."""
-    prefix = sets.image_key(dataset, "")
-    images = {key.removeprefix(prefix): "" for key, _ in store.names(prefix)}
-    with suppress(NotFound):
-        packs = json.loads(store.get(sets.packs_key(dataset)))
-        images |= {name: pack for pack, names in packs.items() for name in names}
-    return images
-
-
-def deal(
-    images: Mapping[str, str], labels: Mapping[str, str], options: Options
-) -> tuple[list[Task], dict[str, int]]:
-    """Decide which image goes into which part file; return the tasks and the number of each class."""
-    labelled = {name: label for name, label in labels.items() if name in images}
-    numbers = class_numbers(list(labelled.values()))
-    train, holdout = split(
-        labelled, percent=options.holdout_percent, seed=options.seed, split_by=options.split_by
-    )
-    values = options.size**2 * options.channels
-    tasks = []
-    for part, names in (
-        (TRAIN, train),
-        (HOLDOUT, holdout),
-        (TEST, sorted(set(images) - set(labelled))),
-    ):
-        for number, members in enumerate(chunk(names, values=values, parts_at_least=PARTS[part])):
-            firsts = [stem(name) if part == TEST else str(numbers[labelled[name]]) for name in members]
-            row = zip(members, firsts, strict=True)
-            tasks.append(Task(part, number, tuple(Image(name, first, images[name]) for name, first in row)))
-    return tasks, numbers
-
-
-def manifest(part: str, results: Sequence[Made], numbers: dict[str, int], options: Options) -> Manifest:
-    """What is written about a set."""
-    mine = sorted((made for made in results if made.part == part), key=lambda made: made.number)
-    return Manifest(
-        dataset=options.dataset,
-        set=sets.set_name(part, options.size),
-        rows=sum(made.rows for made in mine),
-        bytes=sum(made.bytes for made in mine),
-        columns=1 + options.size**2 * options.channels,
-        first_column="id" if part == TEST else "label",
-        size=options.size,
-        channels=options.channels,
-        classes=dict(sorted(numbers.items(), key=lambda item: item[1])),
-        rows_per_class={}
-        if part == TEST
-        else class_counts([int(label) for made in mine for label in made.labels]),
-        skipped=[entry for made in mine for entry in made.skipped],
-        objects=[SetFile(made.key, made.bytes, made.sha256, made.rows) for made in mine if made.key],
-        made_by={"program": PROGRAM, **asdict(options)},
-    )
+from muster_node.subjects import BadPattern
 
 
 def follow(context: SparkContext, total: int, path: str, done: threading.Event) -> None:
-    """Write how many parts are finished to the progress file, twice a second, until `done`."""
-    tracker = context.statusTracker()
+    """Write how many parts are finished to the progress file, twice a second, until `done`.
+
+    A stage that has ended is not listed any more, but what was finished stays finished.
+    """
+    tracker, finished = context.statusTracker(), 0
     while not done.wait(0.5):
         stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
-        finished = sum(stage.numCompletedTasks for stage in stages if stage)
+        finished = max(finished, sum(stage.numCompletedTasks for stage in stages if stage))
         files.report(path, f"preprocessing: {finished} of {total} parts")
 
 
-def run(options: Options, progress: str) -> dict[str, Any]:
-    """Make all sets of one size; return a summary. Raises Failure, StoreError."""
-    store = open_store(Settings.load())
-    labels = read_labels(store, options.dataset)
-    tasks, numbers = deal(find_images(store, options.dataset), labels, options)
-    if not tasks:
-        raise Failure(f"the raw data of {options.dataset} has no images")
-    files.report(
-        progress, f"preprocessing: starting Spark for {sum(len(task.images) for task in tasks)} images"
+def run(
+    options: Options, sizes: Sequence[int], memory: int, progress: str, namenode: str = ""
+) -> dict[str, Any]:
+    """Make the sets of all sizes that are not there yet; return a summary.
+
+    Args:
+        options: what is made.
+        sizes: at which sizes.
+        memory: bytes that one task has.
+        progress: path of the file that tells how far it is.
+        namenode: URL of the NameNode, whose HDFS gets what there is to say for people; '' = nothing is told.
+
+    Raises:
+        Failure, StoreError, HdfsError, BadPattern: nothing can be made, in one line.
+    """
+    settings = Settings.load()
+    store, dataset = open_store(settings), options.dataset
+    there = sets.sizes_made(dataset, (key for key, _ in store.names(f"{dataset}/{sets.TRAIN}_")))
+    wanted = [size for size in sizes if size not in there]
+    if not wanted:
+        return {"changed": False, "rows": {}, "notes": []}
+    raw, tasks, job = plan(store, options, wanted, memory)
+    keeps = options.masters and not job.cropped
+    if keeps:
+        forget_masters(store, dataset)
+    made, left = made_before(settings, store, tasks, job)
+    if left:
+        made += work(left, job, wanted, progress)
+    if keeps:
+        store.put(sets.masters_key(dataset), list_masters(tasks, made, raw, job))
+    told = [tell(store, Hdfs(namenode), made, job)] if namenode else []
+    summary = publish(store, made, wanted, job)
+    return summary | {"notes": summary["notes"] + told}
+
+
+def plan(store: Store, options: Options, sizes: Sequence[int], memory: int) -> tuple[Raw, list[Task], Job]:
+    """Return of what is made what: of intermediates where all that are needed are there, else of originals.
+
+    Raises Failure, BadPattern, StoreError.
+    """
+    dataset, described = options.dataset, read_description(store, options.dataset)
+    options = replace(
+        options,
+        kind=options.kind or described.get("kind", "plain"),
+        multi_label=options.multi_label or described.get("multi_label", False),
     )
-    context = SparkContext(conf=SparkConf().setAppName(f"preprocess {options.dataset} {options.size}"))
+    if raw := read_masters(store, options):
+        options = _with_labels_of(raw, options)
+        tasks, numbers = deal(raw.images, raw.labels, options, sizes)
+        if tasks and are_there(tasks):
+            job = Job(options, numbers, {}, raw.source, raw.label_counts, memory, cropped=True)
+            return raw, tasks, job
+    raw = read_raw(store, dataset)
+    options = _with_labels_of(raw, options)
+    tasks, numbers = deal(raw.images, raw.labels, options, [*sizes, MASTER] if options.masters else sizes)
+    if not tasks:
+        raise Failure(f"the raw data of {dataset} has no images")
+    if not any(task.part == sets.TRAIN for task in tasks):
+        raise Failure(f"no image of {dataset} has a label: there is nothing to train on")
+    return raw, tasks, Job(options, numbers, find_packs(store, dataset), raw.source, raw.label_counts, memory)
+
+
+def _with_labels_of(raw: Raw, options: Options) -> Options:
+    """Return the options with `multi_label` where an image has several, of which none may be lost."""
+    several = any(sets.LABEL_SEPARATOR in label for label in raw.labels.values())
+    return replace(options, multi_label=options.multi_label or several)
+
+
+def work(tasks: Sequence[Task], job: Job, sizes: Sequence[int], progress: str) -> list[Made]:
+    """Make parts on all machines; return what was made."""
+    images = sum(len(task.images) for task in tasks)
+    files.report(progress, f"preprocessing: starting Spark for {images} images")
+    name = f"preprocess {job.options.dataset} {', '.join(map(str, sizes))}"
+    context = SparkContext(conf=SparkConf().setAppName(name))
     context.setLogLevel("ERROR")
     done = threading.Event()
     watcher = threading.Thread(target=follow, args=(context, len(tasks), progress, done), daemon=True)
     watcher.start()
     try:
-        rdd = context.parallelize(tasks, len(tasks))
-        results = rdd.map(partial(make_part, options=options)).collect()
+        made: list[Made] = (
+            context.parallelize(tasks, len(tasks)).flatMap(partial(make_part, job=job)).collect()
+        )
     finally:
         done.set()
         watcher.join()
-    summary = publish(store, results, numbers, options)
     context.stop()
-    return summary
-
-
-def notes(skipped: Sequence[Mapping[str, str]]) -> list[str]:
-    """What the user is told about images that are left out: one line, the first five by name."""
-    if not skipped:
-        return []
-    first = ", ".join(f"{entry['image']} ({entry['reason']})" for entry in skipped[:5])
-    more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-    return [f"{len(skipped)} images cannot be read and are left out: {first}{more}"]
-
-
-def publish(
-    store: Store, results: Sequence[Made], numbers: dict[str, int], options: Options
-) -> dict[str, Any]:
-    """Write the manifests, training set last; return a summary. Raises Failure when no image was whole."""
-    skipped = [entry for made in results for entry in made.skipped]
-    if not any(made.rows for made in results):
-        raise Failure(
-            f"none of the {len(skipped)} images of {options.dataset} can be read: {skipped[0]['reason']}"
-        )
-    summary: dict[str, Any] = {"changed": True, "rows": {}, "notes": notes(skipped)}
-    for part in sets.PARTS:
-        content = manifest(part, results, numbers, options)
-        if content.rows:
-            store.put(sets.manifest_key(options.dataset, part, options.size), content.to_json().encode())
-            summary["rows"][content.set] = content.rows
-    return summary
+    return made
 
 
 def main() -> None:
     """Run from spark-submit; the last line of standard output is the summary as JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--size", type=int, required=True, help="side of the pictures in pixels")
-    parser.add_argument("--channels", type=int, choices=(1, 3), default=3)
-    parser.add_argument(
-        "--tolerance", type=int, default=12, help="colour distance that still counts as border"
-    )
-    parser.add_argument("--holdout-percent", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=2016)
-    parser.add_argument("--split-by", choices=("auto", "image", "subject"), default="auto")
-    parser.add_argument("--progress", default="", help="file for a line about how far the program is")
-    arguments = vars(parser.parse_args())
-    progress = arguments.pop("progress")
+    add = parser.add_argument
+    add("--dataset", required=True)
+    add("--sizes", type=numbers_of, required=True, help="sides of the pictures in pixels: 16,64")
+    add("--options", type=json.loads, default={}, help="how images become rows, as JSON")
+    add("--namenode", default="", help="URL of the NameNode: HDFS gets report and contact sheet")
+    add("--memory", type=int, default=MEMORY // MIB, help="MiB that a task has")
+    add("--progress", default="", help="file for a line about how far the program is")
+    arguments = parser.parse_args()
+    options = Options(arguments.dataset, **arguments.options)
     try:
-        summary = run(Options(**arguments), progress)
-    except (Failure, StoreError) as error:
+        summary = run(
+            options, arguments.sizes, arguments.memory * MIB, arguments.progress, arguments.namenode
+        )
+    except (Failure, BadPattern, StoreError, HdfsError) as error:
         sys.exit(f"preprocess: {error}")
     print(json.dumps(summary))
+
+
+def numbers_of(text: str) -> tuple[int, ...]:
+    """Read sizes separated by commas, each once, from the smallest on. Raises ValueError."""
+    return tuple(sorted({int(each) for each in text.split(",")}))
 
 
 if __name__ == "__main__":

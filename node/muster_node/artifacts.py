@@ -32,7 +32,8 @@ FIRST_PAUSE_S = 1.0  # doubled after every failed attempt
 TIMEOUT_S = 30.0  # of one read from the network
 BLOCK = 1 << 20
 PY4J = "python/py4j.zip"
-# Where the parts of the Spark archive go; left out: other schedulers, other systems, R, the Connect shell.
+# Where the parts of the Spark archive go; left out: what would climb, other schedulers, other systems, R, the
+# Connect shell.
 PLACES = (
     ("deps/bin/", "bin/"),
     ("deps/jars/", "jars/"),
@@ -42,7 +43,7 @@ PLACES = (
     ("NOTICE", "NOTICE"),
 )
 LEFT_OUT = re.compile(
-    r"\.cmd$|bin/(sparkR|docker|run-example|spark-connect|spark-pipelines)|connect-repl/"
+    r"\.\./|\.cmd$|bin/(sparkR|docker|run-example|spark-connect|spark-pipelines)|connect-repl/"
     r"|kubernetes|volcano|vertx|zjsonpatch|spark-yarn|osx-|-windows-|kqueue|riscv64"
 )
 
@@ -226,8 +227,13 @@ def _unpack_archive(archive: Path, to: Path, final: Path) -> None:
             inner = member.name.partition("/")[2]
             places = (there + inner.removeprefix(here) for here, there in PLACES if inner.startswith(here))
             place = next(places, "")
-            if place and member.isfile() and not LEFT_OUT.search(inner):
-                tar.extract(member.replace(name=PY4J if place.startswith(PY4J) else place), to, filter="data")
+            content = tar.extractfile(member) if member.isfile() and not LEFT_OUT.search(inner) else None
+            if place and content:
+                target = to / (PY4J if place.startswith(PY4J) else place)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("wb") as file:
+                    shutil.copyfileobj(content, file, BLOCK)
+                target.chmod(0o755 if member.mode & 0o100 else 0o644)
     _unpack_jar(to / PY4J, to / "python", "py4j/")
     (to / PY4J).unlink()
     # Python's workers run as an account that may not write there.
@@ -242,12 +248,15 @@ def _unpack_jar(archive: Path, to: Path, prefix: str) -> None:
 
 
 def install(lock: Path, component: str, to: Path, caches: list[Path], registries: Mapping[str, str]) -> bool:
-    """Put one component into the folder `to`, in place of another version; returns False when it is there.
+    """Put a component into the folder `to`, in place of another version; returns False when it is there.
 
-    Jars become `lib/<name>`; of `*-tests.jar` only `webapps/` is taken; an archive from PyPI is unpacked
-    without what a cluster never runs. Raises ArtifactError; cached files are verified again.
+    `component`: its name in the lock; further ones that belong into the same folder follow, joined by `+`.
+
+    Jars become `lib/<name>`, beside an archive from PyPI `jars/<name>`; of `*-tests.jar` only `webapps/` is
+    taken; the archive is unpacked without what a cluster never runs. Raises ArtifactError; cached files are
+    verified again.
     """
-    wanted = [one for one in read_lock(lock.read_text()) if one.component == component]
+    wanted = [one for one in read_lock(lock.read_text()) if one.component in component.split("+")]
     held = "".join(f"{one.sha256} {one.name}\n" for one in wanted)
     if (to / HELD).is_file() and (to / HELD).read_text() == held:
         return False
@@ -263,14 +272,15 @@ def install(lock: Path, component: str, to: Path, caches: list[Path], registries
         else:
             missing.append(artifact)
     cached |= fetch_each(missing, own, registries)
+    jars = new / ("jars" if any(artifact.kind == "pypi" for artifact in wanted) else "lib")
     for artifact, path in cached.items():
         if artifact.kind == "pypi":
             _unpack_archive(path, new, to)
         elif artifact.name.endswith("-tests.jar"):
             _unpack_jar(path, new, "webapps/")
         else:
-            (new / "lib").mkdir(exist_ok=True)
-            shutil.copyfile(path, new / "lib" / artifact.name)
+            jars.mkdir(exist_ok=True)
+            shutil.copyfile(path, jars / artifact.name)
     shutil.rmtree(own, ignore_errors=True)
     (new / HELD).write_text(held)
     shutil.rmtree(to, ignore_errors=True)

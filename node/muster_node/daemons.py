@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 NAMENODE_PORT = 9870
 MASTER_PORT = 8080
@@ -13,15 +15,27 @@ INFO_PAGE = "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
 # What holds now; its namesake FSNamesystem is a metric that lags by up to ten seconds.
 STATE_PAGE = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
 MASTER_PAGE = "/json/"
+Found = TypeVar("Found")
 
 
 def ask(url: str, timeout_s: float = 10) -> dict[str, Any]:
     """Return a page's JSON. Raises OSError while it cannot be had, ValueError when it is something else."""
-    with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310  our own daemons
-        found = json.load(answer)
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310  our own daemons
+            found = json.load(answer)
+    except (http.client.HTTPException, RecursionError) as error:
+        raise ValueError(f"{url} answered something else than its daemon") from error
     if not isinstance(found, dict):
         raise ValueError(f"{url} answered a {type(found).__name__}")  # noqa: TRY004  as when it is no JSON
     return found
+
+
+def read(page: dict[str, Any], parse: Callable[[dict[str, Any]], Found]) -> Found:
+    """Return what a page says. Raises ValueError when it is none of our daemons': a job may hold its port."""
+    try:
+        return parse(page)
+    except (AttributeError, IndexError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError("a page of something else than its daemon") from error
 
 
 def _bean(page: dict[str, Any]) -> dict[str, Any]:
@@ -103,9 +117,14 @@ class SparkState:
 
 def datanodes(namenode_url: str) -> DataNodes:
     """Ask the NameNode who has joined. Raises OSError, ValueError."""
-    return DataNodes.parse(ask(namenode_url + INFO_PAGE))
+    return read(ask(namenode_url + INFO_PAGE), DataNodes.parse)
 
 
 def spark(master_url: str, timeout_s: float = 10) -> SparkState:
     """Ask the Spark Master. Raises OSError, ValueError."""
-    return SparkState.parse(ask(master_url + MASTER_PAGE, timeout_s))
+    return read(ask(master_url + MASTER_PAGE, timeout_s), SparkState.parse)
+
+
+def hdfs(namenode_url: str, timeout_s: float = 10) -> HdfsState:
+    """Ask the NameNode how HDFS is. Raises OSError, ValueError."""
+    return read(ask(namenode_url + STATE_PAGE, timeout_s), HdfsState.parse)

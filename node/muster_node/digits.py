@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import sys
-import tarfile
 
 import numpy
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from muster_node import sets
+from muster_node.packs import pack
 from muster_node.stores.base import Settings, StoreError
 from muster_node.stores.open import open_store
 
@@ -24,18 +24,6 @@ def png(scan: NDArray[numpy.float64]) -> bytes:
     """One scan (8 x 8 values of 0 to 16) as a PNG file, 0 to 255."""
     buffer = io.BytesIO()
     Image.fromarray((scan * 255 / 16).round().astype(numpy.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def pack(names: list[str], scans: NDArray[numpy.float64]) -> bytes:
-    """All scans as PNG files in a tar archive."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, scan in zip(names, scans, strict=True):
-            content = png(scan)
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 
@@ -48,7 +36,7 @@ def main() -> int:
     labels = "".join(f"{name},{label}\n" for name, label in zip(names, digits.target, strict=True))
     try:
         store = open_store(Settings.load())
-        store.put(pack_key, pack(names, digits.images))
+        store.put(pack_key, pack(zip(names, map(png, digits.images), strict=True)))
         store.put(sets.packs_key(dataset), json.dumps({pack_key: names}).encode())
         store.put(sets.labels_key(dataset), f"image,label\n{labels}".encode())
     except StoreError as error:

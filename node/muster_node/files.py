@@ -1,9 +1,10 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and files that somebody else may have put in place of ours."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +30,24 @@ def write(path: Path, text: str, *, mode: int = 0o644, group: str = "") -> None:
     except (OSError, LookupError):
         fresh.unlink(missing_ok=True)
         raise
+
+
+def open_found(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a file that others may have replaced by a link, or a pipe that holds us up. Raises OSError."""
+    found = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise OSError(f"{path} is no file")
+    return found
+
+
+def read_found(path: Path, *, most_bytes: int) -> bytes:
+    """Read such a file. Raises OSError, also when it is larger than `most_bytes`."""
+    with os.fdopen(open_found(path), "rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(f"{path} is too large")
+    return content
 
 
 def report(path: str, text: str) -> None:

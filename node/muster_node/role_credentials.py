@@ -17,6 +17,8 @@ from muster_node.stores.base import ROLE, SETTINGS
 
 SERVICE = "http://169.254.169.254"
 TARGET = SETTINGS.with_name(ROLE)
+PROFILE = "store.credentials"
+"""Beside it: the same as Amazon's own tools have it, for Java's clients."""
 ROLES = "/latest/meta-data/iam/security-credentials/"
 
 
@@ -42,7 +44,7 @@ def fetch(service: str) -> dict[str, str]:
 
 
 def main(service: str = SERVICE, target: Path = TARGET, group: str = "hadoop") -> int:
-    """Write the file."""
+    """Write the files."""
     try:
         known = fetch(service)
     except (OSError, ValueError, KeyError, IndexError) as error:
@@ -50,4 +52,9 @@ def main(service: str = SERVICE, target: Path = TARGET, group: str = "hadoop") -
         print(f"muster-role-credentials: {text}", file=sys.stderr)
         return 1
     files.write(target, json.dumps(known), mode=0o640, group=group)
+    profile = (
+        f"[default]\naws_access_key_id = {known['access_key']}\n"
+        f"aws_secret_access_key = {known['secret_key']}\naws_session_token = {known['session_token']}\n"
+    )
+    files.write(target.with_name(PROFILE), profile, mode=0o640, group=group)
     return 0

@@ -20,8 +20,7 @@ def main() -> int:
     host = socket.gethostname()
     found: dict[str, Any] = {"hdfs": None, "spark": None, "jobs": []}
     with suppress(OSError, ValueError):
-        page = daemons.ask(f"http://{host}:{daemons.NAMENODE_PORT}{daemons.STATE_PAGE}", LOOK_TIMEOUT_S)
-        found["hdfs"] = asdict(daemons.HdfsState.parse(page))
+        found["hdfs"] = asdict(daemons.hdfs(f"http://{host}:{daemons.NAMENODE_PORT}", LOOK_TIMEOUT_S))
     with suppress(OSError, ValueError):
         found["spark"] = asdict(daemons.spark(f"http://{host}:{daemons.MASTER_PORT}", LOOK_TIMEOUT_S))
     with suppress(OSError):

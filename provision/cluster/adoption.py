@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,26 @@ from provision.core.errors import ConfigError, NotReady, Unreachable
 from provision.core.model import ClusterIdentity, Machine, NodeState, Plan
 from provision.core.names import DEADLINE_LABEL, LOGIN_USER, MASTER, OWNER_LABEL, WORKER
 from provision.core.paths import owner_mark
-from provision.core.spec import ClusterSpec
+from provision.core.spec import ClusterSpec, Scale
 from provision.costs.books import Books
-from provision.data.stores.keys import StoreKeys, record
+from provision.data.stores.keys import StoreKeys, door, record
+from provision.planning.nodes import wish_of
 from provision.providers.base import Provider
-from provision.ssh import access, connection, hostkey
-from provision.ssh.files import write_ssh_files
+from provision.ssh import access, connection, firewall, hostkey
+from provision.ssh.files import ssh_config
 from provision.ssh.keys import ensure_login_key
-from provision.state.folder import Snapshot, State, Target
+from provision.state.folder import Snapshot, Target
+from provision.state.journal import wish_record
 
 _CONNECT_S = 20.0
 _READ_S = 30.0
 _SECRET = re.compile(r"^spark\.authenticate\.secret ([0-9a-f]{64})$", re.MULTILINE)
 _PARTS = {
-    "keys": "/home/muster/.ssh/authorized_keys",
+    "keys": f"{access.KEYS}/{LOGIN_USER}",
     "spark": "/etc/spark/daemons.conf",
     "store": "/etc/muster/store.json",
     "jobs": "/etc/muster/jobs.json",
+    "allow": firewall.PATH,
 }
 
 
@@ -52,6 +55,7 @@ class Remembered:
     spark: str = field(default="", repr=False)
     store: StoreKeys | None = None
     image_size: int = 0
+    admitted: tuple[str, ...] = ()
 
 
 Reader = Callable[[Target, Path], Remembered]
@@ -133,12 +137,12 @@ def rebuild_state(run: Run, found: Found, key_file: Path, read: Reader) -> None:
     remembered = Remembered()
     if master is not None:
         remembered = read(Target(master.name, master.ssh_address, hostkey.of(master)), key_file)
-    _fill(run.state, key_file, remembered)
+    _fill(run, key_file, remembered)
     store = run.spec.object_store
     run.state.journal.rebuild(
         [
             {"kind": "cluster", "id": run.identity.id},
-            {"kind": "wish", "nodes": _wish(machines)},
+            wish_record(*_wish(machines)),
             *_term(machines),
             *([{"kind": "store", "name": store.name}] if store.here else []),
             {"kind": "bill", "bills": _bills(run, found)},
@@ -159,25 +163,28 @@ def finish(run: Run) -> None:
     others = [machine for machine in machines if machine.labels.get(OWNER_LABEL) != mark]
     orders.label(others, {OWNER_LABEL: mark})
     if all(machine.state is NodeState.RUNNING for machine in machines):
+        run.stores.check(run.spec, run.state)
         store_image = run.stores.prepare(run.spec)
         carry_out(run, orders, Plan(keep=tuple(machines)), images={}, store_image=store_image)
     else:
         run.state.save(Snapshot(tuple(machines), None, complete=False))
-        write_ssh_files(run.state, run.identity.id)
+        ssh_config(run.state)
 
 
-def _fill(state: State, key_file: Path, remembered: Remembered) -> None:
+def _fill(run: Run, key_file: Path, remembered: Remembered) -> None:
     """Write all of the state folder but the journal."""
+    state = run.state
     state.make_folder()
     state.key_file.unlink(missing_ok=True)
     state.key_file.symlink_to(key_file.resolve())
     ensure_login_key(state.key_file, access.control_comment(state.cluster))
     files.write(state.control_keys, "".join(f"{key}\n" for key in remembered.keys))
-    state.secrets.mkdir(mode=0o700, exist_ok=True)
+    files.private_folder(state.secrets)
     if remembered.spark:
         files.write(state.secrets / "spark", remembered.spark)
     if remembered.store:
-        record(state.secrets, remembered.store)
+        record(state.secrets, replace(remembered.store, opens=door(run.spec.object_store)))
+    state.admit(remembered.admitted)
     if remembered.image_size:
         state.remember_image_size(remembered.image_size)
 
@@ -212,12 +219,11 @@ def _public_key(key_file: Path) -> str:
     )
 
 
-def _wish(machines: list[Machine]) -> int:
-    """Return the size last wished, else how many machines the wish would count."""
-    said = [machine.labels.get("wish", "") for machine in machines if machine.group == MASTER]
-    if said and said[0].isdigit():
-        return int(said[0])
-    return max(1, sum(machine.group in (MASTER, WORKER) for machine in machines))
+def _wish(machines: list[Machine]) -> tuple[int, Scale]:
+    """Return what was wished last; without a size, how many machines the wish would count."""
+    masters = [wish_of(machine.labels) for machine in machines if machine.group == MASTER]
+    nodes, scale = masters[0] if masters else (None, Scale())
+    return nodes or max(1, sum(machine.group in (MASTER, WORKER) for machine in machines)), scale
 
 
 def _term(machines: list[Machine]) -> list[dict[str, Any]]:
@@ -259,15 +265,21 @@ def parse(output: str) -> Remembered:
         spark=secret[1] if secret else "",
         store=_store(parts.get("store", "")),
         image_size=_image_size(parts.get("jobs", "")),
+        admitted=firewall.networks_of(parts.get("allow", "")),
     )
 
 
 def _store(text: str) -> StoreKeys | None:
-    """Return the keys in the settings of the staging program (roles/dataset), None when there are none."""
+    """Return the keys in the settings of the staging program (roles/dataset), None when there are none.
+
+    Keys that end by themselves count as none: this checkout asks for its own.
+    """
     try:
         known = json.loads(text)
-        return StoreKeys(known["access_key"], known["secret_key"])
-    except (ValueError, KeyError, TypeError):
+        if known.get("session_token"):
+            return None
+        return StoreKeys(str(known["access_key"]), str(known["secret_key"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,14 +13,15 @@ from provision.cluster.run import Run
 from provision.core.errors import MusterError, NotReady, ProviderError, TimedOut, raise_first
 from provision.core.model import Machine, Plan
 from provision.core.names import MASTER, STORE_HOST
+from provision.core.spec import NodeGroup
 from provision.core.text import names_of
 from provision.core.wait import until
-from provision.planning.nodes import node_of
+from provision.planning.nodes import node_of, wish_labels
 from provision.planning.plan import describe
-from provision.providers.facts import deadlines
+from provision.providers.facts import deadlines, facts_of
 from provision.providers.local.stores import MACHINE as STORE_MACHINE
 from provision.ssh import hostkey, keys
-from provision.ssh.files import write_ssh_files
+from provision.ssh.files import ssh_config
 from provision.ssh.hostkey import LABEL as HOST_KEY
 from provision.state.folder import Snapshot, Store
 
@@ -50,12 +51,16 @@ def carry_out(run: Run, orders: Orders, plan: Plan, *, images: Mapping[str, str]
         if plan.delete:
             with run.reporter.phase("delete"):
                 orders.delete(plan.delete)
-                run.reach.close_shared(run.identity.id)
+                run.reach.close_shared(run.state)
+        if plan.reshape:
+            with run.reporter.phase("reshape"):
+                run.reach.close_shared(run.state)
+                orders.reshape(plan.reshape)
         with run.reporter.phase("create"):
             if plan.start:  # they may come back with other addresses
-                run.reach.close_shared(run.identity.id)
-            orders.start(plan.start)
-            for group, names in plan.create:
+                run.reach.close_shared(run.state)
+            orders.start(machine for machine in plan.start if machine.name not in orders.reshaped)
+            for group, names in _calls(plan):
                 order = partial(orders.create, group, names, image=images[group.name], login_key=login_key)
                 reaching.begin(retry_until_capacity(run, order, names_of(names), orders.machines))
         with run.reporter.phase("connect", "waiting for SSH"):
@@ -68,8 +73,16 @@ def carry_out(run: Run, orders: Orders, plan: Plan, *, images: Mapping[str, str]
     orders.keep_books(machines)
     machines = _labelled(run, orders, machines)
     run.state.save(Snapshot(tuple(machines), opened, complete=not errors))
-    write_ssh_files(run.state, run.identity.id)
+    ssh_config(run.state)
     raise_first(errors.items(), reached=[m.name for m in machines if m.name not in errors])
+
+
+def _calls(plan: Plan) -> Iterator[tuple[NodeGroup, Sequence[str]]]:
+    """Yield what each create call makes: a group, or as much of it as its provider takes at once."""
+    for group, names in plan.create:
+        most = facts_of(group.provider).at_once or len(names)
+        for start in range(0, len(names), most):
+            yield group, names[start : start + most]
 
 
 @dataclass
@@ -148,7 +161,7 @@ def _labelled(run: Run, orders: Orders, machines: Sequence[Machine]) -> list[Mac
     view = run.state.journal.read()
     labels: dict[str, dict[str, str]] = {}
     for machine in machines:
-        wanted = {"wish": str(view.wish)} if machine.group == MASTER and view.wish else {}
+        wanted = wish_labels(view.wish, view.scale) if machine.group == MASTER and view.wish else {}
         if own := hostkey.to_label(view.pins.get(machine.provider_id, "")):
             wanted[HOST_KEY] = own
         if any(machine.labels.get(name) != value for name, value in wanted.items()):

@@ -12,19 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from provision.cluster import adoption, deadline, stopping
+from provision.cluster import adoption, deadline, sources, stopping
 from provision.cluster.adoption import Reader, read_master
 from provision.cluster.carry_out import carry_out
 from provision.cluster.orders import Orders
 from provision.cluster.run import Run
+from provision.cluster.sources import Change
 from provision.cluster.store import Bake, StoreLink
 from provision.cluster.view import ClusterView
 from provision.config.load import require_dataset
 from provision.core.errors import NotReady, PlanRefused
-from provision.core.model import ClusterIdentity, NodeState, Outcome
+from provision.core.model import ClusterIdentity, NodeState, Outcome, Plan
 from provision.core.names import MASTER
 from provision.core.reporter import Reporter
 from provision.core.spec import NodeGroup
+from provision.core.text import moment
 from provision.costs import ledger
 from provision.costs.accounts import read_accounts
 from provision.images.recipe import node_recipe
@@ -82,6 +84,16 @@ class Cluster:
             finally:
                 self.state.remove_if_blank()
 
+    def ready(self, plan: Plan) -> list[str]:
+        """Ask for all that a plan needs before any of it is made; return what could not be asked for.
+
+        Raises:
+            ConfigError, NotReady, ProviderError: it cannot be carried out. Nothing was changed.
+        """
+        if plan.create:
+            require_dataset(self.spec)
+        return [*self.view.ready(plan), *self._stores.check(self.spec, self.state)]
+
     def destroy(self, *, force: bool = False) -> Outcome:
         """Delete every machine, confirm that it is gone, forget the cluster; the object store stays.
 
@@ -112,11 +124,12 @@ class Cluster:
             with suppress(NotReady):  # it never got as far as a queue
                 refuse_while_busy(self.view.queue)
 
-    def allow(self, sources: Sequence[str] = ()) -> list[str]:
-        """Let addresses (by default this computer's) reach SSH; return those that could not before."""
-        names = sorted({group.provider for group in self.spec.groups})
-        identity = self.view.identity
-        return [new for name in names for new in self.view.provider(name).allow(identity, sources)]
+    def allow(self, networks: Sequence[str] = (), *, only: bool = False) -> Change:
+        """Let networks (by default this computer's address) reach SSH; see `sources.allow`.
+
+        It waits for no other command, which may be waiting for just that.
+        """
+        return sources.allow(self._run(self.view.identity, lambda: None), networks, only=only)
 
     def stop(self, *, force: bool = False) -> list[str]:
         """Power the machines off; what is on their disks stays. Returns the names of those that ran.
@@ -147,8 +160,16 @@ class Cluster:
             return deadline.extend(run, Orders(run), duration)
 
     def renew_store_keys(self) -> None:
-        """Keep fresh keys of an object store elsewhere for the nodes. Raises NotReady when there are none."""
-        self._stores.renew(self.spec, self.state)
+        """Keep fresh keys of an object store elsewhere for the nodes, and say when they end too early.
+
+        Raises NotReady when there are none that nodes may have.
+        """
+        ends = self._stores.renew(self.spec, self.state)
+        if ends and not 0 < self.view.deadline <= ends:
+            self._reporter.say(
+                f"The nodes' keys of the object store end {moment(ends)}, before the machines do: run "
+                "main.yml until then, which brings new ones, or nothing more is read from it and brought home"
+            )
 
     def adopt(self, key_file: Path, *, id: str = "", read: Reader = read_master) -> ClusterIdentity:
         """Make the state of a cluster that is running anew, with a key in `access`.
@@ -175,6 +196,11 @@ class Cluster:
             finally:
                 self.state.remove_if_blank()
 
+    def let_through(self) -> None:
+        """Put right what this computer's firewall keeps back of a running cluster, and say so."""
+        for fault in self.view.cut_off(mend=True):
+            self._reporter.say(f"{fault}: put right")
+
     def lock(self) -> None:
         """Take the lease for the rest of this command, so that no other one changes the cluster meanwhile."""
         self.view.identity  # noqa: B018  (raises when there is no cluster)
@@ -186,6 +212,7 @@ class Cluster:
         orders = Orders(run)
         spec = self.view.wished()
         if recorded:
+            self.let_through()
             orders.replay()
         machines = orders.machines() if recorded else []
         orders.keep_books(machines)
@@ -193,21 +220,23 @@ class Cluster:
         plan = self.view.offered(spec, plan, orders.listing).plan
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
+        if plan.reshape:
+            self.refuse_while_busy()
         term = deadline.settle(run, spec, plan)
-        if plan.create:
-            require_dataset(self.spec)
-        if plan.create or plan.start:
-            for name in sorted({group.provider for group in self.spec.groups}):
-                run.provider(name).check_ready(self.spec, plan)
+        for line in self.ready(plan):
+            self._reporter.say(line)
+        own_address = sources.find_out(self.spec, plan, self._reporter.say)
         with ThreadPoolExecutor() as pool:  # the store's image beside the nodes'
             preparing = pool.submit(self._stores.prepare, self.spec)
             images = {group.name: self._image(group) for group, _ in plan.create}
             store_image = preparing.result()
         self.state.begin(run.identity)
+        self.state.admit(own_address)
         self._record()
-        if self.view.wish != spec.nodes:
-            self.state.journal.wish(spec.nodes)
-        deadline.begin(run, orders, term)
+        last = self.state.journal.read()
+        if (last.wish, last.scale) != (spec.nodes, spec.scale):
+            self.state.journal.wish(spec.nodes, spec.scale)
+        deadline.begin(run, orders, term, plan.keep)
         carry_out(run, orders, plan, images=images, store_image=store_image)
         deadline.arm(run, orders)
         return orders.outcome
@@ -222,7 +251,7 @@ class Cluster:
             self.state.journal.open("destroy", token=new_token())
         orders = Orders(run)
         with self._reporter.phase("destroy"):
-            run.reach.close_shared(run.identity.id)
+            run.reach.close_shared(run.state)
             orders.delete_all()
             for name in sorted(view.stores):
                 run.guard()

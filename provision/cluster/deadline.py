@@ -6,13 +6,15 @@ A crash at any moment is made good by the same command: a term whose machines mu
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from provision.cluster.orders import Orders
 from provision.cluster.run import Run
-from provision.core.errors import NotReady, Unreachable
-from provision.core.model import NodeState, Plan, Price, Term
+from provision.core.errors import NotReady
+from provision.core.model import Machine, NodeState, Plan, Price, Term
 from provision.core.names import DEADLINE_LABEL
 from provision.core.spec import ClusterSpec
+from provision.costs.accounts import hourly_rate
 from provision.planning.term import extended_term, hourly_price, settle_term
 
 
@@ -24,14 +26,17 @@ def settle(run: Run, spec: ClusterSpec, plan: Plan) -> Term | None:
 
     def price(name: str) -> Price | None:
         group = spec.group(name)
-        return run.provider(group.provider).price(group)
+        rate = hourly_rate(run.provider(group.provider), group)
+        return None if rate.hourly is None else Price(rate.hourly, rate.source)
 
     hourly = hourly_price(spec, price)
     return settle_term(run.state.journal.read().term, spec, plan, hourly=hourly, now=time.time())
 
 
-def begin(run: Run, orders: Orders, term: Term | None) -> None:
+def begin(run: Run, orders: Orders, term: Term | None, machines: Iterable[Machine]) -> None:
     """Record a new term and label the machines with it, before any of them is started.
+
+    `machines` are those that stay; what becomes of them when they power themselves off follows the term.
 
     A stop that was interrupted is forgotten: the cluster is wished up again. Raises ProviderError.
     """
@@ -41,7 +46,13 @@ def begin(run: Run, orders: Orders, term: Term | None) -> None:
     for token, intent in journal.read().intents.items():
         if intent.verb == "stop":
             journal.close(token)
+    orders.at_poweroff(machines, delete=ends(run))
     label(run, orders)
+
+
+def ends(run: Run) -> bool:
+    """Return whether the machines power themselves off one day, and should be gone then."""
+    return run.spec.ends_by_itself or bool(run.state.journal.read().term.deadline)
 
 
 def label(run: Run, orders: Orders) -> None:
@@ -58,15 +69,12 @@ def arm(run: Run, orders: Orders) -> None:
         return
     running = [machine for machine in orders.own_machines() if machine.state is NodeState.RUNNING]
     run.guard()
-    command = f"/usr/local/sbin/muster-arm {int(term.deadline)}"
-    failed = run.reach.run_as_root(run.state, [machine.name for machine in running], command)
-    if failed:
-        name, why = min(failed.items())
-        raise Unreachable(
-            machines=sorted(failed),
-            what=f"the new deadline could not be told; {name}: {why.strip() or 'no reason given'}",
-            remedy="Run the same command again",
-        )
+    run.tell(
+        [machine.name for machine in running],
+        f"/usr/local/sbin/muster-arm {int(term.deadline)}",
+        what="the new deadline could not be told",
+        remedy="Run the same command again",
+    )
     run.state.journal.armed()
 
 
@@ -84,6 +92,7 @@ def extend(run: Run, orders: Orders, duration: str) -> float:
     else:
         term = extended_term(term, run.spec, duration, time.time())
         run.state.journal.term(term)
+    orders.at_poweroff(orders.own_machines(), delete=ends(run))
     label(run, orders)
     arm(run, orders)
     return term.deadline

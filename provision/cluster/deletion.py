@@ -8,13 +8,13 @@ from provision.core.errors import ProviderError
 from provision.core.model import ClusterIdentity, Machine, NodeState
 from provision.core.text import names_of
 from provision.core.wait import until
-from provision.providers.base import Provider
+from provision.providers.base import Provider, Texts
 
 
 def delete(
     provider: Provider, cluster: ClusterIdentity, machines: Sequence[Machine], *, gone_s: float, again: str
-) -> None:
-    """Delete machines and confirm that none of them is left.
+) -> Texts:
+    """Delete machines and confirm that none of them is left; return what else went, in words.
 
     Args:
         provider: theirs.
@@ -26,7 +26,7 @@ def delete(
     Raises:
         ProviderError: the same call again goes on.
     """
-    provider.delete(cluster, machines)
+    removed = provider.delete(cluster, machines)
     ids = {machine.provider_id for machine in machines}
 
     def gone() -> bool:
@@ -39,6 +39,7 @@ def delete(
             what=f"not all are gone {gone_s:g} s after deleting",
             remedy=again,
         )
+    return removed
 
 
 def left(provider: Provider, cluster: ClusterIdentity) -> list[Machine]:

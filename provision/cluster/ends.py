@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from provision.core.model import Outcome
 from provision.core.spec import ClusterSpec
 from provision.core.text import duration, moment
 from provision.providers.facts import facts_in
@@ -33,6 +34,15 @@ def ending_words(spec: ClusterSpec, deadline: float, *, now: float | None = None
         paid = [facts.name for facts in there if facts.paid]
         return [f"Ends   never by itself: machines on {', '.join(paid)} bill until destroy"] if paid else []
     return [f"Ends   {', or '.join(when)}", *(f"       then {facts.ending(spec)}" for facts in there)]
+
+
+def destroyed_words(spec: ClusterSpec, outcome: Outcome) -> str:
+    """Return, in one line, what a destroy has deleted and what it left."""
+    gone = ", ".join((*outcome.deleted, *outcome.removed))
+    if not gone:
+        return f"{spec.name}: no machines; nothing left to delete."
+    stays = "" if spec.object_store.kind == "none" else " The object store stays."
+    return f"{spec.name}: deleted {gone}.{stays}"
 
 
 def stopped_words(spec: ClusterSpec) -> list[str]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from provision.core.model import ClusterIdentity, Machine
 from provision.core.names import LOGIN_USER as USER
 from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
-from provision.core.paths import control_path
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.images.recipe import Recipe, node_recipe, store_recipe
 from provision.planning.nodes import machine_size
-from provision.providers.facts import cancel_variables, is_shared, site, to_cancel
+from provision.providers.facts import cancel_variables, facts_of, is_shared, site, to_cancel
 from provision.providers.local.stores import CLIENTS
-from provision.ssh import access
-from provision.state.folder import Snapshot, State, Store
+from provision.ssh import access, firewall, sharing
+from provision.ssh.files import ssh_config
+from provision.state.folder import SSH_CONFIG, Snapshot, State, Store
 
 FUNCTIONAL = {
     "namenode": (MASTER,),
@@ -41,33 +43,47 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cluster's things lie on this computer, as its nodes' variables tell them."""
+    """Where a cluster's things lie on this computer: state folder, sockets of shared connections, project."""
 
-    state: str
-    ssh_config: str
+    state: Path
+    sockets: Path
     project: str
 
 
 def build(spec: ClusterSpec, state: State, *, root: str) -> Inventory:
-    """Return the inventory of the machines that were last known. Raises StateError."""
+    """Return the inventory of the machines that were last known. Raises StateError, NotReady."""
     view = state.journal.read()
     snapshot = state.load() if view.cluster_id else Snapshot()
     identity = ClusterIdentity(name=spec.name, id=view.cluster_id)
-    place = Place(str(state.folder), str(state.ssh_config), root)
-    inventory = compose(spec.wished(view.wish), identity, snapshot, place)
+    place = Place(state.folder, sharing.folder(), root)
+    if snapshot.machines:
+        ssh_config(state)
+    inventory = compose(spec.wished(view.wish, view.scale), identity, snapshot, place, state.admitted())
     inventory.variables["cluster_image_size"] = state.image_size()
     inventory.variables["cluster_login_keys"] = list(access.login_keys(state, spec.access))
     return inventory
 
 
-def compose(spec: ClusterSpec, identity: ClusterIdentity, snapshot: Snapshot, place: Place) -> Inventory:
-    """Return the inventory of the machines in a snapshot. `spec` has the wished size."""
+def compose(
+    spec: ClusterSpec,
+    identity: ClusterIdentity,
+    snapshot: Snapshot,
+    place: Place,
+    admitted: Sequence[str] = (),
+) -> Inventory:
+    """Return the inventory of the machines in a snapshot.
+
+    Args:
+        spec: the config, in the wished size.
+        identity: the cluster's.
+        snapshot: what was known of its machines.
+        place: where its things lie here.
+        admitted: networks from which SSH may reach them, besides the config's.
+    """
     machines = _in_order(spec, snapshot)
-    # Ansible adds a ControlPath of its own, shared by all clusters, unless it sees one here.
-    ssh_args = f"-F '{place.ssh_config}' -o ControlPath={control_path(identity.id)}"
-    hosts = _hosts(spec, machines, ssh_args)
+    hosts = _hosts(spec, machines, place, admitted)
     if snapshot.store is not None:
-        hosts[STORE_HOST] = _store_host(snapshot.store, ssh_args)
+        hosts[STORE_HOST] = _store_host(snapshot.store, place)
     return Inventory(
         hosts=hosts,
         groups=_groups(spec, machines, hosts),
@@ -75,7 +91,7 @@ def compose(spec: ClusterSpec, identity: ClusterIdentity, snapshot: Snapshot, pl
             "cluster_name": spec.name,
             "cluster_id": identity.id,
             "cluster_wish": spec.nodes,
-            "cluster_state_dir": place.state,
+            "cluster_state_dir": str(place.state),
             "cluster_project_dir": place.project,
             "cluster_nodes": [_node(hosts[machine.name]) for machine in machines],
             "cluster_object_store": _object_store(spec, snapshot),
@@ -118,25 +134,33 @@ def _memberships(group: NodeGroup) -> list[str]:
     return [*names, "deep_learning"] if group.deep_learning else names
 
 
-def _hosts(spec: ClusterSpec, machines: Sequence[Machine], ssh_args: str) -> dict[str, dict[str, Any]]:
+def _hosts(
+    spec: ClusterSpec, machines: Sequence[Machine], place: Place, admitted: Sequence[str]
+) -> dict[str, dict[str, Any]]:
     """Return the variables of each machine, by its name."""
     by_name = {group.name: group for group in spec.groups}
+    allow = {
+        name: firewall.rule(facts_of(group.provider).ssh_from(spec, admitted))
+        for name, group in by_name.items()
+    }
     recipes = {name: node_recipe(spec, group) for name, group in by_name.items()}  # reads the roles' files
     return {
-        machine.name: _connection(machine.ssh_address, ssh_args)
+        machine.name: _connection(machine.name, machine.ssh_address, place)
         | _facts(machine, by_name[machine.group])
+        | {"node_allow": allow[machine.group]}
         | _recipe(recipes[machine.group], machine.image)
         for machine in machines
     }
 
 
-def _store_host(store: Store, ssh_args: str) -> dict[str, Any]:
+def _store_host(store: Store, place: Place) -> dict[str, Any]:
     """Return the variables of the object store's machine."""
     return {
-        **_connection(store.address, ssh_args),
+        **_connection(STORE_HOST, store.address, place),
         "node_name": STORE_HOST,
         "node_group": "object_store",
         "node_address": store.address,
+        "node_allow": firewall.rule(()),
         "node_cores": 1,
         "node_memory_gb": 1.0,
         "node_data_device": "",
@@ -145,11 +169,13 @@ def _store_host(store: Store, ssh_args: str) -> dict[str, Any]:
     }
 
 
-def _connection(address: str, ssh_args: str) -> dict[str, Any]:
+def _connection(name: str, address: str, place: Place) -> dict[str, Any]:
+    # Without a ControlPath here Ansible would add one of its own, shared by all clusters.
+    ssh_args = ["-F", str(place.state / SSH_CONFIG), *sharing.options(place.sockets, place.state, name)]
     return {
         "ansible_host": address,
         "ansible_user": USER,
-        "ansible_ssh_common_args": ssh_args,
+        "ansible_ssh_common_args": shlex.join(ssh_args),
         "ansible_python_interpreter": "/usr/bin/python3",
     }
 
@@ -161,6 +187,7 @@ def _facts(machine: Machine, group: NodeGroup) -> dict[str, Any]:
         "node_group": group.name,
         "node_site": site(group),
         "node_shared": is_shared(group.provider),
+        "node_sshd_rules": access.sshd_rules(shared=is_shared(group.provider)),
         "node_address": machine.address,
         "node_cores": size["cores"],
         "node_memory_gb": size["memory_gb"],

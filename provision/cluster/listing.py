@@ -54,10 +54,10 @@ class Listing:
             found.setdefault(self.provider_of(machine), []).append(machine)
         return found
 
-    def unlike(self, machines: Iterable[Machine]) -> tuple[str, ...]:
-        """Return why machines that were listed do not fit the config any more; () when they do."""
+    def unlike(self, spec: ClusterSpec, machines: Iterable[Machine]) -> tuple[str, ...]:
+        """Return why machines that were listed do not fit what is wished any more; () when they do."""
         return fit.refusals(
-            self.spec,
+            spec,
             machines,
             self.provider_of,
             lambda group, machine: self.provider(group.provider).unlike(group, machine),

@@ -30,7 +30,7 @@ def open_cluster(
         spec: the validated config.
         root: the project's folder; found from the config file's place when not given.
         reporter: told phases and progress; the console when not given.
-        vault: secret variables that are needed here: the keys of a store elsewhere.
+        vault: secret variables that are needed here: the keys of a store elsewhere; None = not read.
     """
     shown = reporter or ConsoleReporter()
 

@@ -26,8 +26,9 @@ from provision.providers.facts import deadlines, facts_of, is_shared
 from provision.ssh import keys
 from provision.state.journal import Intent, Journal, View, new_token
 
-LONGEST_CALL_S = 600
-"""Seconds that may lie between the record of a create call and the last order that it placed."""
+LONGEST_CALL_S = 1800
+"""Seconds that may lie between the record of a create call and the last order that it placed: some places are
+tried one after the other, each of which may take minutes to answer."""
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Orders:
     created: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    reshaped: list[str] = field(default_factory=list)
     books: Books = field(init=False)
     listing: Listing = field(init=False)
 
@@ -48,8 +51,8 @@ class Orders:
 
     @property
     def outcome(self) -> Outcome:
-        """The machines that were created, started and deleted."""
-        return Outcome(tuple(self.created), tuple(self.started), tuple(self.deleted))
+        """The machines that were created, started, deleted and reshaped, and what else was removed."""
+        return Outcome(*map(tuple, (self.created, self.started, self.deleted, self.removed, self.reshaped)))
 
     @property
     def _journal(self) -> Journal:
@@ -103,6 +106,7 @@ class Orders:
         """
         bootstrap = keys.new_bootstrap_key()
         deadline = self._journal.read().term.deadline
+        admitted = self.run.state.admitted()
         request = CreateRequest(
             cluster=self.run.identity,
             group=group,
@@ -113,16 +117,17 @@ class Orders:
                 bootstrap=bootstrap,
                 deadline=deadline,
                 shared=is_shared(group.provider),
+                ssh_from=facts_of(group.provider).ssh_from(self.run.spec, admitted),
             ),
             image=image,
             labels={
-                "cores": str(group.cores),
-                "memory_gb": f"{group.memory_gb:g}",
+                **group.shape_labels,
                 "data_disk_gb": str(group.data_disk_gb),
                 OWNER_LABEL: owner_mark(self.run.state.parent),
                 **({DEADLINE_LABEL: str(int(deadline))} if deadline else {}),
                 **self.books.labels(group),
             },
+            ssh_from=(*self.run.spec.allow_from, *admitted),
         )
         self._journal.open(
             "create",
@@ -150,10 +155,31 @@ class Orders:
             self.run.guard()
             self.run.provider(name).stop(self.run.identity, group)
 
+    def reshape(self, wanted: Iterable[tuple[NodeGroup, Sequence[Machine]]]) -> None:
+        """Give machines their group's cores and memory: all off, changed, all on again. Raises ProviderError.
+
+        Killed on the way, they are off; the next plan goes on with what each of them still needs.
+        """
+        pairs = list(wanted)
+        machines = [machine for _, members in pairs for machine in members]
+        self.stop(machine for machine in machines if machine.state is not NodeState.STOPPED)
+        for group, members in pairs:
+            self.run.guard()
+            self.run.provider(group.provider).reshape(self.run.identity, group, members)
+        self.reshaped += [machine.name for machine in machines]
+        self.start(machines)
+
     def label(self, machines: Iterable[Machine], labels: Mapping[str, str]) -> None:
         """Give all these machines the labels. Raises ProviderError."""
         found = list(machines)
         self.label_each(found, {machine.provider_id: labels for machine in found})
+
+    def at_poweroff(self, machines: Iterable[Machine], *, delete: bool) -> None:
+        """Let machines be deleted when they power themselves off, or stay. Raises ProviderError."""
+        for name, group in self.listing.by_provider(machines).items():
+            if facts_of(name).poweroff_deletes:
+                self.run.guard()
+                self.run.provider(name).at_poweroff(self.run.identity, group, delete=delete)
 
     def delete(self, machines: Iterable[Machine]) -> None:
         """Delete machines and confirm that they are gone. Raises ProviderError."""
@@ -236,7 +262,7 @@ class Orders:
     def _delete_at(self, name: str, machines: Sequence[Machine]) -> None:
         """See `deletion.delete`."""
         self.run.guard()
-        deletion.delete(
+        self.removed += deletion.delete(
             self.run.provider(name),
             self.run.identity,
             machines,
@@ -265,5 +291,6 @@ def _from_text(text: str) -> CreateRequest:
             "cluster": ClusterIdentity(**data["cluster"]),
             "group": NodeGroup(**{**group, "packages": packages, "settings": settings}),
             "names": tuple(data["names"]),
+            "ssh_from": tuple(data.get("ssh_from", ())),
         }
     )

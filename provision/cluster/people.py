@@ -55,9 +55,8 @@ def keep_out(cluster: Cluster, name: str) -> Failures:
         )
     _lock(cluster)
     rest = {other: key for other, key in spec.access.items() if other != name}
-    doubled = access.bare(removed) in map(access.bare, rest.values())
     # The machines first: killed in between, the same command is still possible.
-    failures = _apply(cluster, replace(spec, access=rest), "" if doubled else removed)
+    failures = _apply(cluster, replace(spec, access=rest))
     edit.remove_person(spec.path, name)
     return failures
 
@@ -67,5 +66,5 @@ def _lock(cluster: Cluster) -> None:
         cluster.lock()
 
 
-def _apply(cluster: Cluster, spec: ClusterSpec, removed: str = "") -> Failures:
-    return access.apply(cluster.state, spec.access, removed) if cluster.state.exists() else None
+def _apply(cluster: Cluster, spec: ClusterSpec) -> Failures:
+    return access.apply(cluster.state, spec.access) if cluster.state.exists() else None

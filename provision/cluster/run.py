@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from provision.cluster.store import StoreLink
+from provision.core.errors import Unreachable
 from provision.core.model import ClusterIdentity
 from provision.core.reporter import Reporter
 from provision.core.spec import ClusterSpec
@@ -31,3 +32,21 @@ class Run:
     reach: Reach
     stores: StoreLink
     guard: Callable[[], None]
+
+    def tell(self, names: Sequence[str], command: str, *, what: str, remedy: str) -> None:
+        """Run a command as root on machines, all at once.
+
+        Args:
+            names: the machines'.
+            command: for a shell.
+            what: for the error, what is wrong now on machines where it failed.
+            remedy: what to do then.
+
+        Raises:
+            Unreachable: it failed on some, of which one and its reason are named.
+        """
+        failed = self.reach.run_as_root(self.state, names, command) if names else {}
+        if failed:
+            name, why = min(failed.items())
+            reason = f"{what}; {name}: {why.strip() or 'no reason given'}"
+            raise Unreachable(machines=sorted(failed), what=reason, remedy=remedy)

@@ -27,7 +27,7 @@ def stop(run: Run, orders: Orders) -> list[str]:
         return []
     if not open_stops:
         journal.open("stop", token=token)
-    run.reach.close_shared(run.identity.id)
+    run.reach.close_shared(run.state)
     orders.stop(running)
     _confirm_stopped(run, orders)
     if view.term.hourly:

@@ -14,12 +14,14 @@ from provision.core.model import ClusterIdentity, Machine, Node, NodeState, Plan
 from provision.core.names import machine_number
 from provision.core.paths import states_folder
 from provision.core.spec import ClusterSpec
+from provision.core.text import names_of
 from provision.costs.offer import Offer, make_offer
 from provision.jobs.queue import Queue, queue_of
-from provision.planning.nodes import node_of
+from provision.planning.nodes import node_of, reshaped
 from provision.planning.plan import make_plan
 from provision.planning.sites import refusals
 from provision.providers.base import Provider
+from provision.providers.facts import facts_in
 from provision.state.folder import State
 
 
@@ -90,8 +92,24 @@ class ClusterView:
         spec = self.wished()
         return self.offered(spec, *self._looked(spec, scale_in=scale_in))
 
+    def cut_off(self, *, mend: bool = False) -> list[str]:
+        """Return what here keeps the cluster's packets back, a line each; `mend` puts it right."""
+        found = self.state.identity()
+        if found is None:
+            return []
+        names = sorted({group.provider for group in self.spec.groups})
+        return [fault for name in names for fault in self.provider(name).cut_off(found, mend=mend)]
+
+    def require_passage(self) -> None:
+        """Raise NotReady when this computer keeps the cluster's packets back: all else would wait long."""
+        if faults := self.cut_off():
+            raise NotReady(where=self.spec.name, what="; ".join(faults), remedy="./muster up puts that right")
+
     def check(self) -> None:
-        """Raise NotReady, in one line, unless every machine that is wished is there and runs."""
+        """Raise NotReady, in one line, unless every machine that is wished is there and runs.
+
+        So, too, when the object store is not the one that the cluster was started with.
+        """
         if self.state.identity() is None:
             raise self._not_started()
         plan = self.plan()
@@ -109,12 +127,21 @@ class ClusterView:
                 else "not all reachable yet"
             )
             raise NotReady(where=self.spec.name, what=what, remedy="Run start_cluster.yml")
+        if plan.reshape:
+            names = names_of([machine.name for _, machines in plan.reshape for machine in machines])
+            raise NotReady(
+                where=names,
+                what="has not the CORES and MEMORY_GB that were wished",
+                remedy="Run start_cluster.yml",
+            )
         if plan.refuse:
             raise PlanRefused(where=self.spec.name, what="; ".join(plan.refuse))
+        self._require_same_store()
 
     def wished(self) -> ClusterSpec:
-        """Return the config with its wished size: the one given now, else the last one, else its own."""
-        return self.spec.wished(self.wish)
+        """Return the config in size and scale as wished now, else as wished last, else its own."""
+        last = self.state.journal.read()
+        return self.spec.wished(last.wish, last.scale)
 
     def planned(self, spec: ClusterSpec, machines: Sequence[Machine], *, scale_in: bool) -> Plan:
         """Return the plan; what does not fit together is refused before any of it is made."""
@@ -127,8 +154,32 @@ class ClusterView:
 
         `listing` has listed the machines of the plan; None: the cluster was never started.
         """
-        unlike = listing.unlike(plan.keep) if listing else ()
+        to_be = {m.name: reshaped(m, group) for group, machines in plan.reshape for m in machines}
+        kept = [to_be.get(machine.name, machine) for machine in plan.keep]
+        unlike = listing.unlike(spec, kept) if listing else ()
         return make_offer(spec, replace(plan, refuse=(*plan.refuse, *unlike)), self.provider)
+
+    def ready(self, plan: Plan) -> list[str]:
+        """Ask the providers whether a plan can be carried out; return what could not be asked for.
+
+        Raises NotReady, ProviderError: it cannot.
+        """
+        if not (plan.create or plan.reshape or plan.start):
+            return []
+        names = sorted({group.provider for group in self.spec.groups})
+        return [line for name in names for line in self.provider(name).check_ready(self.spec, plan)]
+
+    def stays(self) -> list[str] | None:
+        """Return the machines that would stay, and bill on, when their time is over, as providers tell.
+
+        None: they do not end by themselves, or nobody can be asked. Raises NotReady, ProviderError.
+        """
+        asked = sorted({facts.name for facts in facts_in(self.spec) if facts.poweroff_deletes})
+        if not asked or not (self.deadline or self.spec.ends_by_itself):
+            return None
+        nodes = self.nodes
+        there = {name: [node.machine for node in nodes if node.group.provider == name] for name in asked}
+        return [stays for name in asked for stays in self.provider(name).stays_at_poweroff(there[name])]
 
     def _looked(self, spec: ClusterSpec, *, scale_in: bool) -> tuple[Plan, Listing | None]:
         """Return the plan for the machines that exist, and what has listed them (None: never started)."""
@@ -138,6 +189,21 @@ class ClusterView:
 
     def _listing(self, identity: ClusterIdentity) -> Listing:
         return Listing(self.spec, self.state.journal, identity, self.provider)
+
+    def _require_same_store(self) -> None:
+        """Raise NotReady when the config's store on this computer is not the one in the snapshot.
+
+        The inventory has that one: its machine, which other clusters may use, would be given other keys.
+        """
+        wished, started = self.spec.object_store, self.state.load().store
+        if (started.name if started else None) != (wished.name if wished.here else None):
+            now = f"kind {wished.kind}" + (f", name {wished.name}" if wished.here else "")
+            then = f"the store {started.name} of this computer" if started else "another kind of store"
+            raise NotReady(
+                where=f"{self.spec.name}: object_store",
+                what=f"is {now} in the config; the cluster was started with {then}",
+                remedy="Run start_cluster.yml, which changes it, or put the config back",
+            )
 
     def _not_started(self) -> NotReady:
         return NotReady(

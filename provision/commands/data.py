@@ -1,4 +1,4 @@
-"""images and data: what outlives clusters, and how to get rid of it."""
+"""data: what lies in object stores, and how to get rid of it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson, Yes
 from provision.commands.output import confirm, examples, print_json, print_result, say
 from provision.core.progress import waiting
-from provision.core.text import duration, size, table
+from provision.core.text import size, table
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    images = typer.Typer(
-        no_args_is_help=True, rich_markup_mode=None, help="List or remove the images that nodes boot from."
-    )
-    images.command("list", epilog=examples("images list", "images list --json"))(list_images)
-    images.command("prune", epilog=examples("images prune"))(prune_images)
-    app.add_typer(images, name="images", epilog=examples("images list", "images prune"))
     data = typer.Typer(
         no_args_is_help=True, rich_markup_mode=None, help="List or delete what lies in the object store."
     )
@@ -35,51 +29,6 @@ def register(app: typer.Typer) -> None:
         ),
     )(remove_data)
     app.add_typer(data, name="data", epilog=examples("data list", "data rm digits/train_16"))
-
-
-def list_images(as_json: AsJson = False) -> None:
-    """List the images, newest first."""
-    from provision.providers.local import images
-
-    found = images.list_images()
-    if as_json:
-        print_json(found)
-        return
-    if not found:
-        print_result("No images yet; the first cluster makes them.")
-        return
-    rows = [
-        (
-            image["key"],
-            image["kind"],
-            size(image["bytes"]),
-            duration(image["age_s"]),
-            ", ".join(map(str, image["meta"].get("roles", []))),
-            _few(image["used_by"]),
-        )
-        for image in found
-    ]
-    print_result(table(("IMAGE", "KIND", "SIZE", "AGE", "ROLES", "USED BY"), rows))
-
-
-def _few(names: list[str]) -> str:
-    """Return the first names and how many more there are."""
-    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "") or "-"
-
-
-def prune_images(yes: Yes = False) -> None:
-    """Remove the images that nothing uses; they are made anew when needed."""
-    from provision.providers.local import images
-
-    unused = [image for image in images.list_images() if not image["used_by"]]
-    if not unused:
-        say("Nothing to remove.")
-        return
-    names = ", ".join(image["key"] for image in unused)
-    confirm(f"Remove {names} ({size(sum(image['bytes'] for image in unused))})?", yes=yes)
-    with waiting("removing images"):
-        removed = images.prune()
-    say(f"Removed {', '.join(removed) or 'nothing'}.")
 
 
 def list_data(context: typer.Context, as_json: AsJson = False) -> None:

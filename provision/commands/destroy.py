@@ -26,14 +26,12 @@ def destroy(
     force: Annotated[bool, typer.Option("--force", help="Also while a job runs; it is ended.")] = False,
 ) -> None:
     """Delete the machines of the cluster and confirm that they are gone. The object store stays."""
+    from provision.cluster.ends import destroyed_words
+
     cluster = invocation_of(context).cluster()
     nodes = cluster.view.nodes
     if nodes and not (force or yes):
         cluster.refuse_while_busy()  # before a person is asked
     if nodes:
         confirm(f"Delete {', '.join(node.name for node in nodes)}?", yes=yes)
-    outcome = cluster.destroy(force=force)
-    if outcome.deleted:
-        say(f"{cluster.spec.name}: deleted {', '.join(outcome.deleted)}. The object store stays.")
-    else:
-        say(f"{cluster.spec.name}: no machines; nothing left to delete.")
+    say(destroyed_words(cluster.spec, cluster.destroy(force=force)))

@@ -9,7 +9,7 @@ import difflib
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,6 +18,8 @@ from provision.core.errors import ConfigError, StateError
 from provision.core.paths import PROJECT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from provision.cluster.cluster import Cluster
     from provision.core.spec import ClusterSpec
     from provision.state.folder import State
@@ -56,11 +58,11 @@ class Invocation:
         known = {path.resolve() for path in found}
         return found + [path for path in given[:1] if path.resolve() not in known]
 
-    def spec(self, nodes: int | None = None) -> ClusterSpec:
-        """The validated config. Raises ConfigError."""
+    def spec(self, wish: Mapping[str, Any] | None = None) -> ClusterSpec:
+        """The validated config, with what is wished as with `-e` (see `wish`). Raises ConfigError."""
         from provision.config.load import load_config
 
-        return load_config(self.inventory, {} if nodes is None else {"NUM_NODES": nodes})
+        return load_config(self.inventory, wish)
 
     def cluster(self, spec: ClusterSpec | None = None) -> Cluster:
         """The cluster of the inventory file (it may not exist yet). Raises ConfigError."""
@@ -71,6 +73,7 @@ class Invocation:
 
     def started(self) -> State:
         """The state of the cluster. Raises StateError when it has no machines."""
+        from provision.ssh.files import ssh_config
         from provision.state.folder import State
 
         state = State(state_folder(self.spec().name))
@@ -78,6 +81,7 @@ class Invocation:
             raise StateError(
                 what=f"the cluster {state.cluster} has no machines", remedy="Start it with ./muster up"
             )
+        ssh_config(state)
         return state
 
 

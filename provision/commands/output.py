@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from provision.core import terminal
 from provision.core.errors import MusterError
 
 
@@ -19,12 +20,12 @@ def examples(*lines: str) -> str:
 
 def say(text: str) -> None:
     """Print one line for a person on standard error."""
-    typer.echo(text, err=True)
+    terminal.say(text)
 
 
 def print_result(text: str) -> None:
     """Print a result on standard output."""
-    typer.echo(text)
+    typer.echo(terminal.printable(text))
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  (anything that JSON knows)

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from provision.commands.invocation import invocation_of
-from provision.commands.options import AsJson
+from provision.commands.options import AsJson, Cores, MemoryGb, Nodes, wish
 from provision.commands.output import examples, print_json, print_result, say
-from provision.core.errors import PlanRefused
+from provision.core.errors import ConfigError, MusterError, NotReady, PlanRefused, ProviderError
 from provision.core.paths import PROJECT
 from provision.core.progress import waiting
 from provision.core.text import duration, moment, money, table
@@ -36,7 +36,9 @@ def register(app: typer.Typer) -> None:
 
 def plan(
     context: typer.Context,
-    nodes: Annotated[int | None, typer.Option("--nodes", "-n", help="Wished size; master + workers.")] = None,
+    nodes: Nodes = None,
+    cores: Cores = None,
+    memory_gb: MemoryGb = None,
     scale_in: Annotated[
         bool, typer.Option("--scale-in", help="Nodes may be deleted to get down to the wished size.")
     ] = False,
@@ -44,22 +46,33 @@ def plan(
 ) -> None:
     """Show what `up` would create, keep, start and delete, and what that costs. Changes nothing.
 
-    Exit status 1 when it would be refused, for example above `budget.max_hourly`.
+    It asks providers for all that `up` asks for first. Exit status 1 when it would be refused, for example
+    above `budget.max_hourly`.
     """
+    from provision.cluster import sources
     from provision.cluster.ends import ending_words
     from provision.costs import offer
 
     invocation = invocation_of(context)
-    cluster = invocation.cluster(invocation.spec(nodes))
+    cluster = invocation.cluster(invocation.spec(wish(nodes, cores, memory_gb)))
+    refusal: MusterError | None = None
+    not_asked: list[str] = []
     with waiting("asking providers for machines and prices"):
         found = cluster.view.offer(scale_in=scale_in)
-    if as_json:
-        print_json(offer.as_json(cluster.spec.name, found))
-    else:
-        for line in [*offer.lines(found), *ending_words(cluster.spec, cluster.view.deadline)]:
-            print_result(line)
+        try:
+            not_asked = cluster.ready(found.plan)
+        except (ConfigError, NotReady, ProviderError) as error:
+            refusal = error
     if found.plan.refuse:
-        raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))
+        refusal = PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))
+    if as_json:
+        print_json(offer.as_json(cluster.spec.name, found) | {"not_asked": not_asked})
+    else:
+        ends = ending_words(cluster.spec, cluster.view.deadline)
+        for line in [*offer.lines(found), *not_asked, *ends, *sources.warnings(cluster.spec)]:
+            print_result(line)
+    if refusal:
+        raise refusal
 
 
 def cost(as_json: AsJson = False) -> None:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from provision.core import programs
 from provision.core.errors import CommandFailed
 from provision.core.paths import PROJECT
-
-
-def command(
-    playbooks: Sequence[str], inventory: Path, extra: Mapping[str, Any], more: Sequence[str] = ()
-) -> list[str]:
-    """Return the command line that runs `playbooks` one after another in one process."""
-    program = Path(sys.executable).with_name("ansible-playbook")
-    values = ["-e", json.dumps(extra)] if extra else []
-    return [str(program), "-i", str(inventory), *playbooks, *values, *more]
 
 
 def play(
@@ -35,17 +25,10 @@ def play(
 
     `output_to_stderr` keeps standard output free for a result (`--json`).
     """
-    binaries = str(Path(sys.executable).parent)
-    environment = os.environ | {
-        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
-        "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}",
-    }
-    if sys.stdout.isatty() and not output_to_stderr:
-        environment.setdefault("ANSIBLE_FORCE_COLOR", "1")
     process = subprocess.Popen(
-        command(playbooks, inventory, extra, more),
+        programs.playbook(playbooks, inventory, extra, more),
         cwd=PROJECT,
-        env=environment,
+        env=programs.playbook_environment(),
         stdout=sys.stderr.fileno() if output_to_stderr else None,
     )
     interrupted = False

@@ -18,13 +18,18 @@ from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson
 from provision.commands.output import examples, print_json, print_result
 from provision.core.errors import CommandFailed, MusterError
+from provision.core.names import LOGIN_USER
 from provision.core.progress import waiting
-from provision.ssh.run import pick_machine, run_on, ssh_command
+from provision.ssh import copying
+from provision.ssh.run import pick_machine, run_on, ssh_command, ssh_to
 
 if TYPE_CHECKING:
     from provision.state.folder import State
 
 HDFS = "hdfs:"
+FROM_NODES = ("--no-owner", "--no-group", "--no-D", "--chmod=ug-s", "--copy-unsafe-links", "--safe-links")
+"""How rsync takes what a node sends: no owners, no devices, nothing that runs as another. For a link that
+leads out of it the node sends what it leads to there; a link itself that leads out is not taken."""
 SCRATCH = "/data/scratch"
 REMOTE_WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
@@ -39,6 +44,7 @@ def register(app: typer.Typer) -> None:
             "ssh                             a shell on the master, as hadoop",
             "ssh worker-1                    on a worker",
             "ssh master -- hdfs dfs -ls /    one command",
+            "ssh --admin worker-1 -- sudo journalctl -b -p warning    as muster, who may become root",
         ),
     )(ssh)
     app.command(
@@ -67,6 +73,7 @@ def ssh(
     context: typer.Context,
     node: Annotated[str, typer.Argument(help="Default: the master.")] = "",
     command: Annotated[list[str] | None, typer.Argument(help="Default: a shell.")] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="As `muster`, who may use sudo.")] = False,
 ) -> None:
     """Log in on a machine as `hadoop`, or run one command there."""
     state = invocation_of(context).started()
@@ -77,7 +84,8 @@ def ssh(
         words = words[1:]
     name = pick_machine(node, state.cluster, list(state.targets()))
     sys.stdout.flush()
-    line = ssh_command(state.ssh_config, name, *words, options=() if words else ("-t",))
+    options = [*(("-l", LOGIN_USER) if admin else ()), *(() if words else ("-t",))]
+    line = ssh_command(state.ssh_config, name, *words, options=options)
     os.execvp(line[0], line)  # noqa: S606
 
 
@@ -126,20 +134,26 @@ def put(
     ] = "master:",
 ) -> None:
     """Copy a file or folder to a machine or into HDFS. Interrupted, it goes on where it stopped."""
-    if not Path(source).expanduser().exists():
+    local = _local(source)
+    if not Path(local).exists():
         raise MusterError(what="there is no such file or folder", where=source)
     state = invocation_of(context).started()
-    local = str(Path(source).expanduser()) + ("/" if source.endswith("/") else "")
     if not target.startswith(HDFS):
         node, path = _remote(target, state)
-        _rsync(state, local, f"{node}:{path}")
+        if copying.has_wildcard(path):
+            raise MusterError(
+                what="rsync takes * ? [ in the name of a target for a pattern",
+                where=target,
+                remedy="Put it into a folder there, then rename it by ./muster ssh",
+            )
+        _rsync(state, node, local, f"{node}:{path}")
         return
     master = pick_machine("", state.cluster, list(state.targets()))
     path = target.removeprefix(HDFS).removeprefix("//") or "."
     with _passing(state, master) as folder:
-        _rsync(state, local.rstrip("/"), f"{master}:{folder}/")
-        thing = shlex.quote(f"{folder}/{Path(local).name}")
-        _hdfs(state, master, f"hdfs dfs -put -f {thing} {shlex.quote(path)}", f"writing {target}")
+        _rsync(state, master, local.rstrip("/"), f"{master}:{folder}/")
+        script = copying.hdfs_put(f"{folder}/{Path(local).name}", path)
+        _hdfs(state, master, script, f"writing {target}")
 
 
 def get(
@@ -151,7 +165,7 @@ def get(
     state = invocation_of(context).started()
     if not source.startswith(HDFS):
         node, path = _remote(source, state)
-        _rsync(state, f"{node}:{path}", target)
+        _fetch(state, node, path, target)
         return
     master = pick_machine("", state.cluster, list(state.targets()))
     path = source.removeprefix(HDFS).removeprefix("//")
@@ -159,9 +173,13 @@ def get(
     if not name:
         raise MusterError(what="say which file or folder of HDFS", where=source)
     with _passing(state, master) as folder:
-        fetching = f"mkdir {folder} && hdfs dfs -get {shlex.quote(path)} {folder}/"
-        _hdfs(state, master, fetching, f"reading {source}")
-        _rsync(state, f"{master}:{folder}/{name}", target)
+        _hdfs(state, master, copying.hdfs_get(path, folder), f"reading {source}")
+        _fetch(state, master, f"{folder}/{name}", target)
+
+
+def _local(text: str) -> str:
+    """Return a path of this computer that rsync takes for nothing else (a:b for a file on host a)."""
+    return str(Path(text).expanduser().absolute()) + ("/" if text.endswith("/") else "")
 
 
 def _remote(text: str, state: State) -> tuple[str, str]:
@@ -187,13 +205,20 @@ def _passing(state: State, master: str) -> Iterator[str]:
             run_on(state.ssh_config, master, f"rm -rf -- {folder}")
 
 
-def _rsync(state: State, source: str, target: str) -> None:
+def _fetch(state: State, machine: str, path: str, target: str) -> None:
+    """Copy from a machine. Raises CommandFailed."""
+    _rsync(state, machine, f"{machine}:{copying.rsync_literal(path)}", _local(target), *FROM_NODES)
+
+
+def _rsync(state: State, machine: str, source: str, target: str, *options: str) -> None:
     """Copy with rsync over the cluster's ssh_config. Raises CommandFailed."""
     progress = ["--info=progress2"] if sys.stderr.isatty() else []
-    over = shlex.join(ssh_command(state.ssh_config))
-    command = ["rsync", "-a", "--partial", "-s", *progress, "-e", over, "--", source, target]
+    over = shlex.join(ssh_to(state.ssh_config, machine))
+    command = ["rsync", "-a", "--partial", "-s", *options, *progress, "-e", over, "--", source, target]
     with waiting(f"copying {source}"):
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", check=False
+        )
     if done.returncode:
         reason = next(
             (line for line in done.stderr.splitlines() if line.strip()), f"status {done.returncode}"

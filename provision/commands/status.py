@@ -9,6 +9,8 @@ import typer
 from provision.commands.invocation import invocation_of, state_folder
 from provision.commands.options import AsJson
 from provision.commands.output import examples, in_parallel, print_json, print_result
+from provision.core.model import NodeState
+from provision.core.names import MASTER
 from provision.core.progress import waiting
 from provision.core.text import table
 from provision.planning.nodes import roles
@@ -33,12 +35,14 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     invocation = invocation_of(context)
     spec = invocation.spec()
 
-    def listed() -> tuple[ClusterView, tuple[Node, ...]]:
-        found = invocation.cluster(spec)
-        return found.view, found.view.nodes
+    def listed() -> tuple[ClusterView, tuple[Node, ...], list[str]]:
+        view = invocation.cluster(spec).view
+        return view, view.nodes, view.cut_off()
 
     with waiting(f"asking the machines of {spec.name}"):
-        report, (view, nodes) = in_parallel(lambda: live.look(state_folder(spec.name), spec.name), listed)
+        report, (view, nodes, faults) = in_parallel(
+            lambda: live.look(state_folder(spec.name), spec.name), listed
+        )
     wish = view.wish or spec.nodes
     if as_json:
         known = live.as_json(spec.name, wish, nodes, report)
@@ -60,7 +64,10 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     ]
     print_result(f"{spec.name}: {len(nodes)} machines, wished size {wish}")
     print_result(table(("NODE", "STATE", "ADDRESS", "CORES", "MEMORY", "ROLES"), rows))
-    off = all(node.machine.state == "stopped" for node in nodes)
+    off = all(node.machine.state == NodeState.STOPPED for node in nodes)
     ends = stopped_words(spec) if off else ending_words(spec, view.deadline)
-    for line in [*live.lines(report), *ends]:
+    kept_back = [f"{fault}; ./muster up puts that right" for fault in faults]
+    asked = next((node.machine.state for node in nodes if node.group.name == MASTER), None)
+    runs = live.lines(report) if asked == NodeState.RUNNING else []
+    for line in [*kept_back, *runs, *ends]:
         print_result(line)

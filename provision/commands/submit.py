@@ -11,6 +11,7 @@ import typer
 from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson, known_size
 from provision.commands.output import examples, print_json, print_result, say
+from provision.core.paths import PROJECT
 from provision.core.text import duration, table
 
 
@@ -20,7 +21,9 @@ def register(app: typer.Typer) -> None:
         "submit",
         short_help="Send a job to the cluster and follow it.",
         epilog=examples(
-            "submit logistic_regression                    a built-in job (jobs/)",
+            "submit logistic_regression iterations=50      a built-in job (jobs/) and a parameter",
+            "submit logistic_regression help               its parameters",
+            "submit --example logistic_regression mine/    a copy of it, as a start",
             "submit train.py -- --epochs 5                 a program of your own and its arguments",
             "submit project/ --deps requirements.txt       a folder with main.py; packages for it",
             "submit app.jar --class org.example.Main       a jar",
@@ -45,7 +48,10 @@ def submit(
     job: Annotated[
         str, typer.Argument(help="A built-in job, a Python file, a folder, a jar or a shell command.")
     ],
-    args: Annotated[list[str] | None, typer.Argument(help="The job's own arguments, after --.")] = None,
+    args: Annotated[
+        list[str] | None,
+        typer.Argument(help="Parameters of a built-in job (name=value); a program's arguments after --."),
+    ] = None,
     deps: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A requirements.txt for this run alone.")
     ] = None,
@@ -54,10 +60,21 @@ def submit(
         int | None, typer.Option("--image-size", help="Default: the last one asked for.", callback=known_size)
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Copy a built-in job into a new folder; nothing is sent.")
+    ] = False,
 ) -> None:
     """Send a job to the cluster and follow it; it goes on without this computer. Results come to results/."""
-    from provision.jobs import runs
+    from provision.jobs import builtin, runs
 
+    if example:
+        folder = Path(args[0] if args else job)
+        print_result("\n".join(f"{folder}/{name}" for name in builtin.write_example(PROJECT, job, folder)))
+        say(f"Change it, then ./muster submit {folder}/")
+        return
+    if args == [builtin.HELP] and job in builtin.builtin_jobs(PROJECT):
+        print_result(builtin.parameters_help(PROJECT, job))
+        return
     cluster = invocation_of(context).cluster()
     run = runs.submit(
         cluster.view.queue,

@@ -20,8 +20,22 @@ from provision.core.errors import CommandFailed
 from provision.core.paths import PROJECT
 
 BIN = Path(sys.executable).parent
-SUITES = (("tests/unit", "-n", "auto", "--dist", "loadfile"), ("tests/system",))
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+MAKE_ENVIRONMENT = (
+    "import sys; from provision import environment; environment.VENV /= sys.argv[1]; "
+    "raise SystemExit(environment.main(['--base', '--dev']))"
+)
+OLDEST = (3, 11)
+SUITES = (("tests/unit", "tests/strangers", "-n", "auto", "--dist", "loadfile"), ("tests/system",))
 """What pytest is given, run after run: pure code is tested on all processors, machines have them alone."""
+
+
+ELSEWHERE = (
+    *("tests/unit/core", "tests/unit/jobs", "tests/unit/ssh", "tests/unit/data", "tests/unit/commands"),
+    *("tests/unit/node/test_archive.py", "tests/unit/node/test_artifacts.py", "tests/unit/node/labels"),
+    "tests/unit/providers/local/test_permission.py",
+)
+"""Of this computer's side: what meets archives, names of files, other programs and what they print."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +80,7 @@ def checks() -> list[Check]:
         Check("mypy", ("mypy",)),
         # Each job is a program of its own, whose modules find each other without a package.
         *(
-            Check(f"mypy jobs/{job}", ("mypy", f"jobs/{job}"), {"MYPYPATH": f"node:jobs/{job}"})
+            Check(f"mypy jobs/{job}", ("mypy", f"jobs/{job}"), {"MYPYPATH": f"node:jobs/common:jobs/{job}"})
             for job in jobs
         ),
         Check("import-linter", ("lint-imports", "--no-cache")),
@@ -84,7 +98,47 @@ def environment() -> dict[str, str]:
         for key, value in os.environ.items()
         if key.startswith("MUSTER_TEST_") or not key.startswith(("ANSIBLE_", "MUSTER_"))
     }
-    return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+    return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "PYTHONUNBUFFERED": "1"}
+
+
+def bare_environment() -> dict[str, str]:
+    """Return an environment such as cron's: no UTF-8, nothing that makes output unbuffered."""
+    names = ("HOME", "LOGNAME", "PATH", "TMPDIR", "USER")
+    return {name: os.environ[name] for name in names if name in os.environ} | {"LC_ALL": "C"}
+
+
+def python_elsewhere() -> Path:
+    """Return this system's own Python in an environment of its own, which is made when it is missing.
+
+    The one that runs here where the system has none that Muster can use, or that very one.
+
+    Raises:
+        CommandFailed: its environment cannot be made.
+    """
+    code = "import sys; print(*sys.version_info[:3], sep='.')"
+    command = [str(SYSTEM_PYTHON), "-Ic", code]
+    version = subprocess.check_output(command, encoding="utf-8").strip() if SYSTEM_PYTHON.exists() else ""
+    known = tuple(int(number) for number in version.split(".") if number)
+    if known < OLDEST or known == sys.version_info[:3]:
+        return Path(sys.executable)
+    name = f"system-{version}"
+    command = [str(SYSTEM_PYTHON), "-Esc", MAKE_ENVIRONMENT, name]
+    if subprocess.run(command, cwd=PROJECT, check=False).returncode:
+        raise CommandFailed(what=f"no environment with {SYSTEM_PYTHON}", remedy="The reason is above")
+    return PROJECT / ".venv" / name / "bin" / "python"
+
+
+def passes_elsewhere() -> bool:
+    """Test this computer's side with another Python, where there is one, in a bare environment."""
+    try:
+        python = python_elsewhere()
+    except CommandFailed as error:
+        say(str(error))
+        return False
+    words = ["-m", "not long", "-n", "auto", "--dist", "loadfile", "-q", *ELSEWHERE]
+    say(f"{python} in a bare environment: pytest {' '.join(words)}")
+    command = [str(python), "-m", "pytest", *words]
+    return not subprocess.run(command, cwd=PROJECT, env=bare_environment(), check=False).returncode
 
 
 def perform(check: Check) -> Check:
@@ -120,8 +174,13 @@ def test(
         list[str] | None, typer.Argument(help="Arguments for pytest, after --; lint is left out.")
     ] = None,
 ) -> None:
-    """Run lint, unit and system tests; what is shown last is pytest's own summary of the system tests."""
+    """Run lint, unit and system tests; what is shown last is pytest's own summary of the system tests.
+
+    A part of the unit tests is run with this system's own Python, too, in a bare environment.
+    """
     failed = [] if more else lint()
+    if not more and not passes_elsewhere():
+        failed.append("pytest elsewhere")
     marks: Sequence[str] = () if long or more else ("-m", "not long")
     for suite in [more] if more else SUITES:
         words = [*marks, *suite]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,7 +27,9 @@ def register(app: typer.Typer) -> None:
         "ui",
         short_help="Open the web pages of HDFS and Spark here.",
         epilog=examples(
-            "ui               Ctrl-C closes them again", "ui --json        prints the addresses as JSON first"
+            "ui               Ctrl-C closes them again",
+            "ui --json        prints the addresses as JSON first",
+            "ui --write       also what changes something: end a job, delete a file of HDFS",
         ),
     )(ui)
 
@@ -35,11 +37,14 @@ def register(app: typer.Typer) -> None:
 def ui(
     context: typer.Context,
     as_json: AsJson = False,
+    write: Annotated[bool, typer.Option("--write", help="Let changes through, too.")] = False,
 ) -> None:
-    """Open the pages of NameNode, Master, jobs and History through SSH, only here, until Ctrl-C."""
+    """Open the pages of NameNode, Master, jobs and History through SSH, only for you, until Ctrl-C."""
     from provision.services import live
-    from provision.services.pages import Pages, through
+    from provision.services.gate import Gate
+    from provision.services.pages import Pages
     from provision.ssh import connection
+    from provision.ssh.tunnels import through
 
     cluster = invocation_of(context).cluster()
     targets = cluster.state.targets()
@@ -50,7 +55,8 @@ def ui(
     with waiting(f"connecting to {master}"):
         link = connection.connect(targets[master], cluster.state.key_file, user=JOB_USER, deadline_s=15)
     link.set_keepalive(30)
-    pages = Pages({machine.name: machine.address for machine in machines}, through(link))
+    nodes = {machine.name: machine.address for machine in machines}
+    pages = Pages(nodes, through(link), Gate(write=write))
     try:
         found = addresses(pages, master, live.look(cluster.state.folder, cluster.spec.name).applications)
         if as_json:
@@ -78,16 +84,16 @@ def _until_closed(link: Transport) -> None:
 
 
 def addresses(pages: Pages, master: str, applications: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the names and local addresses of the pages to begin with."""
+    """Return the names and local addresses of the pages to begin with, which open them."""
     from provision.services.pages import HISTORY, MASTER, NAMENODE
 
-    spark = pages.local(master, MASTER)
+    spark = pages.entrance(master, MASTER)
     found = [
-        ("NameNode", f"http://{pages.local(master, NAMENODE)}/"),
-        ("Master", f"http://{spark}/"),
-        ("History", f"http://{pages.local(master, HISTORY)}/"),
+        ("NameNode", pages.entrance(master, NAMENODE)),
+        ("Master", spark),
+        ("History", pages.entrance(master, HISTORY)),
     ]
     for application in applications:
         identifier = application.rpartition("(")[2].rstrip(")")
-        found.append((f"Job {application.partition(' (')[0]}", f"http://{spark}/proxy/{identifier}/"))
+        found.append((f"Job {application.partition(' (')[0]}", f"{spark}proxy/{identifier}/"))
     return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from muster_node import sets
 from provision.commands.invocation import invocation_of
-from provision.commands.options import known_size
+from provision.commands.options import Cores, MemoryGb, Nodes, known_size, wish
 from provision.commands.output import examples, say
 
 
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
             "up                              as the config file says",
             "up -n 5 --image-size 128        five nodes, the 128x128 set",
             "up -n 3 --scale-in              may delete nodes to get down to three",
+            "up --cores 8 --memory-gb 16     larger machines; their data stays",
             "up -- --check --diff            what follows -- goes to ansible-playbook",
         ),
     )(up)
@@ -42,7 +43,9 @@ ImageSize = Annotated[
 
 def up(
     context: typer.Context,
-    nodes: Annotated[int | None, typer.Option("--nodes", "-n", help="Wished size; master + workers.")] = None,
+    nodes: Nodes = None,
+    cores: Cores = None,
+    memory_gb: MemoryGb = None,
     size: ImageSize = None,
     scale_in: Annotated[
         bool, typer.Option("--scale-in", help="Nodes may be deleted to get down to the wished size.")
@@ -54,10 +57,10 @@ def up(
     from provision.commands.playbooks import play_or_fail
 
     invocation = invocation_of(context)
-    invocation.spec(nodes)
-    extra: dict[str, Any] = {} if size is None else {"IMAGE_SIZE": size}
-    if nodes is not None:
-        extra["NUM_NODES"] = nodes
+    extra = wish(nodes, cores, memory_gb)
+    invocation.spec(extra)
+    if size is not None:
+        extra["IMAGE_SIZE"] = size
     if scale_in:
         extra["SCALE_IN"] = True
     play_or_fail(["start_cluster.yml", "main.yml"], invocation.inventory, extra, more or [])
@@ -69,7 +72,7 @@ def up(
 
 def demo(
     context: typer.Context,
-    nodes: Annotated[int | None, typer.Option("--nodes", "-n", help="Master + workers.")] = None,
+    nodes: Nodes = None,
 ) -> None:
     """Everything on this computer: cluster, data, a trained model; then how to go on or tear down."""
     import time
@@ -78,11 +81,10 @@ def demo(
     from provision.jobs import runs
 
     invocation = invocation_of(context)
-    spec = invocation.spec(nodes)
+    wished = wish(nodes)
+    spec = invocation.spec(wished)
     begin = time.monotonic()
-    extra: dict[str, Any] = {"IMAGE_SIZE": 16}
-    if nodes is not None:
-        extra["NUM_NODES"] = nodes
+    extra = wished | {"IMAGE_SIZE": 16}
     say(f"Cluster {spec.name}: {spec.nodes} machines, HDFS, Spark, digits at 16x16, then a training run.")
     play_or_fail(["start_cluster.yml", "main.yml"], invocation.inventory, extra)
     run = runs.submit(invocation.cluster().view.queue, "logistic_regression")

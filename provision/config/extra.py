@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, nodes
 
-from provision.config.load import SIZE_VARIABLE
+from provision.config.wish import VARIABLES
 from provision.core.errors import ConfigError
 from provision.core.paths import PROJECT
 
@@ -29,7 +29,8 @@ def check_extra_names(given: Iterable[str]) -> None:
     """Check the names that were given with `-e`.
 
     Upper-case names are this project's alone, so an unknown one is always refused. Lower-case ones may be the
-    user's own; refused is one that is not known and like a public name, such as `num_nodes`.
+    user's own; refused is the twin of a public name, such as `image_size`, which would count in some places
+    only, and one that is not known and like a public name.
 
     Raises:
         ConfigError: a name is refused; the text has the nearest public one.
@@ -40,7 +41,7 @@ def check_extra_names(given: Iterable[str]) -> None:
             continue
         ours = name == name.upper() and name != name.lower()
         close = difflib.get_close_matches(name.upper(), public, n=1, cutoff=0.6 if ours else CLOSE)
-        if ours or (close and name not in known_names()):
+        if ours or name.upper() in public or (close and name not in known_names()):
             raise ConfigError(
                 file=f"-e {name}",
                 what="unknown name",
@@ -53,7 +54,7 @@ def public_names() -> set[str]:
     values = _mapping("group_vars/all/interface.yml").values()
     parsed = [Environment(autoescape=True).parse(text) for text in values if isinstance(text, str)]
     asked = {node.name for one in parsed for node in one.find_all(nodes.Name)}
-    return {name for name in asked if name == name.upper()} | {SIZE_VARIABLE}
+    return {name for name in asked if name == name.upper()} | set(VARIABLES)
 
 
 def known_names() -> set[str]:

@@ -14,6 +14,7 @@ import yaml
 
 from provision.config.explain import explain
 from provision.config.models import ConfigBase, ConfigFile, GroupModel, PackagesModel
+from provision.config.wish import SIZE_VARIABLE, scaled, size_of
 from provision.core.errors import ConfigError
 from provision.core.paths import project_root
 from provision.core.spec import (
@@ -26,13 +27,11 @@ from provision.core.spec import (
     NodeGroup,
     ObjectStoreSpec,
     Packages,
+    Preparation,
 )
+from provision.planning.sites import too_small
 from provision.providers.ec2.config import Ec2Block
 from provision.providers.facts import facts_of
-
-SIZE_VARIABLE = "NUM_NODES"
-
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 class _Loader(yaml.SafeLoader):
@@ -57,7 +56,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def load_config(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSpec:
-    """Read and validate the config file `path`; `extra` are Ansible's `-e` values (only NUM_NODES is used).
+    """Read and validate the config file `path`; `extra` are Ansible's `-e` values (only wishes are used).
 
     Raises:
         ConfigError: the file or a value is wrong; the text is one line.
@@ -71,14 +70,14 @@ def load_config(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSp
     _no_second_file(path, shown, parsed.cluster)
     nodes, given = parsed.nodes, False
     if extra and extra.get(SIZE_VARIABLE) is not None:
-        nodes, given = _size(extra[SIZE_VARIABLE]), True
+        nodes, given = size_of(extra[SIZE_VARIABLE]), True
         try:  # the limits of `nodes` in the file
             ConfigFile.model_validate(data | {"nodes": nodes})
         except ValueError as error:
             raise explain(error, f"-e {SIZE_VARIABLE}={nodes}", ConfigFile) from error
     root = project_root(path.parent)
     folders = (path.resolve().parent, root)
-    return ClusterSpec(
+    spec = ClusterSpec(
         name=parsed.cluster,
         provider=parsed.provider,
         nodes=nodes,
@@ -100,6 +99,9 @@ def load_config(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSp
         blocks=parsed.blocks(),
         nodes_given=given,
     )
+    for key, what in too_small(spec).items():
+        raise ConfigError(file=shown, key=key, what=what)
+    return scaled(spec, extra or {})
 
 
 def is_config(path: Path) -> bool:
@@ -115,7 +117,7 @@ def is_config(path: Path) -> bool:
 def require_dataset(spec: ClusterSpec) -> None:
     """Raise ConfigError, in one line, when the data set's folder is not there."""
     source = spec.dataset.source
-    if source != DIGITS and not Path(source).is_dir():
+    if source not in ("", DIGITS) and not Path(source).is_dir():
         raise ConfigError(
             file=_shown(spec.path),
             key="dataset.source",
@@ -151,6 +153,8 @@ def _read(path: Path, shown: str) -> dict[str, Any]:
         raise ConfigError(file=shown, what=f"{what}{line}", remedy=remedy) from error
     except yaml.YAMLError as error:
         raise ConfigError(file=shown, what=f"not valid YAML: {error}") from error
+    except RecursionError:
+        raise ConfigError(file=shown, what="lists in lists in lists without an end") from None
     if not isinstance(data, dict):
         raise ConfigError(
             file=shown,
@@ -158,22 +162,6 @@ def _read(path: Path, shown: str) -> dict[str, Any]:
             remedy="Compare with inventories/local.yml",
         )
     return data
-
-
-def _size(value: Any) -> int:  # noqa: ANN401  (whatever was given with -e)
-    """Return `-e NUM_NODES` as a number; Ansible gives a string for NAME=VALUE and any type for JSON."""
-    text = str(value).strip()
-    if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(text):
-        what = f"the number of nodes is not a whole number: {text!r}"
-    elif int(text) < 1:
-        what = f"a cluster has at least 1 node, not {int(text)}"
-    else:
-        return int(text)
-    raise ConfigError(
-        file=f"-e {SIZE_VARIABLE}={text}",
-        what=what,
-        remedy=f"Say for example -e {SIZE_VARIABLE}=3; to remove a cluster, run destroy_cluster.yml",
-    )
 
 
 def _no_second_file(path: Path, shown: str, name: str) -> None:
@@ -192,10 +180,12 @@ def _no_second_file(path: Path, shown: str, name: str) -> None:
 
 
 def _object_store(parsed: ConfigBase) -> ObjectStoreSpec:
-    """Return the store; without a region of its own it is the one of the EC2 machines."""
+    """Return the store; an S3 one without a region of its own is in that of the EC2 machines."""
     model = parsed.object_store
     aws = next((block for block in parsed.blocks() if isinstance(block, Ec2Block)), Ec2Block())
-    region = model.region or aws.region or ObjectStoreSpec.region
+    region = model.region
+    if model.kind != "swift":
+        region = region or aws.region or ObjectStoreSpec.region
     path = str(Path(model.path).expanduser().absolute()) if model.path else ""
     return ObjectStoreSpec(**{**model.model_dump(), "region": region, "path": path})
 
@@ -243,9 +233,9 @@ def _script(setup: str, shown: str, key: str, folders: tuple[Path, ...]) -> str:
 def _dataset(parsed: ConfigBase, shown: str, folders: tuple[Path, ...]) -> DatasetSpec:
     """Return the data set; its source may be missing here (destroying a cluster does not need it)."""
     model = parsed.dataset
-    source = model.source
+    source = model.source if model.source is not None else "" if model.name not in ("", DIGITS) else DIGITS
     name = model.name or re.sub(r"[^a-z0-9-]+", "-", Path(source).name.lower()).strip("-") or "dataset"
-    if source != DIGITS:
+    if source not in ("", DIGITS):
         candidates = [folder / Path(source).expanduser() for folder in folders]
         source = str(next((path for path in candidates if path.exists()), candidates[0]).resolve())
         if name == DIGITS:
@@ -255,4 +245,23 @@ def _dataset(parsed: ConfigBase, shown: str, folders: tuple[Path, ...]) -> Datas
                 what="'digits' is the name of scikit-learn's scans, not of a folder",
                 remedy="Give the data set another name",
             )
-    return DatasetSpec(source=source, name=name, labels=model.labels)
+    grey = (model.channels or ("grey" if source == DIGITS else "rgb")) == "grey"
+    return DatasetSpec(
+        source,
+        name,
+        model.labels,
+        multi_label=model.multi_label,
+        on_bad_labels=model.on_bad_labels,
+        sizes=tuple(model.sizes),
+        preparation=Preparation(
+            kind=model.kind or "",
+            augment=model.augment,
+            masters=model.masters,
+            formats=tuple(model.formats),
+            channels=1 if grey else 3,
+            multi_label=model.multi_label,
+            subject=model.subject,
+            sample=model.sample,
+            balance=model.balance,
+        ),
+    )

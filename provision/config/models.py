@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network
-from typing import Annotated, Any, Self, Union
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self, Union
 
 from pydantic import (
     Discriminator,
@@ -15,9 +15,12 @@ from pydantic import (
     model_validator,
 )
 
+from muster_node import subjects
+from muster_node.labels.reading import DROP, STOP
+from muster_node.sets import BALANCES, SIZES
 from provision.config.object_store import ObjectStoreModel
+from provision.core.networks import network
 from provision.core.schema import Model, SettingsModel, Span, wrong
-from provision.core.spec import DIGITS
 from provision.providers import CLASSES, DEFAULT
 from provision.providers.facts import facts_of
 
@@ -105,11 +108,22 @@ class GroupModel(Model):
 
 
 class DatasetModel(Model):
-    """What is analysed: `digits`, or a folder of images with a labels CSV."""
+    """What is analysed: `digits`, or a folder of images with a labels CSV; and how it is prepared."""
 
-    source: Annotated[str, Field(min_length=1)] = DIGITS
+    source: Annotated[str, Field(min_length=1)] | None = None
     name: str = ""
     labels: str = ""
+    multi_label: bool = False
+    on_bad_labels: str = STOP
+    subject: str = ""
+    sample: Annotated[float, Field(gt=0, le=1)] = 1.0
+    balance: str = BALANCES[0]
+    kind: Literal["plain", "eye"] | None = None
+    sizes: list[int] = []
+    formats: Annotated[list[Literal["csv", "parquet"]], Field(min_length=1)] = ["csv", "parquet"]
+    channels: Literal["grey", "rgb"] | None = None
+    masters: bool = False
+    augment: bool = False
 
     @field_validator("name")
     @classmethod
@@ -117,6 +131,42 @@ class DatasetModel(Model):
         if value and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", value):
             raise wrong(f"{value!r} cannot be the name of a data set", "Use a-z, 0-9 and -")
         return value
+
+    @field_validator("sizes")
+    @classmethod
+    def _sizes(cls, value: list[int]) -> list[int]:
+        if odd := [size for size in value if size not in SIZES]:
+            raise wrong(
+                f"no pictures of {odd[0]} pixels a side are made", f"Use {', '.join(map(str, SIZES))}"
+            )
+        return sorted(set(value))
+
+    @field_validator("on_bad_labels")
+    @classmethod
+    def _on_bad_labels(cls, value: str) -> str:
+        return _one_of(value, (STOP, DROP))
+
+    @field_validator("subject")
+    @classmethod
+    def _subject(cls, value: str) -> str:
+        try:
+            subjects.require_pattern(value)
+        except subjects.BadPattern as error:
+            raise wrong(
+                str(error), "Write it like '(.+)_(left|right)': the first group is the subject"
+            ) from None
+        return value
+
+    @field_validator("balance")
+    @classmethod
+    def _balance(cls, value: str) -> str:
+        return _one_of(value, BALANCES)
+
+
+def _one_of(value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        raise wrong(f"is {value!r}", f"Known: {', '.join(known)}")
+    return value
 
 
 class BudgetModel(Model):
@@ -190,12 +240,10 @@ class ConfigBase(Model):
     @field_validator("allow_from")
     @classmethod
     def _allow_from(cls, value: list[str]) -> list[str]:
-        for entry in value:
-            try:
-                IPv4Network(entry)
-            except ValueError:
-                raise wrong(f"{entry!r} is no range of addresses", "Write it like 203.0.113.7/32") from None
-        return value
+        try:
+            return [network(entry) for entry in value]
+        except ValueError as error:
+            raise wrong(*str(error).split(". ", 1)) from None
 
     @field_validator("groups")
     @classmethod

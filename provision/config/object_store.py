@@ -12,6 +12,8 @@ STORE_KINDS = ("local", "none", "s3", "swift", "folder")
 """`local`: a machine of this computer; `folder`: a folder of it; `none`: no store; others: elsewhere."""
 
 CREDENTIALS = ("keys", "role")
+KEYSTONE = 3
+AUTH_VERSIONS = (1, KEYSTONE)
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
 
 
@@ -25,6 +27,10 @@ class ObjectStoreModel(Model):
     region: str = ""
     credentials: str = "keys"
     path: str = ""
+    auth_version: int = 1
+    project: str = ""
+    user_domain: str = "Default"
+    project_domain: str = "Default"
 
     @field_validator("kind")
     @classmethod
@@ -65,6 +71,13 @@ class ObjectStoreModel(Model):
             )
         return value
 
+    @field_validator("auth_version")
+    @classmethod
+    def _auth_version(cls, value: int) -> int:
+        if value not in AUTH_VERSIONS:
+            raise wrong(f"is {value}", "Write 1, or 3 for Keystone")
+        return value
+
     @model_validator(mode="after")
     def _fit(self) -> ObjectStoreModel:
         if self.kind == "swift" and not self.endpoint:
@@ -72,6 +85,10 @@ class ObjectStoreModel(Model):
                 "a Swift store needs its endpoint",
                 "Give the URL of its auth service, such as https://objects.example.org/auth/v1.0",
             )
+        if self.auth_version == KEYSTONE and self.kind != "swift":
+            raise wrong("only a store of kind swift has an auth_version", "Leave it out")
+        if self.project and self.auth_version != KEYSTONE:
+            raise wrong("a project is Keystone's", "Say auth_version: 3 with it")
         if (self.kind == "folder") != bool(self.path):
             raise wrong(
                 "a store of kind folder, and no other, has a path", "Say kind: folder and path: ~/data"

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from provision.core.terminal import printable
+
 
 def one_line(text: str) -> str:
-    """Return `text` with every run of white space (line breaks included) as one space."""
-    return " ".join(text.split())
+    """Return `text` as can be printed, every run of white space (line breaks included) as one space."""
+    return " ".join(printable(text).split())
 
 
 class MusterError(Exception):

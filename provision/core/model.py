@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from provision.core.spec import NodeGroup
+from provision.core.names import BILLS_ON
+from provision.core.spec import NodeGroup, Shape
 
 
 class NodeState(StrEnum):
@@ -50,6 +51,11 @@ class Machine:
     host_key: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def bills_as_stopped(self) -> bool:
+        """Whether it costs what a stopped machine costs."""
+        return self.state is NodeState.STOPPED and self.labels.get(BILLS_ON) != "yes"
+
 
 @dataclass(frozen=True)
 class Price:
@@ -57,6 +63,17 @@ class Price:
 
     hourly: float
     source: str
+
+
+@dataclass(frozen=True)
+class MachineType:
+    """A kind of machine that can be had. `price` None = not known; `nodes` 0 = as many as one likes."""
+
+    name: str
+    provider: str
+    shape: Shape
+    price: Price | None = None
+    nodes: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +96,10 @@ class Node:
 
 @dataclass(frozen=True)
 class CreateRequest:
-    """One create call: machines of one group, all with the same user-data. Same token = same machines."""
+    """One create call: machines of one group, all with the same user-data. Same token = same machines.
+
+    `ssh_from` are the networks from which SSH may reach them.
+    """
 
     cluster: ClusterIdentity
     group: NodeGroup
@@ -88,13 +108,18 @@ class CreateRequest:
     user_data: str
     image: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    ssh_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do so that the machines are as wished. A plan with `refuse` must not be carried out."""
+    """What to do so that the machines are as wished. A plan with `refuse` must not be carried out.
+
+    `reshape`: machines of `keep` that get their group's cores and memory, and are off for a while.
+    """
 
     create: tuple[tuple[NodeGroup, tuple[str, ...]], ...] = ()
+    reshape: tuple[tuple[NodeGroup, tuple[Machine, ...]], ...] = ()
     start: tuple[Machine, ...] = ()
     delete: tuple[Machine, ...] = ()
     keep: tuple[Machine, ...] = ()
@@ -102,22 +127,24 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """True when nothing is to be created, started or deleted."""
-        return not (self.create or self.start or self.delete)
+        """True when nothing is to be created, reshaped, started or deleted."""
+        return not (self.create or self.reshape or self.start or self.delete)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a verb did: names of machines."""
+    """What a verb did: names of machines, and in words what else was removed."""
 
     created: tuple[str, ...] = ()
     started: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    reshaped: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
-        """True when anything was created, started or deleted."""
-        return bool(self.created or self.started or self.deleted)
+        """True when anything was created, started, deleted, removed or reshaped."""
+        return bool(self.created or self.started or self.deleted or self.removed or self.reshaped)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ OWNER_LABEL = "owner"
 """A machine's label: the mark of the folder of states that knows it."""
 DEADLINE_LABEL = "deadline"
 """A machine's label: when it ends, in seconds since the epoch; none = it does not end by itself."""
+BILLS_ON = "bills_on"
+"""A stopped machine's label, `yes`: it costs as much as if it ran."""
 
 
 def machine_name(cluster: str, group: str, number: int) -> str:

@@ -6,9 +6,18 @@ Not psutil: its create_time() follows the clock, and a step of it would let go o
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+_PROGRAM_OF = {
+    "provision.cli": "muster",
+    "provision/cli.py": "muster",
+    "ansible.cli.playbook": "ansible-playbook",
+}
+"""How a command line names a program -> what its user knows it as."""
+_PROGRAM = re.compile(rf"(?:^|[ /])(ansible-playbook|muster|{'|'.join(map(re.escape, _PROGRAM_OF))})(?= |$)")
 
 
 @dataclass(frozen=True)
@@ -21,12 +30,19 @@ class Process:
     command: str
 
     @property
+    def program(self) -> str:
+        """`muster` or `ansible-playbook` when it is one of these, else ''."""
+        return _PROGRAM_OF.get(found[1], found[1]) if (found := _PROGRAM.search(self.command)) else ""
+
+    @property
     def shown(self) -> str:
         """The command line as a person knows it: without the interpreter and without folders."""
-        words = [word if word.startswith("-") else Path(word).name for word in self.command.split()]
-        if len(words) > 1 and words[0].startswith("python"):
-            words = words[1:]
-        return " ".join(words)[:120]
+        found = _PROGRAM.search(self.command)
+        words = (self.program + self.command[found.end() :] if found else self.command).split()
+        names = [word if word.startswith("-") else Path(word).name for word in words]
+        if len(names) > 1 and names[0].startswith("python"):
+            names = names[1:]
+        return " ".join(names)[:120]
 
     @property
     def alive(self) -> bool:
@@ -81,7 +97,8 @@ def _from_ps(pid: int) -> Process | None:
         ["ps", "-o", "ppid=,stat=,lstart=,command=", "-p", str(pid)],
         env={**os.environ, "LC_ALL": "C"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     fields = done.stdout.split()

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from provision.core.names import MASTER, WORKER
+
+_SHAPE = re.compile(r"([1-9][0-9]{0,3})x([0-9]{1,5}(?:\.[0-9]{1,2})?)")
 _DURATION = re.compile(r"([1-9][0-9]*)(m|h|d)")
 
 
@@ -37,6 +40,44 @@ class Duration:
     def seconds(self) -> int:
         """How many seconds it is; 0 for none."""
         return 60 * self.minutes
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What machines of master and workers are wished to have; None = what the config file says."""
+
+    cores: int | None = None
+    memory_gb: float | None = None
+
+    def __bool__(self) -> bool:
+        return self.cores is not None or self.memory_gb is not None
+
+    def over(self, other: Scale) -> Scale:
+        """Return this wish, and what it leaves open as in another one."""
+        cores = other.cores if self.cores is None else self.cores
+        return Scale(cores, other.memory_gb if self.memory_gb is None else self.memory_gb)
+
+
+AS_IN_FILE = Scale()
+"""Nothing was wished of machines."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What one machine has: processors, and GiB of memory; people write `8x16`."""
+
+    cores: int
+    memory_gb: float
+
+    def __str__(self) -> str:
+        return f"{self.cores}x{self.memory_gb:g}"
+
+    @classmethod
+    def parse(cls, text: str) -> Shape:
+        """Return the shape that `8x16` or `2x1.5` means. Raises ValueError, in one line."""
+        if not (match := _SHAPE.fullmatch(text.strip().lower())):
+            raise ValueError(f"{text!r} is no shape of a machine; write CORESxGIB, such as 8x16")
+        return cls(int(match[1]), float(match[2]))
 
 
 class ProviderSettings:
@@ -87,6 +128,11 @@ class NodeGroup:
     packages: Packages = field(default_factory=Packages)
     setup: str = ""
 
+    @property
+    def shape_labels(self) -> dict[str, str]:
+        """What labels of a machine say of its processors and memory."""
+        return {"cores": str(self.cores), "memory_gb": f"{self.memory_gb:g}"}
+
 
 FOLDER_PORT = 18080
 """Port on a node's loopback from which connections lead to a store that is a folder."""
@@ -97,7 +143,8 @@ class ObjectStoreSpec:
     """Where the data lives that outlives clusters. `kind`: local, none, s3, swift or folder (at `path`).
 
     `endpoint` is '' for Amazon's own S3 in `region`, of Swift the URL of its auth service. `credentials`:
-    keys (given in the vault, or those of the AWS tools) or role (that of each machine).
+    keys (given in the vault, or lent by Amazon) or role (that of each machine). `auth_version` is Swift's: 1,
+    or 3 = Keystone, whose keys are a user's of `project`, or without one an application credential's.
     """
 
     kind: str = "local"
@@ -107,6 +154,10 @@ class ObjectStoreSpec:
     region: str = "us-east-1"
     credentials: str = "keys"
     path: str = ""
+    auth_version: int = 1
+    project: str = ""
+    user_domain: str = "Default"
+    project_domain: str = "Default"
 
     @property
     def url(self) -> str:
@@ -138,12 +189,53 @@ DIGITS = "digits"
 
 
 @dataclass(frozen=True)
+class Preparation:
+    """How images become rows: the options of jobs/preprocess, by the names that they have there.
+
+    Attributes:
+        kind: `plain` or `eye`, what a picture is taken for; '' = what ingest was told, else `plain`.
+        augment: whether the training part also has each picture turned and mirrored.
+        masters: whether intermediates are kept, of which other sizes can be made later.
+        formats: of `csv`, `parquet`.
+        channels: 1 grey, 3 colour.
+        multi_label: whether an image may have several labels.
+        subject: pattern whose first group is the subject of an image; '' = both eyes of one.
+        sample: share of the images that is used, above 0, at most 1.
+        balance: `none`, `weights` or `subsample`, against classes of unlike size.
+    """
+
+    kind: str = ""
+    augment: bool = False
+    masters: bool = False
+    formats: tuple[str, ...] = ("csv", "parquet")
+    channels: int = 1
+    multi_label: bool = False
+    subject: str = ""
+    sample: float = 1.0
+    balance: str = "none"
+
+
+@dataclass(frozen=True)
 class DatasetSpec:
-    """What is analysed. `source`: `digits` or a folder of images; `labels`: its CSV file, relative to it."""
+    """What is analysed.
+
+    Attributes:
+        source: `digits` or a folder of images; '' = what `ingest` has brought in under this name.
+        name: what it is called in the object store.
+        labels: the folder's CSV file, relative to it; '' = it is found.
+        multi_label: whether an image may have several labels.
+        on_bad_labels: what rows that cannot be used lead to: `stop` or `drop`.
+        sizes: what is made in one pass together with the size that is asked for.
+        preparation: how images become rows.
+    """
 
     source: str = DIGITS
     name: str = DIGITS
     labels: str = ""
+    multi_label: bool = False
+    on_bad_labels: str = "stop"
+    sizes: tuple[int, ...] = ()
+    preparation: Preparation = Preparation()
 
 
 @dataclass(frozen=True)
@@ -167,6 +259,7 @@ class ClusterSpec:
     """A validated config file.
 
     `nodes` counts master + workers; `nodes_given`: that was wished just now, and beats the last wish.
+    `scale` is what was wished of machines; `groups` have it already.
     `blocks` are the file's blocks of what only one provider reads (see `block`).
     """
 
@@ -188,6 +281,7 @@ class ClusterSpec:
     deadlines: DeadlinesSpec = DeadlinesSpec()
     blocks: tuple[ProviderSettings, ...] = ()
     nodes_given: bool = False
+    scale: Scale = AS_IN_FILE
 
     @property
     def ends_by_itself(self) -> bool:
@@ -202,9 +296,28 @@ class ClusterSpec:
         """Return the same cluster with master + workers as wished."""
         return replace(self, nodes=nodes, nodes_given=True)
 
-    def wished(self, last: int | None) -> ClusterSpec:
-        """Return the same cluster in the size given now, else the size wished last, else the file's."""
-        return self if self.nodes_given or last is None else self.sized(last)
+    @property
+    def scaled_groups(self) -> tuple[NodeGroup, ...]:
+        """The groups whose machines a `Scale` means: master and workers."""
+        return tuple(group for group in self.groups if group.name in (MASTER, WORKER))
+
+    def scaled(self, scale: Scale) -> ClusterSpec:
+        """Return the same cluster with machines as wished, where that was not wished already."""
+        wish = self.scale.over(scale)
+        wanted = {name: value for name, value in vars(wish).items() if value is not None}
+        meant = self.scaled_groups
+        groups = tuple(replace(group, **wanted) if group in meant else group for group in self.groups)
+        return replace(self, groups=groups, scale=wish)
+
+    def wished(self, last: int | None, scale: Scale = AS_IN_FILE) -> ClusterSpec:
+        """Return the same cluster as wished now, else as wished last, else as in the file.
+
+        Args:
+            last: the size wished last; None = none was.
+            scale: what was wished last of machines.
+        """
+        sized = self if self.nodes_given or last is None else self.sized(last)
+        return sized.scaled(scale)
 
     def size(self, group: NodeGroup) -> int:
         """Return how many machines a group has."""

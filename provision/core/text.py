@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 
+from provision.core.terminal import printable
+
+_UNITS: dict[str, int] = {
+    f"{prefix}{unit}": int(base**power)
+    for unit, base in (("b", 1000), ("ib", 1024))
+    for power, prefix in enumerate(("k", "m", "g", "t"), start=1)
+}
+_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([kmgt]i?b)", re.IGNORECASE)
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return columns aligned for reading, without trailing blanks."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
+    """Return columns aligned for reading, without trailing blanks; a cell is one line."""
+    cells = [[printable(str(cell)).replace("\n", " ") for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -38,6 +48,14 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that `7GB`, `500 MB` or `6.5GiB` means. Raises ValueError, in one line."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match or not (count := round(float(match[1]) * _UNITS[match[2].lower()])):
+        raise ValueError(f"{text!r} is no amount of data; write it like 7GB, 500MB or 6.5GiB")
+    return count
 
 
 def last_line(text: str) -> str:

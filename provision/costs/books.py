@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from provision.core.model import Machine, NodeState
+from provision.core.model import Machine
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.costs.accounts import FREE, UNKNOWN, Bill, Rate, hourly_rate, read_accounts
 from provision.providers.base import Provider
@@ -47,7 +47,7 @@ class Books:
         bills: list[Bill] = []
         for machine in machines:
             account = accounts.get(machine.provider_id)
-            stopped = machine.state is NodeState.STOPPED
+            stopped = machine.bills_as_stopped
             if account is None:
                 since = machine.created
             elif account.ended is not None:  # it was not listed for a while, and is there all the same
@@ -64,7 +64,7 @@ class Books:
             self.journal.ended(gone)
 
     def _bill(self, provider: str, group: NodeGroup | None, machine: Machine, since: float) -> Bill:
-        stopped = machine.state is NodeState.STOPPED
+        stopped = machine.bills_as_stopped
         rate = self._rate(provider, group, stopped=stopped)
         return Bill(
             machine.provider_id,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,19 +43,8 @@ def entry(cluster: str, id: str, accounts: dict[str, Account], now: float) -> En
 
 def append(folder: Path, found: Entry) -> None:
     """Write an entry down, flushed; the same cluster once more is harmless: the last entry counts."""
-    path = folder / FILE
     line = json.dumps({"format": FORMAT, **asdict(found)}, sort_keys=True).encode() + b"\n"
-    new = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "r+b") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        stream.seek(stream.read().rfind(b"\n") + 1)
-        stream.truncate()  # a line that a crash cut short
-        stream.write(line)
-        stream.flush()
-        os.fsync(stream.fileno())
-    if new:
-        files.sync_folder(folder)
+    files.append_line(folder / FILE, line)
 
 
 def read(folder: Path) -> list[Entry]:
@@ -66,9 +53,7 @@ def read(folder: Path) -> list[Entry]:
     if not path.is_file():
         return []
     found: dict[str, Entry] = {}
-    lines = path.read_bytes().split(b"\n")
-    lines.pop()  # empty unless a crash cut a line short
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(files.whole_lines(path), start=1):
         try:
             known = json.loads(line)
             if known.pop("format") != FORMAT:

@@ -12,6 +12,7 @@ from provision.core.text import money, table
 from provision.costs.accounts import FREE, HOURS_A_MONTH, Rate, hourly_rate
 from provision.planning.plan import describe
 from provision.providers.base import Provider
+from provision.providers.facts import facts_of
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Offer:
 
 
 def make_offer(spec: ClusterSpec, plan: Plan, provider: Callable[[str], Provider]) -> Offer:
-    """Put prices to a plan; a plan beyond `budget.max_hourly` gets a reason to refuse it.
+    """Put prices to a plan; one that the budget forbids gets a reason to refuse it.
 
     A price that is not known is refused only where there is a budget.
     """
@@ -81,7 +82,7 @@ def make_offer(spec: ClusterSpec, plan: Plan, provider: Callable[[str], Provider
     lines += [Line(name, "", (), (), (), _names(plan.delete, name), FREE) for name in lost]
     shown = tuple(line for line in lines if line.count or line.delete)
     offer = Offer(plan, spec.nodes, shown, spec.budget.max_hourly)
-    refuse = _beyond(offer)
+    refuse = _beyond(offer, total=spec.budget.total is not None)
     return replace(offer, plan=replace(plan, refuse=(*plan.refuse, refuse))) if refuse else offer
 
 
@@ -159,18 +160,21 @@ def _monthly(hourly: float | None) -> float | None:
     return None if hourly is None else hourly * HOURS_A_MONTH
 
 
-def _beyond(offer: Offer) -> str:
-    """Return why the budget forbids to order this; '' when it does not."""
-    if offer.max_hourly is None or not (offer.plan.create or offer.plan.start):
+def _beyond(offer: Offer, *, total: bool) -> str:
+    """Return why the budget forbids to order this; '' when it does not. `total`: there is a budget.total."""
+    if not (offer.plan.create or offer.plan.start):
         return ""
-    if offer.hourly > offer.max_hourly + 1e-9:
+    if offer.max_hourly is not None and offer.hourly > offer.max_hourly + 1e-9:
         return (
             f"the cluster would cost {money(offer.hourly)} an hour, more than budget.max_hourly "
             f"{money(offer.max_hourly)}. Take fewer or smaller machines, or raise it"
         )
-    if offer.unknown:
+    kept = "budget.max_hourly" if offer.max_hourly is not None else "budget.total" if total else ""
+    if kept and offer.unknown:
+        unknown = {line.provider for line in offer.lines if line.hourly is None}
+        helps = "".join(f"{told}. " for name in sorted(unknown) if (told := facts_of(name).tells_prices))
         return (
-            f"what a machine of {', '.join(offer.unknown)} costs is not known, so budget.max_hourly "
-            "cannot be kept. Choose machines with a known price, or take the budget out"
+            f"what a machine of {', '.join(offer.unknown)} costs is not known, so {kept} cannot be kept. "
+            f"{helps}{'Or choose' if helps else 'Choose'} machines with a known price, or take the budget out"
         )
     return ""

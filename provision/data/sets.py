@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,73 +11,84 @@ from pathlib import Path
 from typing import Any
 
 from muster_node import sets
+from muster_node.packs import PACK_BYTES, SMALL, pack
+from muster_node.stores.base import Store, Stored
 from provision.core.errors import DatasetError
 from provision.core.spec import ClusterSpec
+from provision.data.fingerprint import fingerprint
 from provision.data.labels import Source, scan
-from provision.data.stores.base import ObjectStore, StoredObject
 from provision.data.stores.open import open_store
 from provision.state.folder import State
 
-# Files up to this size travel in packs: a small object costs a store as much time as 200 KiB of a large one.
-SMALL = 256 << 10
-PACK_BYTES = 8 << 20
 THREADS = 8
 
 
 @dataclass(frozen=True)
 class Uploaded:
-    """What an upload did; objects (an image, or a pack of them) sent and found there already."""
+    """What an upload did; objects (an image, or a pack of them) sent and found there already.
+
+    `notes`: what the user should know of the source.
+    """
 
     images: int
     sent: int
     kept: int
-    unlabelled: int
+    notes: tuple[str, ...]
 
 
 def source_to_store(
     spec: ClusterSpec, state: State, name: str, folder: Path, labels: str, say: Callable[[str], None]
 ) -> Uploaded:
-    """Send a folder of images with its labels to the object store. Raises DatasetError, StoreError."""
-    source = scan(folder, labels)
+    """Send a folder of images with its labels to the object store. Raises DatasetError, StoreError.
+
+    Rows of the labels that are not used are listed in the cluster's reports, and beside the labels.
+    """
+    source = scan(
+        folder,
+        labels,
+        multi_label=spec.dataset.multi_label,
+        on_bad=spec.dataset.on_bad_labels,
+        report=state.reports / f"labels-{name}.csv",
+    )
     with open_store(spec, state) as store:
         return upload(store, name, source, say)
 
 
-def upload(store: ObjectStore, name: str, source: Source, say: Callable[[str], None]) -> Uploaded:
+def upload(store: Store, name: str, source: Source, say: Callable[[str], None]) -> Uploaded:
     """Send a source to the store: only what is not there yet, the labels last. Raises StoreError."""
     there = {item.key: item for item in store.objects(f"{name}/raw/")}
     packs: dict[str, list[str]] = {}
+    wanted: set[str] = set()
     sent = kept = images = 0
 
     def send(item: tuple[str, bytes | Path, list[str]]) -> bool:
         key, content, _ = item
         if _same(there.get(key), content):
             return False
-        store.write(key, content)
+        if isinstance(content, bytes):
+            store.put(key, content)
+        else:
+            with content.open("rb") as file:
+                store.upload(key, file, content.stat().st_size)
         return True
 
     with ThreadPoolExecutor(THREADS) as pool:
         for batch in _batches(_items(name, source), THREADS * 4):
             for (key, _, members), was_sent in zip(batch, pool.map(send, batch), strict=True):
+                wanted.add(key)
                 sent, kept, images = sent + was_sent, kept + (not was_sent), images + len(members)
                 if key.endswith(".tar"):
                     packs[key] = members
                 say(f"uploading: {images} of {len(source.images)} images")
-    store.write(sets.packs_key(name), json.dumps(dict(sorted(packs.items()))).encode())
-    store.remove([key for key in there if key.endswith(".tar") and key not in packs])
-    store.write(sets.labels_key(name), source.labels_csv().encode())
-    return Uploaded(len(source.images), sent, kept, len(source.unlabelled))
-
-
-def pack(members: Sequence[tuple[str, bytes]]) -> bytes:
-    """Return a tar archive of files; the same files give the same bytes."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, content in members:
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
+    store.put(sets.packs_key(name), json.dumps(dict(sorted(packs.items()))).encode())
+    # An image that the folder has no more, or that lies in a pack now, would become one of the test set.
+    former = (sets.image_key(name, ""), sets.pack_key(name, "").removesuffix(".tar"))
+    store.remove([key for key in there if key.startswith(former) and key not in wanted])
+    store.put(sets.source_key(name), json.dumps(fingerprint(source)).encode())
+    store.put(sets.label_report_key(name), source.read.report_csv().encode())
+    store.put(sets.label_counts_key(name), json.dumps(source.read.counts).encode())
+    store.put(sets.labels_key(name), source.labels_csv().encode())
+    return Uploaded(len(source.images), sent, kept, source.notes)
 
 
 def list_sets(spec: ClusterSpec, state: State) -> list[dict[str, Any]]:
@@ -88,7 +97,7 @@ def list_sets(spec: ClusterSpec, state: State) -> list[dict[str, Any]]:
         return sets_in(store)
 
 
-def sets_in(store: ObjectStore) -> list[dict[str, Any]]:
+def sets_in(store: Store) -> list[dict[str, Any]]:
     """Return the raw data and the complete sets in a store, by name. Raises StoreError."""
     sizes: dict[str, int] = {}
     rows: dict[str, int] = {}
@@ -99,11 +108,11 @@ def sets_in(store: ObjectStore) -> list[dict[str, Any]]:
         name = "/".join(parts[:2])
         sizes[name] = sizes.get(name, 0) + item.bytes
         if parts[2] == sets.MANIFEST:
-            rows[name] = sets.Manifest.from_json(store.read(item.key)).rows
+            rows[name] = sets.Manifest.from_json(store.get(item.key)).rows
         elif item.key.startswith(sets.image_key(parts[0], "")):
             rows[name] = rows.get(name, 0) + 1
         elif item.key == sets.packs_key(parts[0]):
-            rows[name] = rows.get(name, 0) + sum(map(len, json.loads(store.read(item.key)).values()))
+            rows[name] = rows.get(name, 0) + sum(map(len, json.loads(store.get(item.key)).values()))
     return [{"name": name, "rows": rows.get(name, 0), "bytes": sizes[name]} for name in sorted(sizes)]
 
 
@@ -116,7 +125,7 @@ def remove(spec: ClusterSpec, state: State, name: str) -> int:
         return remove_from(store, name)
 
 
-def remove_from(store: ObjectStore, name: str) -> int:
+def remove_from(store: Store, name: str) -> int:
     """See `remove`."""
     keys = [item.key for item in store.objects(f"{name.strip('/')}/")]
     if not keys:
@@ -125,7 +134,8 @@ def remove_from(store: ObjectStore, name: str) -> int:
             what="there is no such data in the object store", where=name, remedy=f"There is: {known}."
         )
     # What says that a set exists goes first, so that half a set is never taken for a whole one.
-    marks = [key for key in keys if key.endswith((f"/{sets.MANIFEST}", sets.labels_key("")))]
+    ends = (f"/{sets.MANIFEST}", sets.labels_key(""), sets.masters_key(""))
+    marks = [key for key in keys if key.endswith(ends)]
     store.remove(marks)
     store.remove([key for key in keys if key not in set(marks)])
     return len(keys)
@@ -169,12 +179,12 @@ def _batches(
         yield batch
 
 
-def _same(stored: StoredObject | None, content: bytes | Path) -> bool:
+def _same(stored: Stored | None, content: bytes | Path) -> bool:
     """Say whether an object holds this content already: by size, and by MD5 where the store tells one."""
     if stored is None:
         return False
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    if stored.bytes != size or len(stored.md5) != 32:
+    if stored.bytes != size or len(stored.etag) != 32:
         return stored.bytes == size
     data = content if isinstance(content, bytes) else content.read_bytes()
-    return hashlib.md5(data, usedforsecurity=False).hexdigest() == stored.md5
+    return hashlib.md5(data, usedforsecurity=False).hexdigest() == stored.etag

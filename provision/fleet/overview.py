@@ -159,7 +159,7 @@ def _hourly(machines: Iterable[Machine], *, paid: bool) -> float | None:
     total = 0.0
     for machine in machines:
         said = machine.labels.get("price", "")
-        if machine.state is NodeState.STOPPED:
+        if machine.bills_as_stopped:
             said = machine.labels.get("price_stopped", said)
         try:
             total += float(said)

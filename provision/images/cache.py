@@ -32,7 +32,7 @@ def default_registries() -> dict[str, str]:
     index = os.environ.get("PIP_INDEX_URL", "")
     if not index:
         command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        asked = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
         index = asked.stdout.strip()
     maven = os.environ.get("MUSTER_MAVEN_URL") or MAVEN_CENTRAL_URL
     return {"maven": maven, "pypi": index or PYPI_SIMPLE_ENDPOINT}
@@ -41,6 +41,8 @@ def default_registries() -> dict[str, str]:
 def fetch_all(reporter: Reporter) -> None:
     """Fill this computer's cache with everything in the lock. Raises CommandFailed, naming the file."""
     try:
-        fetch_each(read_lock(LOCK.read_text()), cache_folder(), default_registries(), reporter.say)
+        fetch_each(
+            read_lock(LOCK.read_text(encoding="utf-8")), cache_folder(), default_registries(), reporter.say
+        )
     except ArtifactError as error:
         raise CommandFailed(what=error.what, remedy=error.remedy) from error

@@ -11,16 +11,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from muster_node.clean import OF_ONE_MACHINE
+from muster_node.needed import NEEDED
 from provision.core.paths import PROJECT
 from provision.core.spec import ClusterSpec, NodeGroup, Packages
+from provision.providers.facts import facts_of
 from provision.providers.local.images import base_recipe
 
-SUITE = "trixie"
 NODE_ROLES = ("base", "node", "java", "hdfs", "spark", "deep_learning", "dataset")
+GPU_ROLES = ("base", "nvidia", *NODE_ROLES[1:])
+"""The driver early: where it cannot be had, that is said before the rest is installed."""
 STORE_ROLES = ("base", "object_store")
 PLAYBOOK = "playbooks/image/install.yml"
 # The parts of a role that an image is made from.
-INSTALLED = ("defaults", "files", "tasks/install.yml", "tasks/custom.yml", "templates/install", "vars")
+INSTALLED = (
+    "defaults", "files", "tasks/needed.yml", "tasks/install.yml", "tasks/custom.yml", "templates/install",
+    "vars",
+)  # fmt: skip
 # What those name outside of their own folder, which is as deep as the playbook's: ../../node/muster_node/a.py
 OUTSIDE = re.compile(r"/?\.\./\.\./([\w./-]+)")
 
@@ -36,15 +43,16 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """Sixteen hex digits that change whenever the layer's content would; read once, before baking."""
-        digest = hashlib.sha256(f"{SUITE} {base_recipe()}".encode())
+        digest = hashlib.sha256(base_recipe().encode())
         for path in sorted(set(self._files())):
             digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() + b"\0")
-        digest.update(json.dumps(self.as_variable()).encode())
+        digest.update(json.dumps([self.as_variable(), OF_ONE_MACHINE]).encode())
         return digest.hexdigest()[:16]
 
     def as_variable(self) -> dict[str, Any]:
         """The recipe as playbooks/image/install.yml reads it (`node_recipe`)."""
         return {
+            "needed": sorted(set(NEEDED.values())),
             "roles": list(self.roles),
             "apt": list(self.packages.apt),
             "pip": list(self.packages.pip),
@@ -71,7 +79,8 @@ def node_recipe(spec: ClusterSpec, group: NodeGroup) -> Recipe:
         apt=spec.packages.apt + group.packages.apt, pip=spec.packages.pip + group.packages.pip
     )
     scripts = [Path(name).read_text(encoding="utf-8") for name in (spec.setup, group.setup) if name]
-    return Recipe(roles=NODE_ROLES, packages=packages, setup="\n".join(scripts))
+    roles = GPU_ROLES if facts_of(group.provider).has_gpu(group) else NODE_ROLES
+    return Recipe(roles=roles, packages=packages, setup="\n".join(scripts))
 
 
 def store_recipe() -> Recipe:

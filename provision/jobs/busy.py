@@ -16,7 +16,7 @@ ANSWER_S = 10.0
 def refuse_while_busy(queue: Queue) -> None:
     """Raise PlanRefused when a job runs or waits there. A master that does not answer stops nobody."""
     try:
-        found = queue.ask("list", "--json", timeout_s=ANSWER_S)
+        found = queue.runs(timeout_s=ANSWER_S)
     except MusterError:
         return
     if active := [run["run"] for run in found if run["state"] not in FINAL]:
@@ -31,5 +31,5 @@ def deadline_warning(deadline: float, queue: Queue, name: str) -> str:
     """Return a warning when the machines may end before a job of this name does, '' otherwise."""
     if not deadline:
         return ""
-    took = [run["seconds"] for run in queue.ask("list", "--json") if run["name"] == name and run["ended"]]
+    took = [run["seconds"] for run in queue.runs() if run["name"] == name and run["ended"]]
     return may_outlive(deadline, now=time.time(), last_took=took[-1] if took else 0.0)

@@ -1,15 +1,14 @@
 """The way to the queue of jobs on the master: asking it, sending to it, following a run, fetching results.
 
 Everything goes over SSH with the cluster's own ssh_config (pinned host keys) to `muster-job`, as `hadoop`.
+Jobs run as that user too, and may have put anything in its place: what comes back is checked.
 """
 
 from __future__ import annotations
 
 import getpass
-import json
 import shutil
 import subprocess
-import tarfile
 import tempfile
 import threading
 from collections.abc import Callable
@@ -19,10 +18,15 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
+from muster_node.archive import BadArchive, unpack
+from muster_node.queue import records
 from provision.core.errors import MusterError, NotReady, Unreachable
-from provision.core.names import JOB_USER, MASTER
+from provision.core.names import JOB_USER, LOGIN_USER, MASTER
+from provision.core.untrusted import parse_json
 from provision.core.wait import until
+from provision.jobs import answers
 from provision.jobs.request import JobRequest
+from provision.ssh.files import ssh_config
 from provision.ssh.run import BATCH, SSH_FAILED, failure, ssh_command
 from provision.state.folder import State
 
@@ -30,6 +34,10 @@ PROGRAM = "/opt/muster/bin/muster-job"
 RECONNECT_S = 60.0
 """How long a lost connection is tried again before following gives up (the job goes on)."""
 NO_PROGRAM = 127
+MOST_FILES, MOST_BYTES = 100_000, 64 << 30
+"""Of one run's results, which come from a machine that jobs have been on."""
+ENDS_WITHIN_S = 10.0
+"""How long ssh may take to end after the last byte."""
 Sink = Callable[[bytes], object]
 
 
@@ -42,10 +50,11 @@ class Queue:
     master: str
     ssh_config: Path
 
-    def command(self, *words: str) -> list[str]:
-        """Return the local command line that runs `muster-job WORDS` on the master."""
-        options = (*BATCH, "-T", "-l", JOB_USER)
-        return ssh_command(self.ssh_config, self.master, PROGRAM, *words, options=options)
+    def command(self, *words: str, root: bool = False) -> list[str]:
+        """Return the local command line that runs `muster-job WORDS` on the master, as `hadoop` or root."""
+        options = (*BATCH, "-T", "-l", LOGIN_USER if root else JOB_USER)
+        become = ("sudo", "-n") if root else ()
+        return ssh_command(self.ssh_config, self.master, *become, PROGRAM, *words, options=options)
 
     def ask(self, *words: str, timeout_s: float | None = None) -> Any:  # noqa: ANN401  (whatever JSON it is)
         """Run `muster-job WORDS` and return its JSON answer.
@@ -68,7 +77,23 @@ class Queue:
             ) from None
         if done.returncode:
             raise self.error(done.returncode, done.stderr)
-        return json.loads(done.stdout)
+        return parse_json(done.stdout)
+
+    def runs(self, *, timeout_s: float | None = None) -> list[dict[str, Any]]:
+        """Return all runs, the oldest first. Raises as `ask`."""
+        return answers.records(self.ask("list", "--json", timeout_s=timeout_s), self.master)
+
+    def run(self, run: str) -> dict[str, Any]:
+        """Return one run. Raises as `ask`."""
+        return self._about("show", run)
+
+    def cancel(self, run: str) -> dict[str, Any]:
+        """Stop a run, or take it out of the queue; return it as it ended. Raises as `ask`."""
+        return self._about("cancel", run)
+
+    def _about(self, verb: str, run: str) -> dict[str, Any]:
+        answer = self.ask(verb, answers.require_run(run, self.cluster))
+        return answers.record(answer, self.master, run)
 
     def error(self, status: int, stderr: bytes) -> MusterError:
         """Return what a failed call means."""
@@ -91,15 +116,17 @@ def queue_of(state: State, root: Path) -> Queue:
         raise NotReady(
             where=state.cluster, what="is not started", remedy="Run start_cluster.yml, then main.yml"
         )
-    return Queue(state.cluster, root, masters[0], state.ssh_config)
+    return Queue(state.cluster, root, masters[0], ssh_config(state))
 
 
 def send(queue: Queue, request: JobRequest) -> dict[str, Any]:
-    """Ship a request, return its record; the same run id is not run twice. Raises MusterError."""
+    """Ship a request, return its record; the same run id is not run twice. Raises MusterError.
+
+    Secrets go to root there, past the account that jobs have.
+    """
     with tempfile.TemporaryFile() as errors:
-        ssh = subprocess.Popen(
-            queue.command("submit"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-        )
+        command = queue.command("submit", root=bool(request.secrets))
+        ssh = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
         assert ssh.stdin is not None  # noqa: S101  (for the type checker)
         assert ssh.stdout is not None  # noqa: S101
         with suppress(BrokenPipeError):  # it refused before it had read everything; its words say why
@@ -111,8 +138,7 @@ def send(queue: Queue, request: JobRequest) -> dict[str, Any]:
         if status := ssh.wait():
             errors.seek(0)
             raise queue.error(status, errors.read())
-    record: dict[str, Any] = json.loads(answer)
-    return record
+    return answers.record(parse_json(answer), queue.master, request.run)
 
 
 def stream(queue: Queue, run: str, *, sink: Sink, say: Callable[[str], object], wait: bool) -> int:
@@ -124,6 +150,7 @@ def stream(queue: Queue, run: str, *, sink: Sink, say: Callable[[str], object], 
     Raises:
         MusterError: there is no such run, or the master stayed out of reach for RECONNECT_S seconds.
     """
+    answers.require_run(run, queue.cluster)
     position = 0
     while True:
         words = ["follow", run, "--offset", str(position), *([] if wait else ["--no-wait"])]
@@ -152,8 +179,11 @@ def stream(queue: Queue, run: str, *, sink: Sink, say: Callable[[str], object], 
 
 
 def fetch(queue: Queue, run: str) -> Path:
-    """Copy what a run left to `results/<run>/`; what was there of it is replaced. Raises MusterError."""
-    target = queue.root / "results" / run
+    """Copy what a run left to `results/<run>/`; what was there of it is replaced. Raises MusterError.
+
+    Where it has a result of that name, the run's record or log gets another one.
+    """
+    target = queue.root / "results" / answers.require_run(run, queue.cluster)
     target.parent.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch,
@@ -163,20 +193,47 @@ def fetch(queue: Queue, run: str) -> Path:
             queue.command("bundle", run), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
         )
         assert ssh.stdout is not None  # noqa: S101
-        with suppress(tarfile.ReadError), tarfile.open(fileobj=ssh.stdout, mode="r|") as archive:
-            archive.extractall(scratch, filter="data")
-        if status := ssh.wait():
+        came, refused = Path(scratch), None
+        try:
+            unpack(ssh.stdout, came, most_files=MOST_FILES, most_bytes=MOST_BYTES)
+        except BadArchive as error:
+            refused = error
+        if status := _ended(ssh):
             errors.seek(0)
             raise queue.error(status, errors.read())
-        came = Path(scratch)
-        fresh = came / "results" if (came / "results").is_dir() else came / "nothing"
-        fresh.mkdir(exist_ok=True)
-        for name in ("run.json", "log"):
-            (came / name).replace(fresh / name)
-        if target.exists():
-            shutil.rmtree(target)
-        fresh.replace(target)
+        try:
+            if refused:
+                raise refused
+            _put_together(came, target)
+        except (BadArchive, OSError) as error:
+            raise MusterError(
+                where=queue.master,
+                what=f"the results of {run} are not taken in: {error}",
+                remedy=f"./muster get {queue.master}:{records.folder(run)}/results . copies them as they are",
+            ) from error
     return target
+
+
+def _ended(ssh: subprocess.Popen[bytes]) -> int | None:
+    """Return how ssh ended, of whose output no more is read; None: it would have gone on."""
+    try:
+        return ssh.wait(timeout=ENDS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        ssh.kill()
+        ssh.wait()
+        return None
+
+
+def _put_together(came: Path, target: Path) -> None:
+    """Make the folder of a run's results of what came of it. Raises OSError."""
+    fresh = came / "results"
+    fresh.mkdir(exist_ok=True)
+    for name in ("run.json", "log"):
+        place = fresh / name
+        (came / name).replace(fresh / f"muster-{name}" if place.exists() else place)
+    if target.exists():
+        shutil.rmtree(target)
+    fresh.replace(target)
 
 
 def _listen(source: IO[bytes], heard: list[bytes], say: Callable[[str], object]) -> None:
@@ -189,6 +246,6 @@ def _listen(source: IO[bytes], heard: list[bytes], say: Callable[[str], object])
 
 def _answers(queue: Queue) -> bool:
     with suppress(MusterError):
-        queue.ask("list", "--json")
+        queue.runs()
         return True
     return False

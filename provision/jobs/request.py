@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 import json
 import os
@@ -9,12 +10,15 @@ import re
 import secrets
 import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from muster_node.queue import layout
 from provision.core.errors import BadJob
+from provision.jobs.builtin import builtin_jobs, require_parameters
+from provision.jobs.command import PROGRAMS, require_no_files, words_of
 
 MAIN_FILES = ("main.py", "__main__.py")
 LEFT_OUT = frozenset(
@@ -39,9 +43,10 @@ LARGEST_BYTES = 2 * 2**30
 class JobRequest:
     """One submission.
 
-    Fields: `kind` (builtin, python, folder, jar, shell), `entry` (the program's path in what is shipped, or
-    the shell command), `files` (path here -> path there), `deps` (a requirements.txt of this run), `env`
-    (for this run).
+    Fields: `kind` (builtin, python, folder, jar, script, shell), `entry` (the program's path in what is
+    shipped; of `shell` the command), `files` (path here -> path there), `deps` (a requirements.txt of this
+    run), `env` (for this run), `secrets` (the same, but kept nowhere beyond its end), `spark` (its executors,
+    in place of the cluster's own; see `muster_node.queue.layout`).
     """
 
     run: str
@@ -53,6 +58,8 @@ class JobRequest:
     files: tuple[tuple[Path, str], ...] = ()
     deps: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    spark: Mapping[str, int] = field(default_factory=dict)
 
     def header(self, submitter: str) -> bytes:
         """Return the first line of what the master reads."""
@@ -65,6 +72,8 @@ class JobRequest:
             "main_class": self.main_class,
             "deps": self.deps is not None,
             "env": dict(self.env),
+            "secrets": dict(self.secrets),
+            "spark": dict(self.spark),
             "submitter": submitter,
         }
         return json.dumps(line).encode() + b"\n"
@@ -89,27 +98,40 @@ def make_request(
     deps: Path | None = None,
     main_class: str = "",
     env: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    files: Sequence[tuple[Path, str]] = (),
+    spark: Mapping[str, int] | None = None,
 ) -> JobRequest:
     """Say what `job` means: a built-in job's name, a path, or a shell command.
 
     Args:
         job: `logistic_regression`, `train.py`, `project/`, `app.jar` or a command of several words.
         root: the project's folder, whose `jobs/` holds the built-in ones.
-        args: the program's own arguments.
+        args: the program's own arguments; a built-in job's are its parameters, `name=value`.
         deps: a requirements.txt for this run alone.
         main_class: a jar's main class.
         env: additional environment variables.
+        secrets: more of them, of which only the names are kept.
+        files: more files that go with the program: (path here, name beside the program).
+        spark: executors, executor_cores, executor_memory_mb of this run.
 
     Raises:
-        BadJob: it is none of these, or a file is missing or too large.
+        BadJob: it is none of these, a file is missing or too large, a command needs files from here, or a
+            built-in job does not know a parameter.
     """
-    kind, entry, name, files = _program(job.strip(), root)
+    kind, entry, name, own = _program(job.strip(), root)
+    if kind == "builtin":
+        require_parameters(root, name, args)
     if deps is not None and not deps.is_file():
         raise BadJob(where=str(deps), what="there is no such requirements file")
     if deps is not None and kind == "jar":
         raise BadJob(where=str(deps), what="a jar takes no Python packages", remedy="Leave --deps out")
     if main_class and kind != "jar":
         raise BadJob(where=job, what="only a jar has a main class", remedy="Leave --class out")
+    try:
+        layout.require(spark or {})
+    except ValueError as error:
+        raise BadJob(where=job[:200], what=str(error)) from error
     return JobRequest(
         run=new_run_id(name),
         name=name,
@@ -117,15 +139,12 @@ def make_request(
         entry=entry,
         args=tuple(args),
         main_class=main_class,
-        files=files,
+        files=(*own, *files),
         deps=deps,
         env=dict(env or {}),
+        secrets=dict(secrets or {}),
+        spark=dict(spark or {}),
     )
-
-
-def builtin_jobs(root: Path) -> list[str]:
-    """Return the names of the built-in jobs."""
-    return sorted(path.parent.name for path in (root / "jobs").glob("*/main.py"))
 
 
 def new_run_id(name: str) -> str:
@@ -141,27 +160,39 @@ def _program(job: str, root: Path) -> tuple[str, str, str, tuple[tuple[Path, str
     if job in builtin_jobs(root):
         return "builtin", "main.py", job, ()
     path = Path(job).expanduser()
-    if path.is_dir():
+    if _is(path.is_dir):
         return _folder(path)
-    if path.is_file():
-        kind = {".py": "python", ".jar": "jar", ".sh": "shell"}.get(path.suffix)
-        if kind is None:
-            raise BadJob(
-                where=job,
-                what="this kind of file is not known",
-                remedy="A program is a .py, a .jar, a .sh, a folder with main.py, or a shell command",
-            )
-        name = _name(path.stem)
-        entry = f'exec /bin/bash ./{path.name} "$@"' if kind == "shell" else path.name
-        return kind, entry, name, ((path, path.name),)
-    if len(job.split()) > 1 and "/" not in job.split(maxsplit=1)[0].removeprefix("/"):
-        return "shell", job, _name(job.split(maxsplit=1)[0]), ()
-    if len(job.split()) > 1 and job.startswith(("/", "./")):
-        return "shell", job, _name(Path(job.split(maxsplit=1)[0]).stem), ()
-    known = ", ".join(builtin_jobs(root))
-    raise BadJob(
-        where=job, what="is neither a built-in job nor a file or folder here", remedy=f"Built-in: {known}"
-    )
+    if _is(path.is_file):
+        return _file(path)
+    words = words_of(job)
+    if len(words) > 1:
+        require_no_files(job)
+        if "/" not in words[0] or words[0].startswith(("/", "./")):
+            return "shell", job, _name(Path(words[0]).stem), ()
+    remedy = f"Built-in: {', '.join(builtin_jobs(root))}"
+    if close := difflib.get_close_matches(job, builtin_jobs(root), n=1):
+        remedy = f"Did you mean {close[0]}?"
+    elif re.fullmatch(r"[\w-]+", job):
+        remedy += f". A command of one word: ./muster submit 'exec {job}'"
+    raise BadJob(where=job[:200], what="is neither a built-in job nor a file or folder here", remedy=remedy)
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Return what a path says of itself; a command may be too long to be one."""
+    try:
+        return kind()
+    except OSError:
+        return False
+
+
+def _file(path: Path) -> tuple[str, str, str, tuple[tuple[Path, str], ...]]:
+    if path.suffix not in PROGRAMS:
+        raise BadJob(
+            where=str(path),
+            what="this kind of file is not known",
+            remedy="A program is a .py, a .jar, a .sh, a folder with main.py, or a shell command",
+        )
+    return PROGRAMS[path.suffix], path.name, _name(path.stem), ((path, path.name),)
 
 
 def _folder(path: Path) -> tuple[str, str, str, tuple[tuple[Path, str], ...]]:

@@ -5,12 +5,12 @@ A job belongs to the master from the moment it is submitted: it goes on when thi
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from provision.core import terminal
 from provision.core.errors import CommandFailed
 from provision.jobs.busy import deadline_warning
 from provision.jobs.queue import Queue, Sink, fetch, send, stream
@@ -26,8 +26,9 @@ def submit(
     deps: Path | None = None,
     main_class: str | None = None,
     follow: bool = True,
-    env: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
     image_size: int | None = None,
+    files: Sequence[tuple[Path, str]] = (),
     sink: Sink | None = None,
     say: Callable[[str], object] | None = None,
 ) -> str:
@@ -37,12 +38,13 @@ def submit(
         queue: where to.
         job: a built-in job's name, a Python file, a folder, a jar or a shell command.
         deadline: when the cluster's machines end, in seconds since the epoch; 0 = never by themselves.
-        args: its own arguments.
+        args: its own arguments; of a built-in job its parameters, `name=value`.
         deps: a requirements.txt for this run alone.
         main_class: a jar's main class.
         follow: print its log, wait for its end and fetch its results.
-        env: environment variables of this run.
+        secrets: environment variables of this run, which nothing keeps beyond its end.
         image_size: pixels a side of the pictures that it reads (default: the size last asked for).
+        files: more files that go with the program: (path here, name beside the program).
         sink: gets the log, in pieces (default: standard output).
         say: gets one-line messages (default: standard error).
 
@@ -50,9 +52,12 @@ def submit(
         BadJob, NotReady, Unreachable: nothing was submitted.
         CommandFailed: it failed (the reason) or was cancelled.
     """
-    more = {**(env or {}), **({} if image_size is None else {"MUSTER_IMAGE_SIZE": str(image_size)})}
-    request = make_request(job, root=queue.root, args=args, deps=deps, main_class=main_class or "", env=more)
-    tell = say or _to_stderr
+    env = {} if image_size is None else {"MUSTER_IMAGE_SIZE": str(image_size)}
+    request = make_request(
+        job, root=queue.root, args=args, deps=deps, main_class=main_class or "", env=env, secrets=secrets,
+        files=files,
+    )  # fmt: skip
+    tell = say or terminal.say
     if warning := deadline_warning(deadline, queue, request.name):
         tell(f"Warning: {warning}")
     send(queue, request)
@@ -64,9 +69,9 @@ def submit(
 
 def finish(queue: Queue, run: str, *, sink: Sink | None, say: Callable[[str], object]) -> dict[str, Any]:
     """Follow a run to its end, fetch its results, return its record. Raises CommandFailed when it failed."""
-    stream(queue, run, sink=sink or _to_stdout, say=say, wait=True)
+    _show(queue, run, sink=sink, say=say, wait=True)
     target = fetch(queue, run)
-    record: dict[str, Any] = queue.ask("show", run)
+    record = queue.run(run)
     if record["state"] != "succeeded":
         what = (
             f"{record['state']}: {record['reason']}" if record["state"] == "failed" else str(record["state"])
@@ -78,8 +83,7 @@ def finish(queue: Queue, run: str, *, sink: Sink | None, say: Callable[[str], ob
 
 def list_runs(queue: Queue) -> list[dict[str, Any]]:
     """Return all runs, the newest first: run, state, submitted, started, seconds, reason, results."""
-    found: list[dict[str, Any]] = queue.ask("list", "--json")
-    return found[::-1]
+    return queue.runs()[::-1]
 
 
 def logs(queue: Queue, run: str | None = None, *, follow: bool = False, sink: Sink | None = None) -> None:
@@ -88,16 +92,24 @@ def logs(queue: Queue, run: str | None = None, *, follow: bool = False, sink: Si
     Raises MusterError; a failed job is no error here.
     """
     wanted = run or _newest(queue)
-    stream(queue, wanted, sink=sink or _to_stdout, say=_to_stderr, wait=follow)
+    _show(queue, wanted, sink=sink, say=terminal.say, wait=follow)
     if follow:
         target = fetch(queue, wanted)
-        _to_stderr(_where(queue.ask("show", wanted), target))
+        terminal.say(_where(queue.run(wanted), target))
 
 
 def cancel(queue: Queue, run: str) -> dict[str, Any]:
     """Stop a run with all it started, or take it out of the queue; returns its record once it has ended."""
-    record: dict[str, Any] = queue.ask("cancel", run)
-    return record
+    return queue.cancel(run)
+
+
+def _show(queue: Queue, run: str, *, sink: Sink | None, say: Callable[[str], object], wait: bool) -> None:
+    """Hand a run's log to `sink`, by default the terminal; see `stream`."""
+    if sink is not None:  # in Ansible standard output is no file of bytes
+        stream(queue, run, sink=sink, say=say, wait=wait)
+        return
+    with closing(terminal.Log()) as log:
+        stream(queue, run, sink=log, say=say, wait=wait)
 
 
 def _where(record: Mapping[str, Any], target: Path) -> str:
@@ -107,7 +119,7 @@ def _where(record: Mapping[str, Any], target: Path) -> str:
 
 
 def _newest(queue: Queue) -> str:
-    runs = queue.ask("list", "--json")
+    runs = queue.runs()
     if not runs:
         raise CommandFailed(
             where=queue.cluster, what="no job was submitted yet", remedy="See ./muster submit --help"
@@ -119,12 +131,3 @@ def _relative(path: Path) -> Path:
     with suppress(ValueError):
         return path.relative_to(Path.cwd())
     return path
-
-
-def _to_stdout(block: bytes) -> None:
-    sys.stdout.buffer.write(block)
-    sys.stdout.buffer.flush()
-
-
-def _to_stderr(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201  (the command line's default)

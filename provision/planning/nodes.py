@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from provision.core.model import Machine, Node
 from provision.core.names import MASTER, WORKER
-from provision.core.spec import ClusterSpec, NodeGroup
+from provision.core.spec import ClusterSpec, NodeGroup, Scale
 
 
 def machine_size(machine: Machine, group: NodeGroup) -> dict[str, Any]:
@@ -18,6 +20,28 @@ def machine_size(machine: Machine, group: NodeGroup) -> dict[str, Any]:
         "memory_gb": float(labels.get("memory_gb", group.memory_gb)),
         "data_disk_gb": int(labels.get("data_disk_gb", group.data_disk_gb)),
     }
+
+
+def reshaped(machine: Machine, group: NodeGroup) -> Machine:
+    """Return a machine as it is once it has its group's processors and memory."""
+    return replace(machine, labels={**machine.labels, **group.shape_labels})
+
+
+def wish_labels(nodes: int, scale: Scale) -> dict[str, str]:
+    """Return what the master's labels say of what was wished."""
+    wanted = {"wish": nodes, "wish_cores": scale.cores, "wish_memory_gb": scale.memory_gb}
+    return {name: f"{value:g}" for name, value in wanted.items() if value is not None}
+
+
+def wish_of(labels: Mapping[str, str]) -> tuple[int | None, Scale]:
+    """Return the size (None: they do not say) and the scale that a master's labels tell."""
+    names = ("wish", "wish_cores", "wish_memory_gb")
+    nodes, cores, memory_gb = (_number(labels.get(name, "")) for name in names)
+    return None if nodes is None else int(nodes), Scale(None if cores is None else int(cores), memory_gb)
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else None
 
 
 def node_of(spec: ClusterSpec, machine: Machine) -> Node:

@@ -8,6 +8,7 @@ from provision.core.model import Machine, NodeState, Plan
 from provision.core.names import MASTER, machine_name, machine_number
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.text import names_of
+from provision.planning.nodes import reshaped
 from provision.providers.facts import facts_of
 
 _ALIVE = frozenset({NodeState.PENDING, NodeState.RUNNING, NodeState.STOPPED})
@@ -48,6 +49,7 @@ def make_plan(spec: ClusterSpec, machines: Iterable[Machine], *, scale_in: bool 
     extra.sort(key=lambda machine: (machine.group, -machine_number(machine.name)))
     return Plan(
         create=tuple(create),
+        reshape=_to_reshape(spec, keep),
         start=tuple(machine for machine in keep if machine.state is NodeState.STOPPED),
         delete=(*unfinished, *extra),
         keep=tuple(keep),
@@ -58,6 +60,10 @@ def make_plan(spec: ClusterSpec, machines: Iterable[Machine], *, scale_in: bool 
 def describe(plan: Plan) -> list[str]:
     """Return the plan in words, one line per thing to do; an empty list when there is nothing to do."""
     lines = [f"create {names_of(names)} ({_size_words(group)})" for group, names in plan.create]
+    lines += [
+        f"reshape {names_of([machine.name for machine in machines])} ({_size_words(group)}; off for a while)"
+        for group, machines in plan.reshape
+    ]
     if plan.start:
         lines.append(f"start {names_of([machine.name for machine in plan.start])}")
     if plan.delete:
@@ -67,6 +73,20 @@ def describe(plan: Plan) -> list[str]:
 
 def _size_words(group: NodeGroup) -> str:
     return f"{facts_of(group.provider).size(group)}, {group.provider}"
+
+
+def _to_reshape(
+    spec: ClusterSpec, keep: Sequence[Machine]
+) -> tuple[tuple[NodeGroup, tuple[Machine, ...]], ...]:
+    """Return the machines that are not as was wished of them, where their provider can change that."""
+    if not spec.scale:
+        return ()
+    found = []
+    for group in spec.scaled_groups:
+        mine = [m for m in keep if m.group == group.name and reshaped(m, group) != m]
+        if mine and facts_of(group.provider).reshapes:
+            found.append((group, tuple(mine)))
+    return tuple(found)
 
 
 def _free_names(cluster: str, group: str, wanted: int, have: Sequence[Machine]) -> tuple[str, ...]:

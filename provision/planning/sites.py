@@ -1,9 +1,10 @@
-"""Which groups fit together when machines come from several providers, and can reach the data. Pure."""
+"""Which groups fit together, reach the data and have the memory for what runs on them. Pure."""
 
 from __future__ import annotations
 
 from provision.core.names import MASTER, WORKER
 from provision.core.spec import ClusterSpec, NodeGroup
+from provision.planning.sizing import shortage
 from provision.providers.facts import facts_of, site
 
 
@@ -11,7 +12,19 @@ def refusals(spec: ClusterSpec) -> tuple[str, ...]:
     """Return why the config's groups cannot become one cluster, one line each; () when they can."""
     master = spec.group(MASTER)
     found = [line for group in spec.groups if spec.size(group) for line in _of_group(spec, group, master)]
+    found += [f"{key}: {line}" for key, line in too_small(spec).items()]
     return tuple(dict.fromkeys(found))
+
+
+def too_small(spec: ClusterSpec) -> dict[str, str]:
+    """Return why machines would have too little memory, by their group's key, as far as the config tells."""
+    found = {}
+    for group in filter(spec.size, spec.groups):
+        memory_gb = facts_of(group.provider).memory_gb(group)
+        line = "" if memory_gb is None else shortage(group.name, group.cores, memory_gb)
+        if line:
+            found[f"groups.{group.name}"] = line
+    return found
 
 
 def _of_group(spec: ClusterSpec, group: NodeGroup, master: NodeGroup) -> list[str]:

@@ -1,9 +1,7 @@
 """How a node's memory and cores are shared by system, daemons, driver and executors. Pure arithmetic.
 
 Sources of the numbers:
-  - Overhead of executor and driver: Spark's own default, max(384 MiB, 10 % of the heap) (Spark's
-    configuration page: `spark.executor.memoryOverhead`). PySpark's processes live in it: two workers with
-    numpy and their daemon fit (about 60 MiB each); each further core adds one more worker.
+  - Overhead of executor and driver: see muster_node.footprint, which jobs reckon with too.
   - Smallest heap: Spark refuses less than 1.5 x its 300 MiB reserve (UnifiedMemoryManager); 512 leaves some
     to cache in.
   - Largest heap: up to 31 GiB the JVM uses 32-bit references; a heap of 40 GiB holds hardly more than one
@@ -21,14 +19,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from muster_node.footprint import (
+    OVERHEAD_MB,
+    OVERHEAD_SHARE,
+    PYTHON_WORKER_MB,
+    WORKERS_IN_OVERHEAD,
+    overhead_mb,
+)
+
 MIB_PER_GIB = 1024
 SYSTEM_MB = 160  # systemd, journald, sshd, one login, Ansible's module process
 SYSTEM_SHARE = 0.03  # page tables, network buffers, the page cache that must not vanish
 JVM_BEYOND_HEAP_MB = 96
-OVERHEAD_MB = 384
-OVERHEAD_SHARE = 0.10
-PYTHON_WORKER_MB = 64
-WORKERS_IN_OVERHEAD = 2
+PREPARING_MB = 128  # a worker that preprocesses, without what it holds of pictures: bench/preprocess.py
+JVM_SHARE = 1 / 3  # of an executor, where the JVM only hands data on
 SMALLEST_HEAP_MB = 512
 LARGEST_HEAP_MB = 31 * MIB_PER_GIB
 # daemon: (smallest heap in MiB, share of the node's memory, largest heap in MiB)
@@ -73,20 +77,19 @@ class NodeSizing:
 
 @dataclass(frozen=True)
 class ApplicationSizing:
-    """What one application takes when it may have the whole cluster. All `_mb` are MiB."""
+    """What one application takes when it may have the whole cluster. All `_mb` are MiB.
+
+    `task_memory_mb`: what a task of preprocessing may hold of pictures, those fetched ahead included. The JVM
+    only hands data on then, so the rest of the executor is shared by its cores, less what each worker takes.
+    """
 
     executors: int
     executor_cores: int
     executor_memory_mb: int
     executor_overhead_mb: int
+    task_memory_mb: int
     driver_memory_mb: int
     shuffle_partitions: int
-
-
-def overhead_mb(heap_mb: int, cores: int) -> int:
-    """Memory that an executor or driver takes beyond its heap, Python processes included."""
-    further = max(0, cores - WORKERS_IN_OVERHEAD) * PYTHON_WORKER_MB
-    return max(OVERHEAD_MB, round(OVERHEAD_SHARE * heap_mb)) + further
 
 
 def heap_within(total_mb: int, cores: int) -> int:
@@ -145,17 +148,8 @@ def cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> ApplicationSizing:
     for node in machines:
         cores, memory = int(node["cores"]), float(node["memory_gb"])
         free = _room_mb(cores, memory, node["group"])
-        if heap_within(free, 1) < SMALLEST_HEAP_MB:
-            steps = (quarter / 4 for quarter in itertools.count(int(memory * 4) + 1))
-            enough = next(
-                more
-                for more in steps
-                if heap_within(_room_mb(cores, more, node["group"]), 1) >= SMALLEST_HEAP_MB
-            )
-            raise ValueError(
-                f"{node['name']}: {memory:g} GB of memory are too few for its daemons and one executor; "
-                f"give its group at least {enough:g}"
-            )
+        if too_few := shortage(node["group"], cores, memory):
+            raise ValueError(f"{node['name']}: {too_few}")
         room.append((cores, free))
     choices = list(_choices(room))
     for place in (1, 2):  # first by the cores of all executors, then by their heaps
@@ -163,14 +157,49 @@ def cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> ApplicationSizing:
         choices = [one for one in choices if one[0] * one[place] >= ENOUGH * most]
     executors, executor_cores, heap = max(choices, key=lambda one: (one[1], one[0], one[2]))
     master = next((node for node in machines if node["group"] == "master"), machines[0])
+    overhead = overhead_mb(heap, executor_cores)
     return ApplicationSizing(
         executors=executors,
         executor_cores=executor_cores,
         executor_memory_mb=heap,
-        executor_overhead_mb=overhead_mb(heap, executor_cores),
+        executor_overhead_mb=overhead,
+        task_memory_mb=int((heap + overhead) * (1 - JVM_SHARE)) // executor_cores - PREPARING_MB,
         driver_memory_mb=_driver_heap(int(float(master["memory_gb"]) * MIB_PER_GIB)),
         shuffle_partitions=2 * executors * executor_cores,
     )
+
+
+def room_for(nodes: Iterable[Mapping[str, Any]], cores: int, heap_mb: int) -> int:
+    """Return how many executors of so many cores and MiB of heap Spark's Workers take together.
+
+    A Worker counts heaps and no overhead: what it takes may still be more than its machine has. Each node has
+    `group cores memory_gb`.
+    """
+    machines = [node for node in nodes if node["group"] in GROUP_DAEMONS]
+    offers = [
+        node_sizing(int(node["cores"]), float(node["memory_gb"]), GROUP_DAEMONS[node["group"]])
+        for node in machines
+    ]
+    return sum(min(one.worker_cores // cores, one.worker_memory_mb // heap_mb) for one in offers)
+
+
+def shortage(group: str, cores: int, memory_gb: float) -> str:
+    """Return that a machine of a config group has too little memory, and what it needs; '' = it has enough.
+
+    Machines of groups that have no daemons need none for them.
+    """
+    if group not in GROUP_DAEMONS or _holds_an_executor(group, cores, memory_gb):
+        return ""
+    steps = (quarter / 4 for quarter in itertools.count(int(memory_gb * 4) + 1))
+    enough = next(more for more in steps if _holds_an_executor(group, cores, more))
+    return (
+        f"{memory_gb:g} GB of memory are too few for its daemons and one executor; "
+        f"give its group at least {enough:g}"
+    )
+
+
+def _holds_an_executor(group: str, cores: int, memory_gb: float) -> bool:
+    return heap_within(_room_mb(cores, memory_gb, group), 1) >= SMALLEST_HEAP_MB
 
 
 def _room_mb(cores: int, memory_gb: float, group: str) -> int:

@@ -20,7 +20,7 @@ def hourly_price(spec: ClusterSpec, price: Callable[[str], Price | None]) -> flo
 
     Args:
         spec: the config, with the wished size.
-        price: returns the price of a machine of the group of this name, None when nobody is paid.
+        price: returns the price of a machine of the group of this name, None when it is not known.
     """
     if not spec.budget.total:
         return 0.0

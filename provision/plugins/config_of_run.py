@@ -8,13 +8,14 @@ from typing import Any
 
 from ansible import constants, context
 
-from provision.config.load import SIZE_VARIABLE, is_config, load_config
+from provision.config.load import is_config, load_config
+from provision.config.wish import wished
 from provision.core.errors import ConfigError
 from provision.core.spec import ClusterSpec
 
 
 def config_of_run(task_vars: Mapping[str, Any]) -> ClusterSpec:
-    """Return the config of the inventory file that this run was given, with its `-e NUM_NODES`.
+    """Return the config of the inventory file that this run was given, with the wishes given with `-e`.
 
     Raises:
         ConfigError: there is none, several, or one that is wrong.
@@ -27,5 +28,4 @@ def config_of_run(task_vars: Mapping[str, Any]) -> ClusterSpec:
             what=f"{len(found)} of these are config files of a cluster, exactly one is needed",
             remedy="Give one with -i, for example -i inventories/local.yml",
         )
-    size = task_vars.get(SIZE_VARIABLE)
-    return load_config(found[0], {} if size is None else {SIZE_VARIABLE: size})
+    return load_config(found[0], wished(task_vars))

@@ -10,6 +10,7 @@ from typing import ClassVar
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, Plan, Price
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.providers.facts import facts_of
+from provision.providers.imaging import ImageMaker
 
 Machines = list[Machine]  # inside the class, `list` is the verb
 Texts = list[str]
@@ -35,8 +36,11 @@ class Provider(ABC):
         return facts_of(self.name).paid
 
     @abstractmethod
-    def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
-        """Find out, before anything is changed, whether the plan can be carried out.
+    def check_ready(self, spec: ClusterSpec, plan: Plan) -> Texts:
+        """Find out, before anything is changed, whether the plan can be carried out. Changes nothing.
+
+        Returns:
+            what could not be asked for, one line each.
 
         Raises:
             NotReady: it cannot; the message says what is missing and what to do.
@@ -58,9 +62,20 @@ class Provider(ABC):
     def stop(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         """Power machines off in an orderly way; their disks stay."""
 
+    def reshape(self, cluster: ClusterIdentity, group: NodeGroup, machines: Sequence[Machine]) -> None:
+        """Give machines that are off their group's processors and memory; disks and addresses stay.
+
+        Their labels tell it from then on; again is harmless. Only where `Facts.reshapes`.
+        """
+        raise NotImplementedError(f"{self.name}: machines here are not reshaped")
+
     @abstractmethod
-    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
-        """Delete machines and return when they are gone; with the last one goes what the cluster shared."""
+    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> Texts:
+        """Delete machines and see them go; with the last one goes what the cluster shared.
+
+        Returns:
+            what was removed of that, in words a user knows (`key pair muster-a-0123abcd`).
+        """
 
     @abstractmethod
     def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:
@@ -81,21 +96,55 @@ class Provider(ABC):
         """Return what a stopped machine still costs: as much as before, where a provider knows no better."""
         return self.price(group)
 
+    def at_poweroff(self, cluster: ClusterIdentity, machines: Sequence[Machine], *, delete: bool) -> None:  # noqa: B027
+        """Let machines that power themselves off be deleted, or stay; again is harmless.
+
+        Nothing to be done where `Facts.poweroff_deletes` is False.
+        """
+
+    def stays_at_poweroff(self, machines: Sequence[Machine]) -> Texts:  # noqa: ARG002
+        """Return the names of machines that would stay, and bill on, as the provider itself tells."""
+        return []
+
+    def image_maker(self) -> ImageMaker | None:
+        """Return what makes images of machines here; None: `Facts.images` says how it is done instead."""
+        return None
+
     def unlike(self, group: NodeGroup, machine: Machine) -> Texts:
         """Return in what an existing machine is not as its group says now, e.g. `2 cores, not 4`."""
         return sizes(machine, cores=group.cores, memory_gb=group.memory_gb, data_disk_gb=group.data_disk_gb)
 
-    def allow(self, cluster: ClusterIdentity, sources: Sequence[str] = ()) -> Texts:  # noqa: ARG002
-        """Let addresses reach SSH of a cluster's machines.
+    def cut_off(self, cluster: ClusterIdentity, *, mend: bool = False) -> Texts:  # noqa: ARG002
+        """Return what on this computer keeps packets of a running cluster from going where they should.
+
+        Args:
+            cluster: whose packets.
+            mend: put it right.
+
+        Returns:
+            one line a fault; none where machines are elsewhere.
+        """
+        return []
+
+    def allow(
+        self,
+        cluster: ClusterIdentity,  # noqa: ARG002
+        networks: Sequence[str],  # noqa: ARG002
+        *,
+        only: bool = False,  # noqa: ARG002
+    ) -> tuple[Texts, Texts]:
+        """Let networks reach SSH of a cluster's machines.
 
         Args:
             cluster: whose machines.
-            sources: addresses or networks; none = this computer, as the internet sees it.
+            networks: all that may reach it.
+            only: others may not any more.
 
         Returns:
-            those that could not before; providers without a firewall of their own have nothing to do.
+            those that could not before, and those that cannot any more; a provider without a firewall outside
+            of the machines has nothing to do.
         """
-        return []
+        return [], []
 
 
 UNITS = {"cores": "cores", "memory_gb": "GiB of memory", "data_disk_gb": "GB of data disk"}

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from provision.core.model import Machine
+from provision.core.model import Machine, MachineType
 from provision.core.spec import ClusterSpec, NodeGroup
 
 if TYPE_CHECKING:
@@ -50,15 +50,31 @@ class Facts:
     """Machines are their owner's: they have other uses, accounts and rules, all of which stay."""
     here: ClassVar[bool] = False
     """Machines are on this computer: images are made here, and its object store is within reach."""
+    poweroff_deletes: ClassVar[bool] = False
+    """Machines can be deleted by powering themselves off; whether they are is asked of the provider."""
     machine_roles: ClassVar[bool] = False
     """Machines can have a role of their own that opens an object store."""
 
+    reshapes: ClassVar[bool] = False
+    """Machines that are off can be given other processors and memory, and keep their disks."""
+    images: ClassVar[str] = ""
+    """How images of one's own are made, where `./muster images bake` does not."""
+    at_once: ClassVar[int] = 0
+    """The most machines of one create call; 0 = as many as there are."""
     at_end: ClassVar[str]
     """What becomes of machines at the end of their time, and what bills then."""
     when_stopped: ClassVar[str]
     """What stopped machines cost."""
+    tells_prices: ClassVar[str] = ""
+    """What to do so that prices are known of which nothing is known, '' = nothing can be done."""
+    types_without: ClassVar[str] = "no kinds of machines are known without asking: say --shape"
+    """What `types` does not know, as nobody was asked."""
     cancel_variables: ClassVar[tuple[str, ...]] = ()
     """Variables (of the vault) that `cancel_calls` asks for; those that are not given are ''."""
+
+    def types(self) -> list[MachineType]:
+        """Return the kinds of machines that are known without asking anybody."""
+        return []
 
     def merged(self, block: SettingsModel | None, own: Mapping[str, Any]) -> SettingsModel:
         """Return a group's settings: its own keys over those of the block. Raises ValidationError."""
@@ -73,6 +89,18 @@ class Facts:
         """Return what kind of machines a group has, in words."""
         return f"{group.cores} cores, {group.memory_gb:g} GiB"
 
+    def decides_shape(self, group: NodeGroup) -> str:  # noqa: ARG002
+        """Return which key decides what machines have; '' = `cores` and `memory_gb` do."""
+        return ""
+
+    def memory_gb(self, group: NodeGroup) -> float | None:  # noqa: ARG002
+        """Return GiB of memory of a group's machines as the config says; None: only the provider knows."""
+        return None
+
+    def has_gpu(self, group: NodeGroup) -> bool:  # noqa: ARG002
+        """Return whether the group's machines have GPUs, whose driver and PyTorch are to be installed."""
+        return False
+
     def as_made(self, group: NodeGroup, machine: Machine) -> NodeGroup:  # noqa: ARG002
         """Return the group narrowed down to what the machine has become, where the group leaves a choice."""
         return group
@@ -80,6 +108,22 @@ class Facts:
     def private_address_only(self, group: NodeGroup) -> bool:  # noqa: ARG002
         """Return whether the config says that the group is reached by its private addresses."""
         return False
+
+    def address_service(self, spec: ClusterSpec) -> str:  # noqa: ARG002
+        """Return the URL that tells this computer's own address, where machines let in no other by default.
+
+        '' where they do not ask who reaches SSH, or are not reached over the internet.
+        """
+        return ""
+
+    def ssh_from(self, spec: ClusterSpec, admitted: Sequence[str]) -> list[str]:  # noqa: ARG002
+        """Return the networks from which machines themselves let SSH in; [] = that is not their business.
+
+        Args:
+            spec: the config, whose `allow_from` counts.
+            admitted: who was let in besides.
+        """
+        return []
 
     def refusals(self, spec: ClusterSpec, group: NodeGroup) -> list[str]:  # noqa: ARG002
         """Return why the provider cannot have such a group in this cluster, one line each."""
@@ -135,6 +179,11 @@ def deadlines(spec: ClusterSpec, provider: str) -> Deadlines:
 def site(group: NodeGroup) -> str:
     """Return the name of the private network that the group's machines are in; those at one site share it."""
     return facts_of(group.provider).site(group)
+
+
+def is_gpu_group(group: NodeGroup) -> bool:
+    """Return True for the group `gpu` and for groups called `gpu_…`."""
+    return group.name.split("_")[0] == "gpu"
 
 
 def is_shared(name: str) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from muster_node.queue.records import RUN_ID
 from provision.core.errors import MusterError
 from provision.core.text import size
+from provision.core.untrusted import is_number, parse_json
 from provision.planning.nodes import roles
+from provision.ssh.files import ssh_config
 from provision.ssh.run import pick_machine, run_on
 from provision.state.folder import State
 
@@ -43,30 +45,43 @@ def look(state_dir: Path, cluster: str) -> Live:
         return Live(why="not started")
     try:
         master = pick_machine("", cluster, list(state.targets()))
-        return parse(run_on(state.ssh_config, master, PROGRAM, timeout_s=10))
+        return parse(run_on(ssh_config(state), master, PROGRAM, timeout_s=10))
     except MusterError as error:
         return Live(why=error.what)
 
 
 def parse(text: str) -> Live:
-    """Turn the output of muster-status into a Live."""
-    try:
-        found = json.loads(text)
-    except ValueError:
+    """Turn the output of muster-status into a Live; jobs run as the user that it runs as, and may lie."""
+    found = parse_json(text)
+    if found is None:
         return Live(why="its programs are not installed yet; run main.yml")
-    hdfs, spark = found["hdfs"], found["spark"]
-    workers = spark["workers"] if spark else ()
-    return Live(
-        reached=True,
-        datanodes=hdfs["datanodes"] if hdfs else None,
-        capacity=hdfs["capacity"] if hdfs else 0,
-        used=hdfs["used"] if hdfs else 0,
-        workers=len(workers) if spark else None,
-        cores=sum(worker["cores"] for worker in workers),
-        cores_used=sum(worker["cores_used"] for worker in workers),
-        applications=tuple(spark["applications"]) if spark else (),
-        jobs=tuple(found["jobs"]),
-    )
+    try:
+        hdfs, spark = found["hdfs"], found["spark"]
+        workers = spark["workers"] if spark else ()
+        return Live(
+            reached=True,
+            datanodes=_count(hdfs["datanodes"]) if hdfs else None,
+            capacity=_count(hdfs["capacity"]) if hdfs else 0,
+            used=_count(hdfs["used"]) if hdfs else 0,
+            workers=len(workers) if spark else None,
+            cores=sum(_count(worker["cores"]) for worker in workers),
+            cores_used=sum(_count(worker["cores_used"]) for worker in workers),
+            applications=tuple(filter(_is_text, spark["applications"])) if spark else (),
+            jobs=tuple(filter(RUN_ID.fullmatch, found["jobs"])),
+        )
+    except (KeyError, TypeError, ValueError):
+        return Live(why="something else than its programs answers; run main.yml")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _count(value: object) -> int:
+    """Return a number that a master has said. Raises ValueError when it is none."""
+    if not is_number(value):
+        raise ValueError(value)
+    return int(value)
 
 
 def lines(live: Live) -> list[str]:

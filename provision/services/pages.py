@@ -1,8 +1,9 @@
 """The web pages of a cluster on loopback ports of this computer, with the links between them working.
 
-Every page (a port of a node) gets a local port of its own when it is first linked to. What passes is changed
-in one way only: `node:port` of a known page becomes `127.0.0.1:<its local port>`. All goes through one SSH
-connection to the master, from where the firewall lets them through; only these loopback ports are opened.
+Every page (a port of a node) gets a local port of its own when it is first linked to. Of what passes one
+thing is changed: `node:port` of a known page becomes `127.0.0.1:<its local port>`; cookies and passwords stay
+behind. All goes through one SSH connection to the master, from where the firewall lets it through; only these
+loopback ports are opened, for whoever the gate lets in.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import http.client
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
+
+from provision.services.gate import LOOPBACK, Gate, Refused, passes
+from provision.ssh.tunnels import Dial, HttpConnection
 
 NAMENODE, DATANODE, MASTER, WORKER, HISTORY = 9870, 9864, 8080, 8081, 18080
 APPLICATIONS = range(4040, 4050)
 PORTS = frozenset({NAMENODE, DATANODE, MASTER, WORKER, HISTORY, *APPLICATIONS})
-LOOPBACK = "127.0.0.1"
 CHANGED_TYPES = ("text/html", "text/plain", "application/json", "application/javascript", "text/javascript")
 CHANGED_MAXIMUM = 16 * 1024 * 1024  # bytes; anything longer is a download, not a page
 NOT_PASSED = frozenset(
@@ -25,9 +28,6 @@ NOT_PASSED = frozenset(
     | {"content-length", "accept-encoding", "host"}
 )
 LINKS = frozenset({"location", "content-location", "refresh", "link"})
-TIMEOUT_S = 60
-
-Dial = Callable[[str, int], Any]  # (node, port) -> something with the methods of a connected socket
 
 
 class Pages:
@@ -36,10 +36,12 @@ class Pages:
     Args:
         nodes: the machines' names and their private addresses.
         dial: connects to a port of a node; raises OSError when it cannot.
+        gate: says which requests may pass.
     """
 
-    def __init__(self, nodes: Mapping[str, str], dial: Dial) -> None:
+    def __init__(self, nodes: Mapping[str, str], dial: Dial, gate: Gate) -> None:
         self.dial = dial
+        self.gate = gate
         self._servers: dict[tuple[str, int], ThreadingHTTPServer] = {}
         self._lock = threading.Lock()
         self._names = {
@@ -48,6 +50,16 @@ class Pages:
         }
         hosts = "|".join(re.escape(host) for host in sorted(self._names, key=len, reverse=True))
         self._links = re.compile(rf"(?<![\w.-])({hosts}):([0-9]{{2,5}})(?![0-9])") if hosts else None
+
+    def entrance(self, node: str, port: int) -> str:
+        """Return the address that opens the page `port` of `node` in a browser; paths may be added to it."""
+        local = self.local(node, port)
+        return f"http://{local}/{self.gate.pass_of(int(local.rpartition(':')[2]))}/"
+
+    def is_ours(self, local_port: int) -> bool:
+        """Say whether a page is reached at a local port."""
+        with self._lock:
+            return any(server.server_address[1] == local_port for server in self._servers.values())
 
     def local(self, node: str, port: int) -> str:
         """Return HOST:PORT where the page `port` of `node` is reached; opened now unless it is already."""
@@ -58,14 +70,18 @@ class Pages:
                 self._servers[node, port] = server
         return f"{LOOPBACK}:{server.server_address[1]}"
 
-    def rewrite(self, text: str) -> str:
-        """Return `text` with every known page's address as its local one."""
+    def rewrite(self, text: str, *, open_them: bool = False) -> str:
+        """Return `text` with every known page's address as its local one, with its pass to `open_them`."""
         if self._links is None:
             return text
 
         def replace(match: re.Match[str]) -> str:
-            port = int(match[2])
-            return self.local(self._names[match[1]], port) if port in PORTS else match[0]
+            node, port = self._names[match[1]], int(match[2])
+            if port not in PORTS:
+                return match[0]
+            if open_them:
+                return self.entrance(node, port).removeprefix("http://").rstrip("/")
+            return self.local(node, port)
 
         return self._links.sub(replace, text)
 
@@ -96,39 +112,6 @@ class _Server(ThreadingHTTPServer):
         """A browser that went away is nothing to report."""
 
 
-class _Open:
-    """A line that http.client does not close: it does so once it has the head of an answer.
-
-    With a socket that is nothing, whose file still reads; an SSH channel is gone with the rest of the answer.
-    """
-
-    def __init__(self, line: Any) -> None:  # noqa: ANN401  (see Dial)
-        self.makefile, self.sendall = line.makefile, line.sendall
-
-    def close(self) -> None:
-        """Leave that to whoever has the line."""
-
-
-class _Connection(http.client.HTTPConnection):
-    """An HTTP connection over whatever `dial` brings."""
-
-    def __init__(self, node: str, port: int, dial: Dial) -> None:
-        super().__init__(node, port, timeout=TIMEOUT_S)
-        self._dial = dial
-        self._line: Any = None
-
-    def connect(self) -> None:
-        self._line = self._dial(self.host, self.port)
-        self._line.settimeout(TIMEOUT_S)
-        self.sock = _Open(self._line)
-
-    def hang_up(self) -> None:
-        """Close it for good."""
-        self.close()
-        if self._line is not None:
-            self._line.close()
-
-
 class _Handler(BaseHTTPRequestHandler):
     """Passes one request on to the page behind a local port."""
 
@@ -140,19 +123,26 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay silent."""
 
     def _pass(self) -> None:
-        own = self.connection.getsockname()[1]
-        if self.headers.get("Host", "") not in (f"{LOOPBACK}:{own}", f"localhost:{own}"):
-            self.send_error(403, "Open this page by its own address")  # a foreign page that found the port
+        own = int(self.connection.getsockname()[1])
+        try:
+            entry = self.pages.gate.enter(self.command, self.path, self.headers, own, self.pages.is_ours)
+        except Refused as refused:
+            self.send_error(refused.status, refused.why)
             return
-        headers = {key: value for key, value in self.headers.items() if key.lower() not in NOT_PASSED}
+        if entry.cookie:
+            self._send_on(entry.path, entry.cookie)
+            return
+        headers = {
+            key: value for key, value in self.headers.items() if key.lower() not in NOT_PASSED and passes(key)
+        }
         headers |= {"Accept-Encoding": "identity", "Connection": "close"}
         length = int(self.headers.get("Content-Length") or 0)
         if length:
             headers["Content-Length"] = str(length)
-        connection = _Connection(self.node, self.port, self.pages.dial)
+        connection = HttpConnection(self.node, self.port, self.pages.dial)
         try:
             connection.request(
-                self.command, self.path, body=self._body(length) if length else None, headers=headers
+                self.command, entry.path, body=self._body(length) if length else None, headers=headers
             )
             self._answer(connection.getresponse())
         except (OSError, http.client.HTTPException, EOFError) as error:
@@ -163,6 +153,15 @@ class _Handler(BaseHTTPRequestHandler):
             connection.hang_up()
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _pass  # noqa: N815
+
+    def _send_on(self, path: str, cookie: str) -> None:
+        """Give the browser its cookie, and the address without the pass."""
+        self.send_response_only(303)
+        self.send_header("Location", f"http://{self.headers['Host']}{path}")
+        self.send_header("Set-Cookie", cookie)
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _body(self, length: int) -> Iterable[bytes]:
         while length > 0 and (block := self.rfile.read(min(length, 65536))):
@@ -180,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
             begin = self._rewritten(begin, response.headers.get_content_charset() or "utf-8")
         self.send_response_only(response.status, response.reason)
         for key, value in response.headers.items():
-            if key.lower() not in NOT_PASSED:
+            if key.lower() not in NOT_PASSED and passes(key):
                 self.send_header(key, self.pages.rewrite(value) if key.lower() in LINKS else value)
         if whole:
             self.send_header("Content-Length", str(len(begin)))
@@ -192,20 +191,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(block)
 
     def _rewritten(self, body: bytes, charset: str) -> bytes:
-        """Return a page with its links changed; what is not text after all stays as it is."""
+        """Return a page with its links changed; what is not text after all stays as it is.
+
+        HDFS's file browser asks where a file is, and fetches it there itself, without our cookie.
+        """
+        asks = "noredirect=true" in self.path
         try:
-            return self.pages.rewrite(body.decode(charset)).encode(charset)
+            return self.pages.rewrite(body.decode(charset), open_them=asks).encode(charset)
         except (UnicodeError, LookupError):
             return body
-
-
-def through(transport: Any) -> Dial:  # noqa: ANN401  (paramiko's Transport, imported by the caller)
-    """Return a Dial that goes through an SSH connection."""
-
-    def dial(node: str, port: int) -> Any:  # noqa: ANN401
-        try:
-            return transport.open_channel("direct-tcpip", (node, port), (LOOPBACK, 0), timeout=10)
-        except Exception as error:  # paramiko's own tree and EOFError alike
-            raise OSError(str(error) or type(error).__name__) from error
-
-    return dial

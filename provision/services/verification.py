@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from muster_node.proofs.cluster import BUSY
 from provision.core.errors import one_line
 from provision.core.text import last_line, table
+from provision.core.untrusted import is_number, parse_json
 
 COPIES = "Data copies"
 """The proof of nodes that have the whole set in a folder of their own."""
@@ -76,7 +76,32 @@ class Report:
         return f"{self.cluster}: {what}: {'; '.join(wrong) or 'no node answered'}"
 
 
-def merge(cluster: str, answers: Mapping[str, Mapping[str, Any]], *, made: float) -> Report:
+def ending(stays: Sequence[str] | None, *, why: str = "", seconds: float) -> tuple[Check, ...]:
+    """Return the proof that machines are gone when their time is over, () where that is not to be proved.
+
+    Args:
+        stays: names of machines that would stay; None: not known.
+        why: why it is not known, '' = it is not to be.
+        seconds: how long it took to find out.
+    """
+    if stays is None and not why:
+        return ()
+    left = ", ".join(stays or ())
+    return (
+        Check(
+            name="At their end",
+            ok=None if stays is None else not stays,
+            expected="machines are deleted",
+            found=why or (f"{left} would stay and bill on" if left else "they are"),
+            seconds=seconds,
+            remedy="Run start_cluster.yml, which tells their provider" if left else "",
+        ),
+    )
+
+
+def merge(
+    cluster: str, answers: Mapping[str, Mapping[str, Any]], *, made: float, more: Sequence[Check] = ()
+) -> Report:
     """Return the report of a cluster.
 
     Args:
@@ -84,13 +109,14 @@ def merge(cluster: str, answers: Mapping[str, Mapping[str, Any]], *, made: float
         answers: node -> what Ansible registered there (`stdout` with the program's JSON, or `unreachable`
             and `msg`).
         made: seconds since the epoch.
+        more: what was proved from here.
     """
     proofs: dict[str, dict[str, dict[str, Any]]] = {}
     checks: list[Check] = []
     silent = {node: text for node, answer in answers.items() if (text := _silence(answer))}
     for node, answer in answers.items():
         if node not in silent:
-            for proof in json.loads(str(answer["stdout"]).splitlines()[-1])["checks"]:
+            for proof in _said(answer)["checks"]:
                 proofs.setdefault(proof["name"], {})[node] = proof
     counted = "DataNodes" in proofs or "Workers" in proofs
     for node, text in silent.items():
@@ -104,8 +130,9 @@ def merge(cluster: str, answers: Mapping[str, Mapping[str, Any]], *, made: float
                 remedy="See ./muster status",
             )
         )
-    order = ("DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set", COPIES)
+    order = ("Firewall", "DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set", COPIES)
     checks += [_join(name, proofs[name]) for name in order if name in proofs]
+    checks += more
     slowest = max((check.seconds for check in checks), default=0.0)
     return Report(cluster=cluster, made=made, seconds=slowest, checks=tuple(checks))
 
@@ -125,11 +152,37 @@ def _silence(answer: Mapping[str, Any]) -> str:
     if answer.get("unreachable"):
         return one_line(str(answer.get("msg", ""))).removeprefix("Task failed: ")[:200] or "unreachable"
     try:
-        json.loads(str(answer.get("stdout", "")).splitlines()[-1])["checks"]
-    except (IndexError, ValueError, KeyError, TypeError):
+        proofs = _said(answer)["checks"]
+        sound = isinstance(proofs, list) and all(map(_sound, proofs))
+    except (IndexError, KeyError, TypeError):
+        sound = False
+    if not sound:
         reason = last_line(str(answer.get("stderr") or answer.get("msg") or "nothing"))
         return f"the program gave no answer: {one_line(reason)[:200]}" if reason else "no answer"
     return ""
+
+
+def _said(answer: Mapping[str, Any]) -> Any:  # noqa: ANN401  (whatever JSON a node says)
+    return parse_json(str(answer.get("stdout", "")).splitlines()[-1])
+
+
+def _sound(proof: Any) -> bool:  # noqa: ANN401  (whatever JSON a node says)
+    """Say whether it is a proof."""
+    if not isinstance(proof, dict) or not is_number(proof.get("seconds")):
+        return False
+    found = proof.get("found")
+    share = not isinstance(found, dict) or (
+        all(_is_count(found.get(key)) for key in ("files", "read"))
+        and isinstance(found.get("wrong"), list)
+        and isinstance(found.get("all_rows"), dict)
+        and all(map(_is_count, found["all_rows"].values()))
+    )
+    texts = isinstance(proof.get("name"), str) and {"expected", "remedy"} <= proof.keys()
+    return share and texts and proof.get("ok") in (True, False, None)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and is_number(value)
 
 
 def _join(name: str, proofs: Mapping[str, Mapping[str, Any]]) -> Check:
@@ -138,7 +191,7 @@ def _join(name: str, proofs: Mapping[str, Mapping[str, Any]]) -> Check:
     ok = False if False in verdicts else None if None in verdicts else True
     first = next(iter(proofs.values()))
     found = str(first["found"])
-    if name == "Deep learning":
+    if name in ("Deep learning", "Firewall"):
         wrong = [f"{node}: {proof['found']}" for node, proof in proofs.items() if not proof["ok"]]
         kinds = "; ".join(dict.fromkeys(str(proof["found"]) for proof in proofs.values()))
         found = "; ".join(wrong) or f"{len(proofs)} of {len(proofs)} nodes, {kinds}"

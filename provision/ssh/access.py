@@ -1,4 +1,7 @@
-"""Who may log in on a cluster's machines: the people of `access`, and the checkouts that work on it."""
+"""Who may log in on a cluster's machines: the people of `access`, and the checkouts that work on it.
+
+The keys are in files of root's. In a home they would belong to whoever works there: a job could add its own.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,20 @@ from provision.state.folder import State
 USERS = (LOGIN_USER, JOB_USER)
 """Accounts that every key opens: the one that may become root, and the one that jobs belong to."""
 
+KEYS = "/etc/muster/authorized_keys"
+"""Folder on machines with a file of keys for each account. User-data makes it, the role base keeps it."""
+SSHD = "/etc/ssh/sshd_config.d/08-muster-keys.conf"
+"""On every machine: what makes sshd look there and nowhere else. Before it only the store's own is read."""
+_RULES = (f"AuthorizedKeysFile {KEYS}/%u", "AuthorizedKeysCommand none", "TrustedUserCAKeys none")
+_END_SESSIONS = "/opt/muster/bin/muster-sessions"
 _WITHIN_S = 60.0
+
+
+def sshd_rules(*, shared: bool) -> str:
+    """Return the content of SSHD; `shared`: the machine is its owner's, whose accounts stay as they are."""
+    ours = f"Match User {','.join(USERS)}"
+    lines = [ours, *(f"  {rule}" for rule in _RULES)] if shared else _RULES
+    return "".join(f"{line}\n" for line in lines)
 
 
 def bare(key: str) -> str:
@@ -47,36 +63,27 @@ def login_keys(state: State, access: Mapping[str, str]) -> list[str]:
     return lines + [f"{key} access:{name}" for key, name in people.items()]
 
 
-def script(lines: Iterable[str], removed: str = "") -> str:
-    """Return what makes `lines` the keys of a machine; `removed`: end the sessions opened with that key."""
+def script(lines: Iterable[str]) -> str:
+    """Return what makes `lines` the keys of a machine, and ends the sessions that others have opened."""
     text = shlex.quote("".join(f"{line}\n" for line in lines))
-    steps = [
-        "set -e",
-        f"for user in {' '.join(USERS)}; do",
-        '  folder="$(getent passwd "$user" | cut -d: -f6)/.ssh"',
-        '  sudo mkdir -p "$folder"',
-        f"  printf %s {text} |",
-        '    sudo install -m 0600 -o "$user" -g "$(id -gn "$user")" /dev/stdin "$folder/.new"',
-        '  sudo mv "$folder/.new" "$folder/authorized_keys"',
-        "done",
-    ]
-    if removed:
-        steps += [
-            "sudo journalctl -q -b -t sshd -t sshd-session --no-pager -o short |",
-            f"  grep -F 'Accepted publickey' | grep -F {shlex.quote(fingerprint(removed))} |",
-            r"  sed -n 's/.*sshd[a-z-]*\[\([0-9]*\)\].*/\1/p' |",
-            "  while read -r pid; do",
-            '    case "$(cat "/proc/$pid/comm" 2>/dev/null)" in sshd*) sudo kill "$pid" || true;; esac',
-            "  done",
+    return "\n".join(
+        [
+            "set -e",
+            f"[ -e {SSHD} ] || {{ echo 'an older version made it: run start_cluster.yml' >&2; exit 1; }}",
+            f"for user in {' '.join(USERS)}; do",
+            f"  printf %s {text} | sudo install -m 0644 /dev/stdin {KEYS}/.new",
+            f'  sudo mv {KEYS}/.new "{KEYS}/$user"',
+            "done",
+            f"[ ! -x {_END_SESSIONS} ] || sudo {_END_SESSIONS}",
         ]
-    return "\n".join(steps)
+    )
 
 
-def apply(state: State, access: Mapping[str, str], removed: str = "") -> dict[str, str]:
-    """Write the keys on all machines at once; return what went wrong, by machine."""
+def apply(state: State, access: Mapping[str, str]) -> dict[str, str]:
+    """Write the keys on all machines, end what others have opened; return what went wrong, by machine."""
     from provision.ssh import connection  # paramiko takes its time, and the inventory needs only the lines
 
-    text = script(login_keys(state, access), removed)
+    text = script(login_keys(state, access))
     names = [name for name in state.targets() if name != STORE_HOST]
     results = connection.run_on_all(state.folder, names, text, user=LOGIN_USER, timeout_s=_WITHIN_S)
     return {

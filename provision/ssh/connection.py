@@ -62,6 +62,7 @@ def connect(
     *,
     user: str = USER,
     deadline_s: float,
+    first_boot: bool = False,
     stop: Callable[[], None] = lambda: None,
 ) -> paramiko.Transport:
     """Return an authenticated connection, waiting until the machine answers.
@@ -71,6 +72,7 @@ def connect(
         key_file: the private key to log in with.
         user: who to log in as.
         deadline_s: seconds to wait.
+        first_boot: another host key is waited out: cloud-init may not have put its own there yet.
         stop: called before every attempt; may raise to end the waiting.
 
     Raises:
@@ -79,17 +81,29 @@ def connect(
     """
     key = paramiko.Ed25519Key.from_private_key_file(str(key_file))
     reason = "no answer"
+    other_key = False
 
     def attempt() -> paramiko.Transport | None:
-        nonlocal reason
+        nonlocal reason, other_key
         stop()
         try:
             return _open(target, key, user)
+        except HostKeyMismatch:
+            if not first_boot:
+                raise
+            other_key = True
+            return None
         except (OSError, EOFError, paramiko.SSHException) as error:
-            reason = _words(error)
+            reason, other_key = _words(error), False
             return None
 
-    transport = until(attempt, deadline_s=deadline_s, interval_s=0.05)
+    transport = until(attempt, deadline_s=deadline_s, interval_s=0.05, growth=1.02, longest_s=2)
+    if transport is None and other_key:
+        raise HostKeyMismatch(
+            machine=target.name,
+            what=f"{target.address} shows another host key than its first boot's; nothing was sent to it",
+            remedy="Its image probably runs no cloud-init: see its console. Else who is in between?",
+        )
     if transport is None:
         raise Unreachable(
             machines=[target.name],
@@ -135,7 +149,7 @@ def pin_own_key(
         HostKeyMismatch, Unreachable, CommandFailed.
     """
     end = time.monotonic() + deadline_s
-    transport = connect(target, key_file, deadline_s=deadline_s, stop=stop)
+    transport = connect(target, key_file, deadline_s=deadline_s, first_boot=True, stop=stop)
     try:
         take_name = _NAME.format(name=shlex.quote(target.name))
         status, output, errors = _execute(transport, target.name, f"cat {_OWN_KEY} && {take_name}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from provision.core.errors import StateError
 from provision.core.model import Machine
 from provision.core.names import LOGIN_USER
-from provision.ssh import connection, files, hostkey
+from provision.ssh import connection, hostkey, sharing
 from provision.state.folder import State, Target, target_of
 from provision.state.journal import View
 
@@ -92,6 +92,6 @@ class Reach:
         )
         return {name: result.stderr for name, result in done.items() if result.status}
 
-    def close_shared(self, cluster_id: str) -> None:
+    def close_shared(self, state: State) -> None:
         """End the SSH connections to a cluster that stay open in the background for reuse."""
-        files.close_shared_connections(cluster_id)
+        sharing.close(state.folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from provision.core.errors import CommandFailed, HostKeyMismatch, MusterError, Unreachable, one_line
 from provision.core.text import last_line
+from provision.ssh import sharing
 
 BATCH = ("-o", "BatchMode=yes")
 """Nothing is asked: what needs an answer fails."""
@@ -17,32 +18,58 @@ NO_CONFIG = "none"
 SSH_FAILED = 255
 
 
-def ssh_command(config: Path | str, *words: str, options: Sequence[str] = ()) -> list[str]:
-    """Return an ssh command line.
+def ssh_command(config: Path | str, machine: str, *words: str, options: Sequence[str] = ()) -> list[str]:
+    """Return an ssh command line; commands share their connections to a machine of a cluster.
 
     Args:
-        config: an ssh_config, or NO_CONFIG.
-        words: a machine, and what to run there; nothing = a shell.
+        config: a cluster's ssh_config, or NO_CONFIG.
+        machine: its name there; of another host USER@ADDRESS.
+        words: what to run there; nothing = a shell.
         options: of ssh itself.
+
+    Raises:
+        NotReady: there can be no folder of our own for the connections' sockets.
     """
-    return ["ssh", "-F", str(config), *options, *words]
+    return [*ssh_to(config, machine, options=options), machine, *words]
+
+
+def ssh_to(config: Path | str, machine: str, *, options: Sequence[str] = ()) -> list[str]:
+    """Return `ssh_command` up to the machine's name, which a program that runs ssh adds by itself."""
+    shared = [] if config == NO_CONFIG else sharing.options(sharing.folder(), Path(config).parent, machine)
+    return ["ssh", "-F", str(config), *options, *shared]
 
 
 def run_on(
-    config: Path, machine: str, script: str, *, given: str = "", timeout_s: float | None = None
+    config: Path,
+    machine: str,
+    script: str,
+    *,
+    given: str = "",
+    user: str = "",
+    timeout_s: float | None = None,
 ) -> str:
-    """Run a shell script on a machine, with `given` on its standard input; return what it printed.
+    """Run a shell script on a machine; return what it printed.
+
+    Args:
+        config: a cluster's ssh_config.
+        machine: its name there.
+        script: for a shell.
+        given: what it finds on its standard input.
+        user: who runs it; '' = whom `config` names.
+        timeout_s: seconds that it may take.
 
     Raises:
         CommandFailed: it failed, or took longer than `timeout_s`.
         Unreachable: there was no connection.
         HostKeyMismatch: the machine shows another host key.
     """
-    command = ssh_command(config, machine, script, options=(*BATCH, "-T"))
+    options = (*BATCH, "-T", *(("-l", user) if user else ()))
+    command = ssh_command(config, machine, script, options=options)
     try:
         done = subprocess.run(
-            command, input=given, capture_output=True, text=True, timeout=timeout_s, check=False
-        )
+            command, input=given, capture_output=True, encoding="utf-8", errors="replace",
+            timeout=timeout_s, check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired as late:
         raise CommandFailed(what=f"no answer within {late.timeout:.0f} s", where=machine) from None
     if done.returncode:

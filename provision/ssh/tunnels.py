@@ -1,65 +1,100 @@
-"""SSH tunnels: from here to the store's machine, and from nodes to a store that is a folder here."""
+"""Ways through SSH: to servers behind a machine, and from nodes to a store that is a folder here.
+
+No port is opened here for another program to connect to: another user could take it first, or connect too.
+"""
 
 from __future__ import annotations
 
-import socket
+import http.client
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from provision.core.errors import StoreError
-from provision.core.names import STORE_HOST, STORE_PORT
+from provision.core.errors import StoreError, Unreachable
 from provision.core.spec import FOLDER_PORT
-from provision.core.wait import until
+from provision.ssh import connection
 from provision.ssh.run import BATCH, ssh_command
+from provision.state.folder import Target
 
-TUNNEL_WITHIN_S = 20.0  # from here to the store
+TO_STORE_S = 20.0
 READY_S = 30.0  # from a node to here
+TIMEOUT_S = 60
 FORWARDING = (*BATCH, "-S", "none", "-o", "ExitOnForwardFailure=yes")
 """A connection of its own, which ends when it cannot forward."""
 
+Dial = Callable[[str, int], Any]  # (machine, port) -> something with the methods of a connected socket
+
+
+def through(transport: Any) -> Dial:  # noqa: ANN401  (paramiko's Transport, whose import is slow)
+    """Return a Dial that goes through an SSH connection; it raises OSError when it cannot."""
+
+    def dial(machine: str, port: int) -> Any:  # noqa: ANN401
+        try:
+            return transport.open_channel("direct-tcpip", (machine, port), ("127.0.0.1", 0), timeout=10)
+        except Exception as error:  # paramiko's own tree and EOFError alike
+            raise OSError(str(error) or type(error).__name__) from error
+
+    return dial
+
+
+class HttpConnection(http.client.HTTPConnection):
+    """An HTTP connection over whatever `dial` brings."""
+
+    def __init__(self, machine: str, port: int, dial: Dial) -> None:
+        super().__init__(machine, port, timeout=TIMEOUT_S)
+        self._dial = dial
+        self._line: Any = None
+
+    def connect(self) -> None:
+        """Dial."""
+        self._line = self._dial(self.host, self.port)
+        self._line.settimeout(TIMEOUT_S)
+        self.sock = _Open(self._line)
+
+    def hang_up(self) -> None:
+        """Close it for good."""
+        self.close()
+        if self._line is not None:
+            self._line.close()
+
+
+class _Open:
+    """A line that http.client does not close: it does so once it has the head of an answer.
+
+    With a socket that is nothing, whose file still reads; an SSH channel is gone with the rest of the answer.
+    """
+
+    def __init__(self, line: Any) -> None:  # noqa: ANN401  (see Dial)
+        self.makefile, self.sendall = line.makefile, line.sendall
+
+    def close(self) -> None:
+        """Leave that to whoever has the line."""
+
 
 @contextmanager
-def to_store(ssh_config: Path) -> Iterator[int]:
-    """Open an SSH tunnel to the store's machine and yield its local port. Raises StoreError."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    # The servers listen on the machine's own address, which its hosts file knows by this name.
-    forward = f"127.0.0.1:{port}:{STORE_HOST}:{STORE_PORT}"
-    with subprocess.Popen(
-        ssh_command(ssh_config, STORE_HOST, options=(*FORWARDING, "-N", "-L", forward)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            if not until(
-                lambda: _open(port) or process.poll() is not None, deadline_s=TUNNEL_WITHIN_S, interval_s=0.05
-            ):
-                raise StoreError(what=f"no SSH tunnel within {TUNNEL_WITHIN_S:.0f} s", where=STORE_HOST)
-            if process.poll() is not None:
-                said = (process.stderr.read() if process.stderr else "").strip().splitlines()
-                raise StoreError(
-                    what=f"no SSH tunnel to the object store: {said[-1] if said else 'ssh ended'}",
-                    where=STORE_HOST,
-                    remedy="start_cluster.yml (./muster up) starts it; its data is still there.",
-                )
-            yield port
-        finally:
-            process.terminate()
+def to_store(store: Target, key_file: Path) -> Iterator[Dial]:
+    """Connect to a store's machine by SSH and yield the way to its server.
 
-
-def _open(port: int) -> bool:
-    """Say whether something listens on a local port."""
+    Raises:
+        StoreError: it does not answer.
+        HostKeyMismatch: another machine does.
+    """
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+        link = connection.connect(store, key_file, deadline_s=TO_STORE_S)
+    except Unreachable as error:
+        raise StoreError(
+            what=f"no way to the object store: {error.what}",
+            where=store.name,
+            remedy="start_cluster.yml (./muster up) starts it; its data is still there.",
+        ) from error
+    try:
+        link.set_keepalive(30)
+        yield through(link)
+    finally:
+        link.close()
 
 
 class ToNodes:
@@ -75,7 +110,8 @@ class ToNodes:
         for name in names:
             self._links[name] = subprocess.Popen(
                 ssh_command(ssh_config, name, "echo ready; exec cat > /dev/null", options=options),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                encoding="utf-8", errors="replace",
             )  # fmt: skip
 
     def wait(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from provision.core.names import STORE_HOST
 from provision.state.journal import Journal, View
 
 FORMAT = 1
+SSH_CONFIG = "ssh_config"
 _GONE = ".gone-"
 
 
@@ -72,12 +74,13 @@ class State:
         self.journal = Journal(self.folder)
         self.key_file = self.folder / "id_ed25519"
         self.known_hosts = self.folder / "known_hosts"
-        self.ssh_config = self.folder / "ssh_config"
+        self.ssh_config = self.folder / SSH_CONFIG
         self.control_keys = self.folder / "control_keys"
         """Public keys of other checkouts that work on this cluster, read back from its machines."""
         self.secrets = self.folder / "secrets"
         self.reports = self.folder / "reports"
         self._snapshot = self.folder / "machines.json"
+        self._admitted = self.folder / "admitted"
         self._image_size = self.folder / "image_size"
 
     def exists(self) -> bool:
@@ -99,11 +102,15 @@ class State:
         if self.identity() is None:
             self.journal.begin(identity.id)
         for folder in (self.secrets, self.reports, self.folder / "log"):
-            folder.mkdir(mode=0o700, exist_ok=True)
+            files.private_folder(folder)
 
     def make_folder(self) -> None:
-        """Make the state folder itself, for the lease; nothing in it says that there is a cluster."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the state folder itself, for the lease; nothing in it says that there is a cluster.
+
+        Raises:
+            NotReady: it is not ours alone.
+        """
+        files.private_folder(self.folder)
 
     def secret(self, name: str) -> str:
         """Return the cluster's secret `name`, made on first use: 64 hex digits."""
@@ -150,6 +157,17 @@ class State:
     def remember_image_size(self, size: int) -> None:
         """Record the image size asked for."""
         files.write_if_changed(self._image_size, f"{size}\n")
+
+    def admitted(self) -> tuple[str, ...]:
+        """Return the networks from which SSH may reach the machines, besides the config's `allow_from`."""
+        if not self._admitted.is_file():
+            return ()
+        return tuple(self._admitted.read_text(encoding="utf-8").split())
+
+    def admit(self, networks: Iterable[str], *, only: bool = False) -> None:
+        """Record networks from which SSH may reach the machines; `only` these, or also those before."""
+        known = dict.fromkeys((*(() if only else self.admitted()), *networks))
+        files.write_if_changed(self._admitted, "".join(f"{one}\n" for one in known))
 
     def targets(self) -> dict[str, Target]:
         """Return the machines whose own host key is pinned, by name; the store's is `object-store`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Any
 from provision.core import files
 from provision.core.errors import StateError
 from provision.core.model import Term
+from provision.core.spec import AS_IN_FILE, Scale
 
 FORMAT = 1
 
@@ -45,6 +45,7 @@ class View:
 
     cluster_id: str = ""
     wish: int | None = None
+    scale: Scale = field(default_factory=Scale)
     intents: dict[str, Intent] = field(default_factory=dict)
     pins: dict[str, str] = field(default_factory=dict)
     """Provider id -> the machine's own host key, `ssh-ed25519 AAAA…`."""
@@ -79,16 +80,16 @@ class Journal:
         """Start the journal of a new cluster."""
         self._append({"kind": "cluster", "id": cluster_id})
 
-    def wish(self, nodes: int) -> None:
-        """Record the wished size (master + workers)."""
-        self._append({"kind": "wish", "nodes": nodes})
+    def wish(self, nodes: int, scale: Scale = AS_IN_FILE) -> None:
+        """Record the wished size (master + workers), and what machines shall have."""
+        self._append(wish_record(nodes, scale))
 
     def open(
         self, verb: str, *, token: str, provider: str = "", names: tuple[str, ...] = (), request: str = ""
     ) -> None:
         """Record an intent; `request` is the exact rendered request, kept until the intent is closed."""
         if request:
-            self._requests.mkdir(mode=0o700, exist_ok=True)
+            files.private_folder(self._requests)
             files.write(self._request_path(token), request)
         self._append(
             {
@@ -177,10 +178,8 @@ class Journal:
         """Return all records, oldest first. Raises StateError."""
         if not self.exists():
             return []
-        lines = self.path.read_bytes().split(b"\n")
-        lines.pop()  # what follows the last line end: empty unless a crash cut a record short
         records: list[dict[str, Any]] = []
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(files.whole_lines(self.path), start=1):
             try:
                 record = json.loads(line)
             except ValueError:
@@ -203,20 +202,12 @@ class Journal:
     def _append(self, record: dict[str, Any]) -> None:
         record["at"] = round(time.time(), 3)
         with self._lock:
-            self._write(_line(record))
+            files.append_line(self.path, _line(record), first=_line({"format": FORMAT}))
 
-    def _write(self, line: bytes) -> None:
-        new = not self.exists()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "r+b") as stream:
-            whole = stream.read().rfind(b"\n") + 1
-            stream.seek(whole)
-            stream.truncate()  # a torn last line
-            stream.write(line if whole else _line({"format": FORMAT}) + line)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if new:
-            files.sync_folder(self.path.parent)
+
+def wish_record(nodes: int, scale: Scale) -> dict[str, Any]:
+    """Return a wish as the journal keeps it."""
+    return {"kind": "wish", "nodes": nodes, **vars(scale)}
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
@@ -233,6 +224,7 @@ def _apply(view: View, record: Mapping[str, Any]) -> None:
         view.cluster_id = str(record["id"])
     elif kind == "wish":
         view.wish = int(record["nodes"])
+        view.scale = Scale(record.get("cores"), record.get("memory_gb"))
     elif kind == "pin":
         view.pins[str(record["machine"])] = str(record["key"])
     elif kind == "term":

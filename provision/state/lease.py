@@ -21,6 +21,7 @@ from pathlib import Path
 
 from provision.core import process
 from provision.core.errors import LeaseHeld, OwnerGone
+from provision.core.files import private_folder
 from provision.core.wait import until
 
 FILE = "lease"
@@ -192,7 +193,7 @@ class Lease:
     def _locked(self) -> Iterator[_LeaseFile]:
         """Open and lock the file, again when somebody has removed it (with its folder) in the meantime."""
         while True:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self._path.parent)
             try:
                 descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             except FileNotFoundError:

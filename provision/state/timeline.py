@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,10 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from provision.core import process, progress
+from provision.core import process, progress, terminal
 from provision.core.reporter import Reporter
 
-_COMMAND = re.compile(r"(^|[ /])(ansible-playbook|muster|provision/cli\.py|provision\.cli)( |$)")
 FILE = "timeline.jsonl"
 
 
@@ -40,7 +38,7 @@ def this_run() -> tuple[str, str]:
     """
     top = process.this()
     for parent in process.ancestors(top.pid):
-        if _COMMAND.search(parent.command):
+        if parent.program:
             top = parent
     return f"{top.pid}-{top.start}", top.shown
 
@@ -106,7 +104,7 @@ class ConsoleReporter:
     """
 
     def __init__(self, show: Callable[[str], None] | None = None) -> None:
-        self._show = show or (lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
+        self._show = show or terminal.say
         self._every_s = progress.TERMINAL_EVERY_S if sys.stderr.isatty() else progress.EVERY_S
         self._going: dict[tuple[str, str], _Going] = {}
         self._ended: list[Phase] = []

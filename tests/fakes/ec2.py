@@ -20,7 +20,7 @@ from provision.planning.plan import make_plan
 from provision.providers.ec2.provider import Ec2Provider
 from provision.ssh.keys import ensure_login_key
 from provision.ssh.pinning import Reach
-from provision.state.folder import Target
+from provision.state.folder import State, Target
 from tests.emulators.ec2.harness import Emulator
 from tests.fakes.provider import SilentReporter, no_image, silent_queue
 
@@ -96,7 +96,10 @@ class NoSsh(Reach):
     def check(self, target: Target, key_file: Path, **_: Any) -> None:
         assert target.host_key == OWN
 
-    def close_shared(self, cluster_id: str) -> None:
+    def run_as_root(self, state: State, names: Sequence[str], command: str) -> dict[str, str]:
+        return {}
+
+    def close_shared(self, state: State) -> None:
         pass
 
 
@@ -114,6 +117,7 @@ def order(
             "user_data": "#cloud-config\n",
             "image": "",
             "labels": {"data_disk_gb": str(found.data_disk_gb)},
+            "ssh_from": ("198.51.100.7/32",),
             **more,
         }
     )

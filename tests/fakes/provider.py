@@ -20,11 +20,12 @@ from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeSt
 from provision.core.spec import ClusterSpec, DatasetSpec, NodeGroup, ObjectStoreSpec, Packages
 from provision.images.recipe import Recipe
 from provision.jobs.queue import Queue, queue_of
-from provision.providers.base import Machines, Provider
+from provision.providers.base import Machines, Provider, Texts
 from provision.providers.facts import facts_of
 from provision.ssh.pinning import Reach
 from provision.state.folder import State, Store, Target
 from provision.state.journal import Journal
+from tests.fakes.queue import record
 
 OWN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
 
@@ -68,6 +69,8 @@ class World:
     refuse_create: MusterError | None = None
     orders: list[str] = field(default_factory=list)
     armed: dict[str, str] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
+    """The last command that each machine was given as root."""
     jobs: list[str] = field(default_factory=list)
     """Runs of jobs on the master."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
@@ -108,8 +111,9 @@ class FakeProvider(Provider):
     def price(self, group: NodeGroup) -> Price | None:
         return None if self.world.hourly is None else Price(self.world.hourly, "a fair price")
 
-    def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
+    def check_ready(self, spec: ClusterSpec, plan: Plan) -> list[str]:
         self.world.clock.tick("check_ready")
+        return []
 
     def list(self, cluster: ClusterIdentity) -> Machines:
         self.world.clock.tick("list")
@@ -151,17 +155,26 @@ class FakeProvider(Provider):
             self.world.clock.tick(f"stop {machine.name}")
             self.set_state(machine, NodeState.STOPPED)
 
+    def reshape(self, cluster: ClusterIdentity, group: NodeGroup, machines: Sequence[Machine]) -> None:
+        for machine in machines:
+            self.world.clock.tick(f"reshape {machine.name}")
+            now = self.world.machines[machine.provider_id]
+            assert now.state is NodeState.STOPPED, "machines that run keep what they have"
+            labels = {**now.labels, **group.shape_labels}
+            self.world.machines[machine.provider_id] = replace(now, labels=labels)
+
     def set_state(self, machine: Machine, state: NodeState) -> None:
         now = self.world.machines[machine.provider_id]
         self.world.machines[machine.provider_id] = replace(now, state=state)
 
-    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> Texts:
         self.world.clock.tick("delete: before")
         for machine in machines:
             self.world.machines[machine.provider_id] = replace(machine, state=NodeState.DELETING)
             self.world.clock.tick(f"delete: half {machine.name}")
             del self.world.machines[machine.provider_id]
             self.world.clock.tick(f"delete: done {machine.name}")
+        return []
 
 
 @dataclass
@@ -197,7 +210,7 @@ class FakeReach(Reach):
         if machine is not None and unfinished:
             self.world.has_bootstrap.discard(machine.provider_id)
 
-    def close_shared(self, cluster_id: str) -> None:
+    def close_shared(self, state: State) -> None:
         pass
 
     def run_as_root(self, state: State, names: Sequence[str], command: str) -> dict[str, str]:
@@ -208,6 +221,7 @@ class FakeReach(Reach):
                 failed[name] = "no answer"
             else:
                 self.world.armed[name] = command.rsplit(maxsplit=1)[-1]
+                self.world.commands[name] = command
         return failed
 
 
@@ -223,13 +237,17 @@ class FakeQueue(Queue):
         self.world.asked.append(words)
         if self.world.silent:
             raise Unreachable(machines=[self.master], what=f"no answer within {timeout_s:g} s")
-        return [{"run": run, "state": "running"} for run in self.world.jobs]
+        return [record(run, state="running") for run in self.world.jobs]
 
 
 class FakeStores(StoreLink):
     def __init__(self, world: World) -> None:
         super().__init__(no_image)
         self.world = world
+
+    def check(self, spec: ClusterSpec, state: State) -> list[str]:
+        self.world.clock.tick("store: checked")
+        return []
 
     def prepare(self, spec: ClusterSpec) -> str:
         return "store-image"
@@ -278,7 +296,7 @@ def spec(
     path: Path = Path("/none/retina.yml"),
     **more: Any,
 ) -> ClusterSpec:
-    groups = [group("master", 1), group("worker")] + ([group("gpu", gpu)] if gpu else [])
+    groups = [group("master", 1, memory_gb=3.0), group("worker")] + ([group("gpu", gpu)] if gpu else [])
     return ClusterSpec(
         name="retina",
         provider="local",

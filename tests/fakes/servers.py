@@ -23,9 +23,14 @@ class Server(ThreadingHTTPServer):
         self.fails_after: int | None = None
         self.room = 1 << 40
         self.token_left = 0
+        self.token_serves = 1000
+        self.dynamic: dict[str, str] = {}  # of Swift: path -> container and prefix of the segments
         self.parts: dict[str, dict[int, bytes]] = {}
         self.broken_upload = False
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def handle_error(self, *_where: object) -> None:
+        """Print nothing: a client that goes away in the middle is what some tests are about."""
 
     @property
     def url(self) -> str:
@@ -43,7 +48,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def send_object(self, content: bytes) -> None:
+        """Answer with an object, or with the range of it that is asked for."""
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if asked:
+            self.answer(206, content[int(asked[1]) : int(asked[2]) + 1])
+        else:
+            self.answer(200, content)
 
     def body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -65,9 +79,12 @@ class StoreHandler(_Handler):
         elif "list-type" in query:
             self.list(query)
         elif path in self.server.files:
-            self.answer(200, self.server.files[path])
+            self.send_object(self.server.files[path])
         else:
             self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_PUT(self) -> None:
         path, query = self.parse()
@@ -85,7 +102,11 @@ class StoreHandler(_Handler):
         """Begin an upload in parts, or put the parts together that are named, in that order."""
         path, query = self.parse()
         body = self.body()
-        if "uploadId" not in query:
+        if "delete" in self.path:
+            for key in re.findall(r"<Key>(.*?)</Key>", body.decode()):
+                self.server.files.pop(f"{path}/{key}", None)
+            self.answer(200, b"<DeleteResult/>")
+        elif "uploadId" not in query:
             self.server.parts["u1"] = {}
             space = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
             self.answer(200, f"<R {space}><UploadId>u1</UploadId></R>".encode())
@@ -101,8 +122,11 @@ class StoreHandler(_Handler):
             self.answer(200, b"<CompleteMultipartUploadResult/>")
 
     def do_DELETE(self) -> None:
-        _, query = self.parse()
-        self.server.parts.pop(query["uploadId"], None)
+        path, query = self.parse()
+        if "uploadId" in query:
+            self.server.parts.pop(query["uploadId"], None)
+        else:
+            self.server.files.pop(path, None)
         self.answer(204)
 
     def list(self, query: dict[str, str]) -> None:
@@ -111,8 +135,10 @@ class StoreHandler(_Handler):
         names = [name for name in names if name > query.get("continuation-token", "")]
         page, more = names[:2], names[2:]
         token = f"<NextContinuationToken>{page[-1]}</NextContinuationToken>" if more else ""
+        token += f"<IsTruncated>{str(bool(more)).lower()}</IsTruncated>"
         items = "".join(
-            f"<Contents><Key>{n}</Key><Size>{len(self.server.files['/muster/' + n])}</Size></Contents>"
+            f"<Contents><Key>{n}</Key><Size>{len(self.server.files['/muster/' + n])}</Size>"
+            "<ETag>&quot;x&quot;</ETag></Contents>"
             for n in page
         )
         space = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
@@ -121,6 +147,11 @@ class StoreHandler(_Handler):
 
 class HdfsHandler(_Handler):
     """NameNode and DataNode in one."""
+
+    def location(self, path: str) -> bytes:
+        """Say where a DataNode has a file, as the real one does: letters beyond ASCII stand as they are."""
+        quoted = "".join(letter if ord(letter) > 127 else urllib.parse.quote(letter) for letter in path)
+        return json.dumps({"Location": f"{self.server.url}/data{quoted}"}).encode()
 
     def do_GET(self) -> None:
         path, query = self.parse()
@@ -131,7 +162,7 @@ class HdfsHandler(_Handler):
         elif operation == "LISTSTATUS":
             self.listing(path)
         elif operation == "OPEN" and path in server.files:
-            self.answer(200, json.dumps({"Location": f"{server.url}/data{path}"}).encode())
+            self.answer(200, self.location(path))
         elif path.startswith("/data/"):
             self.answer(200, server.files[path.removeprefix("/data")])
         else:
@@ -159,16 +190,26 @@ class HdfsHandler(_Handler):
             server.files[path.removeprefix("/data")] = content
             self.answer(201)
         elif operation == "CREATE":
-            self.answer(200, json.dumps({"Location": f"{server.url}/data{path}"}).encode())
+            self.answer(200, self.location(path))
         elif operation == "MKDIRS":
             server.folders.add(path)
             self.answer(200, b'{"boolean": true}')
+        elif query.get("renameoptions") == "OVERWRITE":
+            server.files[query["destination"]] = server.files.pop(path)
+            self.answer(200)
         else:
             new = query["destination"]
             moved = [name for name in server.files if name.startswith(f"{path}/")]
             for name in moved:
                 server.files[new + name.removeprefix(path)] = server.files.pop(name)
             self.answer(200, json.dumps({"boolean": bool(moved)}).encode())
+
+    def do_POST(self) -> None:
+        path, query = self.parse()
+        files = self.server.files
+        for other in query["sources"].split(","):
+            files[path.removeprefix("/webhdfs/v1")] += files.pop(other)
+        self.answer(200)
 
     def do_DELETE(self) -> None:
         path = self.parse()[0].removeprefix("/webhdfs/v1")
@@ -178,19 +219,21 @@ class HdfsHandler(_Handler):
 
 
 class SwiftHandler(_Handler):
-    """Auth version 1 and one account; a token serves three requests. Knows large objects of both kinds."""
+    """Auth version 1 and one account. Knows large objects of both kinds; listings are in pages of two."""
 
     def do_GET(self) -> None:
         path, query = self.parse()
         if path == "/auth/v1.0":
             self.log_in()
         elif self.let_in():
-            if path == "/v1/me/muster":
-                self.list(query)
-            elif path in self.server.files:
-                self.answer(200, self.whole(path))
-            else:
+            if path.count("/") == 3:
+                self.list(path, query)
+            elif path not in self.server.files:
                 self.answer(404)
+            elif "multipart-manifest" in query:
+                self.answer(200, self.manifest(path))
+            else:
+                self.send_object(self.whole(path))
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -202,7 +245,7 @@ class SwiftHandler(_Handler):
             if "multipart-manifest" in query:
                 self.server.folders.add(path)
             self.server.files[path] = body
-            self.answer(201)
+            self.answer(201, etag=hashlib.md5(body, usedforsecurity=False).hexdigest())
 
     def do_DELETE(self) -> None:
         path, query = self.parse()
@@ -218,7 +261,7 @@ class SwiftHandler(_Handler):
 
     def log_in(self) -> None:
         right = (self.headers["X-Auth-User"], self.headers["X-Auth-Key"]) == ("me:you", "secret")
-        self.server.token_left = 3
+        self.server.token_left = self.server.token_serves
         self.send_response(200 if right else 401)
         self.send_header("X-Auth-Token", "tk")
         self.send_header("X-Storage-Url", f"{self.server.url}/v1/me")
@@ -232,32 +275,52 @@ class SwiftHandler(_Handler):
             return False
         return True
 
+    def manifest(self, path: str) -> bytes:
+        """Tell the segments of a static large object as the server does, which is not as they are told to it."""
+        told = json.loads(self.server.files[path])
+        entries = [
+            {"name": f"/{each['path']}", "bytes": each["size_bytes"], "hash": each["etag"]} for each in told
+        ]
+        return json.dumps(entries).encode()
+
     def whole(self, path: str) -> bytes:
         content = self.server.files[path]
         if path in self.server.folders:
             return b"".join(self.server.files[f"/v1/me/{part['path']}"] for part in json.loads(content))
-        return b"dynamic" if content == b"DLO" else content
+        if prefix := self.server.dynamic.get(path):
+            found = sorted(name for name in self.server.files if name.startswith(f"/v1/me/{prefix}"))
+            return b"".join(map(self.server.files.__getitem__, found))
+        return content
 
-    def list(self, query: dict[str, str]) -> None:
-        stem = "/v1/me/muster/"
+    def list(self, container: str, query: dict[str, str]) -> None:
+        stem = f"{container}/"
         names = sorted(path.removeprefix(stem) for path in self.server.files if path.startswith(stem))
         names = [name for name in names if name.startswith(query.get("prefix", ""))]
         page = [name for name in names if name > query.get("marker", "")][:2]
-        sizes = {
-            name: 0 if self.server.files[stem + name] == b"DLO" else len(self.whole(stem + name))
-            for name in page
-        }
-        self.answer(200, json.dumps([{"name": n, "bytes": sizes[n], "hash": "x"} for n in page]).encode())
+        entries = []
+        for name in page:
+            dynamic = stem + name in self.server.dynamic
+            content = b"" if dynamic else self.whole(stem + name)
+            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            entries.append({"name": name, "bytes": len(content), "hash": md5})
+        self.answer(200, json.dumps(entries).encode())
 
-    def answer(self, status: int, content: bytes = b"") -> None:
+    def answer(self, status: int, content: bytes = b"", etag: str = "") -> None:
+        path = self.parse_path()
+        whole = self.server.files.get(path, b"") if status == 206 else content
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
-        if self.path.partition("?")[0] in self.server.folders:
+        if path in self.server.folders:
             self.send_header("X-Static-Large-Object", "True")
-        self.send_header("Etag", hashlib.md5(content, usedforsecurity=False).hexdigest())
+        if path in self.server.dynamic:
+            self.send_header("X-Object-Manifest", urllib.parse.quote(self.server.dynamic[path]))
+        self.send_header("Etag", etag or hashlib.md5(whole, usedforsecurity=False).hexdigest())
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+    def parse_path(self) -> str:
+        return urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
 
 
 class NoBucket(_Handler):

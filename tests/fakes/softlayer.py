@@ -16,7 +16,7 @@ from provision.core.model import ClusterIdentity, CreateRequest
 from provision.core.spec import ClusterSpec
 from provision.providers.softlayer.provider import SoftLayerProvider
 from provision.ssh.pinning import Reach
-from provision.state.folder import Target
+from provision.state.folder import State, Target
 from tests.emulators.softlayer.machines import address
 from tests.emulators.softlayer.server import Emulator
 from tests.fakes.provider import OWN, FakeStores, SilentReporter, World, no_image, silent_queue
@@ -35,6 +35,7 @@ CONFIG: dict[str, Any] = {
     "object_store": {"kind": "none"},
     "deadlines": {"boot": 5, "settle": 0.1},
     "softlayer": {"datacenter": ["dal13", "dal10"], "domain": "example.com"},
+    "allow_from": ["203.0.113.0/24"],
 }
 
 
@@ -73,7 +74,7 @@ class EmulatedReach(Reach):
     ) -> None:
         self._answer(target, stop)
 
-    def close_shared(self, cluster_id: str) -> None:
+    def close_shared(self, state: State) -> None:
         pass
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def labs(tmp_path: Path, store: str) -> Iterator[Callable[..., Lab]]:
 @pytest.fixture
 def small(labs: Callable[..., Lab]) -> Lab:
     """A cluster of one small node, for what needs machines but no services."""
-    return labs(nodes=1, groups={"master": {"cores": 1, "memory_gb": 1, "data_disk_gb": 1}})
+    return labs(nodes=1, groups={"master": {"cores": 1, "memory_gb": 3, "data_disk_gb": 1}})
 
 
 @pytest.fixture(params=sorted(ACCOUNTS))
@@ -77,21 +78,42 @@ def account(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Account]
         yield made
 
 
+@pytest.fixture(params=sorted(ACCOUNTS))
+def bare_account(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Account]:
+    """One that has no image but the official ones: everything is installed on its machines."""
+    with ACCOUNTS[request.param](tmp_path / request.param, baked=False) as made:
+        yield made
+
+
 @pytest.fixture
 def leftovers() -> Callable[..., Any]:
     """Return the context manager `leftovers(lab, …)`, which asserts that the block leaves nothing."""
     return lambda *labs, **keys: nothing_left(labs, **keys)
 
 
-@pytest.fixture(scope="session")
-def _shared(tmp_path_factory: pytest.TempPathFactory, store: str) -> Iterator[Lab]:
-    made = Labs(tmp_path_factory.mktemp("ready"), store)
-    lab = made()
+@contextmanager
+def running(folder: Path, store: str, **keys: Any) -> Iterator[Lab]:
+    """Give a cluster with services up and the digits at 16x16 in HDFS."""
+    made = Labs(folder, store)
+    lab = made(**keys)
     try:
         lab.up(size=16)
         yield lab
     finally:
         made.close()
+
+
+@pytest.fixture(scope="session")
+def _shared(tmp_path_factory: pytest.TempPathFactory, store: str) -> Iterator[Lab]:
+    with running(tmp_path_factory.mktemp("ready"), store) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def two_nodes(tmp_path_factory: pytest.TempPathFactory, store: str) -> Iterator[Lab]:
+    """A cluster of two nodes for the tests of one module, with the digits at 16x16 in HDFS."""
+    with running(tmp_path_factory.mktemp("pair"), store, nodes=2) as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import yaml
 from testinfra.host import Host
 
 from provision.core.paths import PROJECT
+from provision.ssh.run import BATCH, ssh_command
 
 BINARIES = Path(sys.executable).parent
 RECAP = re.compile(
@@ -237,10 +238,10 @@ class Lab:
 
     def ssh(self, name: str, script: str, user: str = "hadoop", *, timeout: float = 300) -> Run:
         """Run a shell script on a machine, as in a login of the user."""
-        config = str(self.state_dir / "ssh_config")
-        return self.run(
-            ["ssh", "-F", config, "-o", "BatchMode=yes", f"{user}@{name}", script], timeout=timeout
+        command = ssh_command(
+            self.state_dir.resolve() / "ssh_config", name, script, options=(*BATCH, "-l", user)
         )
+        return self.run(command, timeout=timeout)
 
     def status(self) -> dict[str, Any]:
         """Return `./muster status --json`."""

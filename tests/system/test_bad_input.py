@@ -29,7 +29,7 @@ WRONG_CONFIGS = {
     "no host name": ({"cluster": "Not_a_host"}, r"cluster.*Not_a_host"),
     "unknown key of a group": ({"groups": {"worker": {"memory": 2}}}, r"groups\.worker\.memory"),
     "not a subnet": ({"local": {"subnet": "10.0.0.0/8"}}, r"subnet.*10\.0\.0\.0/8"),
-    "a foreign subnet": ({"local": {"subnet": "192.168.7.0/24"}}, r"subnet.*not inside 10\.77\.0\.0/16"),
+    "a foreign subnet": ({"local": {"subnet": "8.8.8.0/24"}}, r"subnet.*no private network"),
     "no script": ({"setup": "there-is-none.sh"}, r"setup.*there-is-none\.sh"),
     "bad key": ({"access": {"katie": "abc"}}, r"access.*katie"),
 }

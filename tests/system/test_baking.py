@@ -16,7 +16,7 @@ from provision.images import recipe
 from provision.providers.local import images
 from tests.system.lab import registry
 
-SMALL = {"master": {"cores": 2, "memory_gb": 1, "data_disk_gb": 1}}
+SMALL = {"master": {"cores": 2, "memory_gb": 3, "data_disk_gb": 1}}
 HELD = """\
 dpkg-query -W -f '${Status}\\n' hello; /opt/muster/venv/bin/python -c 'import iniconfig; print("imported")'
 cat /etc/made-here

@@ -18,6 +18,14 @@ pytestmark = pytest.mark.long
 
 
 def test_the_whole_journey(account: Account, small: Lab, tmp_path: Path) -> None:
+    journey(account, small, tmp_path)
+
+
+def test_the_whole_journey_from_the_official_image(bare_account: Account, small: Lab, tmp_path: Path) -> None:
+    journey(bare_account, small, tmp_path)
+
+
+def journey(account: Account, small: Lab, tmp_path: Path) -> None:
     """Three machines, data, a job, a fourth one, stopped, started at other addresses, proved, deleted."""
     with store_elsewhere(small, "s3") as (block, keys):
         lab = CloudLab(tmp_path / "lab", account, nodes=3, groups=account.groups, object_store=block)
@@ -83,7 +91,7 @@ def test_somebody_else_goes_on(account: Account, key: Path, tmp_path: Path) -> N
 
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "ben"], check=True)
     second.muster("access", "add", "ben", str(tmp_path / "ben.pub")).ok()
-    lines = "sudo cat /home/hadoop/.ssh/authorized_keys /home/muster/.ssh/authorized_keys"
+    lines = "sudo cat /etc/muster/authorized_keys/hadoop /etc/muster/authorized_keys/muster"
     public = (tmp_path / "ben.pub").read_text().split()[1]
     assert second.ssh(second.worker(1), lines, user="muster").ok().answer.count(public) == 2
     second.muster("access", "remove", "ben").ok()

@@ -72,9 +72,8 @@ def test_stopped_at_the_console(ec2: Maker) -> None:
     assert lab.ssh(lab.worker(1), "hostname").ok().answer.strip() == lab.worker(1)
 
 
-@pytest.mark.long
 def test_from_the_official_image(ec2: Maker) -> None:
-    """Without an image of one's own everything is installed on the machines."""
+    """Without an image of one's own everything is installed on the machines, as first boot left them."""
     lab = ec2(baked=False, nodes=1, groups={"master": {"instance_type": "t3.medium", "memory_gb": 3}})
     lab.playbook("start_cluster.yml", timeout=1200).ok()
     lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()

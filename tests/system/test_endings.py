@@ -56,7 +56,9 @@ def test_a_deadline_spares_checkpoints_and_autostop_spares_jobs(labs, tmp_path):
     record = runs(lab)[run]
     assert record["state"] == "failed"
     assert "the cluster's time was over" in record["reason"]
-    kept = json.loads(lab.ssh(lab.master, f"python3 - <<'EOF'\n{IN_STORE}\nEOF").ok().answer)
+    kept = json.loads(
+        lab.ssh(lab.master, f"/opt/muster/venv/bin/python - <<'EOF'\n{IN_STORE}\nEOF").ok().answer
+    )
     assert kept[f"results/{run}/checkpoint.txt"] == "epoch 7"
     assert "training" in kept[f"results/{run}/log"]
     assert any(name.startswith(f"spark-events/{lab.name}-") for name in kept), sorted(kept)
@@ -97,7 +99,7 @@ def test_stopped_machines_come_back_with_their_data_at_other_addresses(labs):
 
 def test_a_worker_follows_its_master(labs):
     """Nobody uses two machines: the master ends, then the worker, which has seen it before."""
-    size = {"cores": 1, "memory_gb": 1, "data_disk_gb": 1}
+    size = {"cores": 1, "memory_gb": 3, "data_disk_gb": 1}
     lab = labs(nodes=2, groups={"master": size, "worker": size}, autostop="1m")
     lab.playbook("start_cluster.yml").ok()
     eventually(lambda: state_of(lab, lab.master) == "stopped", 150, "the master ended")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
+from PIL import Image
 
 LABELLED = ("10_left.jpeg", "10_right.jpeg", "17_left.jpeg", "17_right.jpeg")
 
@@ -31,13 +33,14 @@ def write_labels(folder, rows: list[str]) -> None:
 def eyes(labs, pictures):
     """A cluster of one node for them."""
     node = {"cores": 2, "memory_gb": 3, "data_disk_gb": 10}
-    dataset = {"source": str(pictures), "name": "eyes", "labels": "labels.csv"}
+    dataset = {"source": str(pictures), "name": "eyes", "labels": "labels.csv", "kind": "eye"}
+    dataset["sizes"] = [16, 64, 128, 256]
     return labs(nodes=1, groups={"master": node}, dataset=dataset)
 
 
 def rows(lab, part: str, size: int) -> list[list[str]]:
     """The rows of a staged set."""
-    script = f"hdfs dfs -cat '/datasets/eyes/{part}_{size}/part-*' | zcat"
+    script = f"hdfs dfs -cat '/datasets/eyes/{part}_{size}/part-*.csv.gz' | zcat"
     return [line.split(",") for line in lab.ssh(lab.master, script).ok().answer.splitlines()]
 
 
@@ -54,8 +57,17 @@ def test_photographs(eyes, pictures):
     assert "99_left" in run.output, "the corrupt image is reported, and the run went on"
     train, holdout, test = (rows(eyes, part, 32) for part in ("train", "holdout", "test"))
     assert len(train) + len(holdout) == len(LABELLED) and train and holdout
-    assert [row[0] for row in test] == ["20_left"]
+    assert [row[0] for row in test] == ["20_left.jpeg"]
     assert {len(row) for row in train + holdout + test} == {1 + 32 * 32 * 3}
     assert {row[0] for row in train + holdout} <= {"0", "1"}
+    sets = {entry["name"]: entry["rows"] for entry in eyes.muster("data", "list", "--json").ok().json()}
+    for size in (16, 64, 128, 256):
+        assert sets[f"eyes/train_{size}"] == len(train), "the other sizes were made in the same pass"
+    told = re.search(r"\./muster get (hdfs:\S+)", run.output)[1]
+    eyes.muster("get", told, str(pictures)).ok()
+    told = pictures / "_preprocess"
+    with Image.open(told / "contact_sheet.png") as sheet:
+        assert sheet.width > 900
+    assert "99_left.jpeg,train,no" in (told / "report.csv").read_text().replace("holdout", "train")
     values = [int(value) for row in train for value in row[1:]]
     assert min(values) >= 0 and max(values) <= 255 and len(set(values)) > 50, "pictures, not one colour"

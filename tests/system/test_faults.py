@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from provision.ssh import sharing
+
 pytestmark = pytest.mark.long
 STORE = "object-store"
 
@@ -45,8 +47,7 @@ def test_an_unreachable_worker_is_named_and_stops_nobody_else(ready):
     block = "nft insert rule inet muster input tcp dport 22 drop"
     undo = "systemd-run --on-active=60 nft -f /etc/muster/firewall.nft"
     ready.ssh(name, f"sudo sh -c '{undo} && {block}'", user="muster", timeout=20)
-    for user in ("muster", "hadoop"):
-        ready.run(["ssh", "-F", str(ready.state_dir / "ssh_config"), "-O", "exit", f"{user}@{name}"])
+    sharing.close(ready.state_dir.resolve())
     run = ready.playbook("main.yml", "-e", "IMAGE_SIZE=16")
     run.refused(name)
     ready.ssh(ready.master, "true", user="muster").ok()

@@ -47,7 +47,7 @@ def node_folder(lab, file: str) -> list[bool]:
 @pytest.fixture
 def pair(labs):
     """Two small nodes."""
-    size = {"cores": 1, "memory_gb": 1, "data_disk_gb": 1}
+    size = {"cores": 1, "memory_gb": 3, "data_disk_gb": 1}
     return labs(nodes=2, groups={"master": size, "worker": size})
 
 

@@ -32,7 +32,7 @@ def staged(lab, name: str) -> dict[str, int]:
     """Rows of every staged set, counted."""
     found = {}
     for part in ("train", "holdout"):
-        script = f"hdfs dfs -cat '/datasets/{name}/{part}_16/part-*' | zcat | wc -l"
+        script = f"hdfs dfs -cat '/datasets/{name}/{part}_16/part-*.csv.gz' | zcat | wc -l"
         found[part] = int(lab.ssh(lab.master, script).ok().answer)
     return found
 

@@ -27,6 +27,7 @@ print("in task", flush=True)
 spark.sparkContext.parallelize(range(6), 6).foreach(lambda _: time.sleep(300))
 """
 LINK = re.compile(r"""<a\b[^>]*\bhref=["']([^"'#]+)""", re.IGNORECASE)
+BROWSER = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
 NO_PAGE = re.compile(r"\.(css|js|png|svg|ico|map|zip)$|/kill/|logout|/threadDump/|/static/")
 
 
@@ -64,7 +65,7 @@ def opened(_shared, tmp_path_factory) -> Iterator[tuple[dict[str, str], str]]:
 def fetch(address: str) -> tuple[str, str]:
     """Return where the page was found in the end, and what it says."""
     try:
-        with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310  only http is in a page of ours
+        with BROWSER.open(address, timeout=30) as answer:
             return answer.url, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as error:
         raise AssertionError(f"{address}: {error.code} {error.read(300)!r}") from None
@@ -139,6 +140,16 @@ def test_a_file_of_hdfs_is_read_through_its_page(ready, opened):
     (name, *_) = [name for name in names if name.startswith("part-")]
     place, _ = fetch(addresses["NameNode"] + f"webhdfs/v1/datasets/digits/train_16/{name}?op=OPEN")
     assert urlsplit(place).hostname == "127.0.0.1"
+
+
+def test_who_was_not_given_the_address_sees_nothing(ready, opened):
+    addresses, _ = opened
+    place = urlsplit(addresses["NameNode"])
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(f"http://{place.netloc}/webhdfs/v1/?op=LISTSTATUS", timeout=30)
+    delete = urllib.request.Request(addresses["NameNode"] + "webhdfs/v1/user?op=DELETE", method="DELETE")  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError, match="405"):
+        BROWSER.open(delete, timeout=30)
 
 
 def test_from_the_history_to_an_application_that_has_ended(ready, opened):

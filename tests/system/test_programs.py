@@ -7,6 +7,7 @@ import json
 from provision.core.paths import PROJECT
 from tests.system.runs import only_run, runs
 
+PYTHON = "/opt/muster/venv/bin/python"
 GENERATOR = "org.apache.spark.mllib.util.LogisticRegressionDataGenerator"
 MAIN = """\
 import json, os, pathlib, socket, time
@@ -93,7 +94,7 @@ def test_a_shell_command(ready):
 def test_a_large_object_goes_into_the_store_in_parts(ready):
     """By S3's protocol and by Swift's own, into a real Swift."""
     try:
-        run = ready.ssh(ready.master, f"python3 - <<'EOF'\n{LARGE}\nEOF").ok()
+        run = ready.ssh(ready.master, f"{PYTHON} - <<'EOF'\n{LARGE}\nEOF").ok()
         assert run.answer.strip() == "equal"
     finally:
         ready.muster("data", "rm", "large", "--yes").ok()

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.lab import eventually
+from provision.providers.local.helper import cgroups, disks, idmap
+from tests.system.lab import eventually, registry
 from tests.system.leftovers import ROOT as LOCAL
 from tests.system.undo import changed
 
@@ -136,12 +137,17 @@ def test_secrets_are_in_no_log_and_no_user_data(ready):
         *(ready.state_dir / "log").rglob("*"),
         *ready.state_dir.glob("*.jsonl"),
         *(ready.state_dir / "reports").rglob("*"),
-        *LOCAL.glob("nodes/*/console.log"),
+        *LOCAL.glob("nodes/*/console/console.log"),
         LOCAL / "registry.json",
     ]:
         if path.is_file():
             text = path.read_text(errors="replace")
             assert not [secret for secret, value in values.items() if value in text], path
+
+
+def test_cloud_init_itself_knows_all_that_it_is_told(ready):
+    script = "sudo cloud-init schema --config-file /var/lib/cloud/seed/nocloud/user-data"
+    assert "Valid schema" in ready.ssh(ready.master, script, user="muster").ok().answer
 
 
 def test_secrets_are_readable_for_their_owner_only(ready):
@@ -164,34 +170,80 @@ def test_secrets_are_readable_for_their_owner_only(ready):
         assert not ready.ssh(name, script, user="muster").answer.strip(), name
 
 
-REACH_FOR_DISKS = """\
-mkdir -p /run/all /run/mine
-mount -t devtmpfs none /run/all
+REACH_OUT = """\
+mkdir -p /run/p /run/dev /run/mine /run/cg
+mount -t proc proc /run/p && echo '|/bin/false' > /run/p/sys/kernel/core_pattern && echo "wrote core_pattern"
+mount -o remount,rw /proc/sys; echo '|/bin/false' > /proc/sys/kernel/core_pattern && echo "wrote /proc/sys"
+mount -t devtmpfs none /run/dev && echo "mounted devtmpfs"
 mount -t tmpfs -o dev none /run/mine
-own=$(stat -c '%Hr %Lr' /dev/xvdc)
-{
-  awk 'NR > 2 {print $1, $2, $4}' /proc/partitions
-  cd /run/all && find . -type b -exec stat -c '%Hr %Lr %n' {} +
-} | while read -r major minor name; do
-  [ "$major $minor" != "$own" ] || continue
-  name=${name##*/}
-  mknod "/run/mine/$name" b "$major" "$minor" 2>/dev/null && echo "made $name"
-  for disk in "/run/mine/$name" "/run/all/$name"; do
-    head -c 512 "$disk" >/dev/null 2>&1 && echo "read $disk"
-  done
-  echo "tried $name" >&2
+awk 'NR > 2 {print $1, $2, $4}' /proc/partitions | while read -r major minor name; do
+  mknod "/run/mine/$name" b "$major" "$minor" && echo "made $name"
+  head -c 512 "/dev/$name" >/dev/null && echo "read $name"
 done
-head -c 512 /dev/xvdc >/dev/null && echo "own disk"
-cd / && umount /run/all /run/mine
+for kind in devices memory pids cpu; do
+  mount -t cgroup -o $kind none /run/cg
+  for top in /run/cg /sys/fs/cgroup/$kind /sys/fs/cgroup; do
+    echo 'b *:* rwm' > $top/devices.allow && echo "opened devices"
+    echo 9663676416 > $top/memory.limit_in_bytes && echo "raised memory"
+    echo max > $top/memory.max && echo "raised memory"
+    echo max > $top/pids.max && echo "raised pids"
+    echo -1 > $top/cpu.cfs_quota_us && echo "raised cpu"
+  done
+done
+insmod /dev/null 2>&1 | grep -qi 'invalid' && echo "may load modules"
+umount /run/p /run/mine
+true
 """
 
 
-def test_a_nodes_root_reaches_no_disk_of_this_computer(ready):
-    """Nor another node's; its own data disk works."""
+def test_a_nodes_root_is_nobody_on_this_computer(ready):
+    """It changes no setting of the kernel, none of its own limits, and reaches no disk."""
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text()
     for name in ready.names:
-        run = ready.ssh(name, f"sudo sh -s <<'END'\n{REACH_FOR_DISKS}END", user="muster").ok()
-        assert run.answer.splitlines() == ["own disk"], run.report()
-        assert run.output.count("tried loop") >= 2, run.report()
+        run = ready.ssh(name, f"sudo sh -s 2>/dev/null <<'END'\n{REACH_OUT}END", user="muster").ok()
+        assert not run.answer.strip(), run.report()
+    assert Path("/proc/sys/kernel/core_pattern").read_text() == pattern
+    for node in registry()["nodes"].values():
+        init = cgroups.init(node["unit"])
+        if node["name"] in ready.names and init:
+            ids = Path(f"/proc/{init}/status").read_text()
+            assert f"Uid:\t{node['first_id']}\t" in ids and node["first_id"] >= idmap.FIRST
+            group = next(path for path in cgroups.groups(node["unit"]) if (path / "pids.max").exists())
+            assert int((group / "pids.max").read_text()) == cgroups.processes_of(node["memory_mb"])
+
+
+def test_other_users_of_this_computer_see_nothing_of_a_node(ready):
+    for folder in ("nodes", "images", "stores", "locks"):
+        looked = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "ls", LOCAL / folder]
+        assert subprocess.run(looked, capture_output=True, check=False).returncode, folder
+    assert stat.S_IMODE((LOCAL / "registry.json").stat().st_mode) == 0o600
+    for log in LOCAL.glob("nodes/*/console/console.log"):
+        assert stat.S_IMODE(log.stat().st_mode) == 0o600, log
+
+
+def test_a_node_fills_its_own_disk_only(ready):
+    size = int(ready.ssh(ready.worker(1), "df --output=size -BG / | tail -1").ok().answer.strip(" G\n"))
+    assert size <= disks.ROOT_DISK_GB
+
+
+def test_a_node_asks_this_computer_for_nothing(ready):
+    """What listens here on every address is not there for nodes."""
+    with socket.create_server(("0.0.0.0", 0)) as server:  # noqa: S104  that is the point
+        port = server.getsockname()[1]
+        gateway = addresses(ready)[ready.master].rpartition(".")[0] + ".1"
+        asked = f"timeout 2 bash -c '</dev/tcp/{gateway}/{port}' && echo reached"
+        assert "reached" not in ready.ssh(ready.worker(1), asked).answer
+        assert open_from_here(gateway, port), "for this computer itself it is"
+
+
+def test_the_store_answers_nobody_here(ready):
+    """From whichever of this computer's own addresses it is asked."""
+    known = registry()
+    store = next(n for n in known["nodes"].values() if n["store"] == ready.store)
+    for net in known["networks"].values():
+        gateway = net["subnet"].rpartition(".")[0] + ".1"
+        with pytest.raises(OSError, match=r"timed out|refused|assign"):
+            socket.create_connection((store["address"], 8080), 0.5, source_address=(gateway, 0))
 
 
 def test_passwords_and_root_are_refused(ready):

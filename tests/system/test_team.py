@@ -90,6 +90,17 @@ def test_somebody_is_let_in_and_kept_out(ready, key):
     ready.ssh(ready.master, "true").ok()
 
 
+def test_a_key_that_a_job_leaves_opens_nothing(ready, key):
+    """sshd knows root's file alone, whatever lies in the homes of those who run jobs."""
+    public = key.with_suffix(".pub").read_text().strip()
+    files = "~/.ssh/authorized_keys ~/.ssh/authorized_keys2"
+    ready.ssh(ready.master, f"mkdir -p ~/.ssh && echo '{public}' | tee {files} && chmod 600 {files}").ok()
+    try:
+        assert "Permission denied" in said(ready, key, "hadoop", ready.master, "id -un")
+    finally:
+        ready.ssh(ready.master, f"rm {files}").ok()
+
+
 @pytest.mark.long
 def test_who_was_let_in_stays_in(ready, key):
     """The keys that `access` writes are the ones that the playbooks write."""
@@ -104,7 +115,7 @@ def test_who_was_let_in_stays_in(ready, key):
 
 def test_a_lost_state_is_made_anew(labs: Callable[..., Lab], key):
     access = {"katie": key.with_suffix(".pub").read_text().strip()}
-    small = {"master": {"cores": 1, "memory_gb": 1, "data_disk_gb": 1}}
+    small = {"master": {"cores": 1, "memory_gb": 3, "data_disk_gb": 1}}
     lab = labs(nodes=1, groups=small, access=access, object_store={"kind": "none"})
     lab.playbook("start_cluster.yml").ok()
     known = (lab.state_dir / "known_hosts").read_text()

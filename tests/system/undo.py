@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from provision.ssh import sharing
 from tests.system.lab import Lab
 
 
@@ -32,8 +33,7 @@ def changed(lab: Lab, name: str, change: str, undo: str) -> Iterator[None]:
     assert session.stdout
     try:
         assert session.stdout.readline().strip() == "changed"
-        for user in ("muster", "hadoop"):
-            lab.run(["ssh", "-F", config, "-O", "exit", f"{user}@{name}"])
+        sharing.close(lab.state_dir.resolve())
         yield
     finally:
         answer, _ = session.communicate("\n", timeout=30)

@@ -75,7 +75,7 @@ def bare_path(folder: Path, *, without: tuple[str, ...]) -> str:
 
 def test_first_use_sets_up_and_later_uses_do_not(clone: Path) -> None:
     printed, asked = start(clone, "status", "--json")
-    assert printed == "-P|-m|provision.cli|status|--json|"
+    assert printed == "-I|-m|provision.cli|status|--json|"
     assert len(asked) == 1
     assert "--base" in asked[0]
     assert "--dev" not in asked[0]
@@ -102,7 +102,7 @@ def test_only_the_tests_need_the_test_tools(clone: Path) -> None:
 
 def test_words_reach_the_command_as_they_are(clone: Path) -> None:
     assert (
-        start(clone, "run", "--", "echo", "a  b", "$HOME")[0] == "-P|-m|provision.cli|run|--|echo|a  b|$HOME|"
+        start(clone, "run", "--", "echo", "a  b", "$HOME")[0] == "-I|-m|provision.cli|run|--|echo|a  b|$HOME|"
     )
 
 
@@ -154,10 +154,50 @@ def test_an_interrupted_set_up_starts_over(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(environment, "run", lambda command, **_: ran.append(list(map(str, command))) or "")
     environment.make_venv()  # no stamp: never finished
     assert "--clear" in ran[0]
-    (tmp_path / ".venv" / "muster-stamp").write_text("old")
+    (tmp_path / ".venv" / "muster-stamp").write_text(f"{tmp_path} 1 2 requirements.txt\n3 4 pyproject.toml\n")
     ran.clear()
     environment.make_venv()  # finished once: brought up to date in place
     assert ran == []
+    for place in (tmp_path / "before", tmp_path.parent, f"{tmp_path} 1"):  # and then moved or renamed
+        (tmp_path / ".venv" / "muster-stamp").write_text(f"{place} 1 2 requirements.txt\n")
+        ran.clear()
+        environment.make_venv()
+        assert "--clear" in ran[0]
+
+
+@pytest.mark.parametrize(("name", "letter"), [("a$b", "$"), ("a:b", ":"), ('a"b', '"'), ("a\nb", r"'\n'")])
+def test_a_place_that_programs_would_misread_is_refused_at_the_first_command(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    letter: str,
+) -> None:
+    place = tmp_path / name
+    place.mkdir()
+    monkeypatch.setattr(environment, "ROOT", place)
+    assert environment.main(["--base"]) == 1
+    said = capsys.readouterr().err
+    assert f"its path has a {letter}, which programs would misread" in said
+    assert said.count("\n") == 1
+
+
+def test_all_that_an_administrator_must_do_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asked(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        ours = "provision.providers.local.permission" in command
+        return subprocess.CompletedProcess(command, not ours, "sudo install helper" if ours else "", "")
+
+    monkeypatch.setattr(environment.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(environment.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(environment.subprocess, "run", asked)
+    assert environment.main(["--local", "--", "mmdebstrap"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.endswith("sudo apt-get install --no-install-recommends mmdebstrap && sudo install helper\n")
+    assert environment.main(["--", "rsync"]) == 1
+    assert "helper" not in capsys.readouterr().err
     assert not (tmp_path / ".venv" / "muster-stamp").exists()
 
 
@@ -177,7 +217,7 @@ def test_uv_that_fails_gives_way_to_pip(tmp_path: Path, monkeypatch: pytest.Monk
     pip = ["python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     assert ran[-2:] == [
         [*pip, "--require-hashes", "-r", str(tmp_path / "requirements.txt")],
-        [*pip, "-e", str(tmp_path)],
+        [*pip, "--no-build-isolation", "-e", str(tmp_path)],
     ]
 
 
@@ -193,5 +233,29 @@ def test_only_what_is_locked_is_installed(
     uv = [str(tmp_path / ".venv/bin/uv"), "pip", "install", "--quiet", "--python", "python", "--no-deps"]
     assert ran[-2:] == [
         [*uv, "--require-hashes", "-r", str(tmp_path / lock)],
-        [*uv, "-e", str(tmp_path)],
+        [*uv, "--no-build-isolation", "-e", str(tmp_path)],
     ]
+    assert ran[0][-3:] == ["--require-hashes", "-r", str(tmp_path / "requirements-installer.txt")]
+
+
+def test_another_apt_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`apt-get update` itself does not wait for who fetches the lists right now."""
+    answers = ["Could not get lock /var/lib/apt/lists/lock. It is held by process 42 (apt-get)", ""]
+
+    def run(command: list[str]) -> str:
+        assert command == ["apt-get", "update"]
+        if said := answers.pop(0):
+            raise environment.SetupError(said)
+        return ""
+
+    monkeypatch.setattr(environment, "run", run)
+    monkeypatch.setattr(environment.time, "sleep", lambda _: None)
+    environment.update(["apt-get"])
+    assert not answers
+    answers[:] = ["Failed to fetch"]
+    with pytest.raises(environment.SetupError, match="Failed to fetch"):
+        environment.update(["apt-get"])
+    answers[:] = ["Could not get lock, held by process 42"] * 2
+    monkeypatch.setattr(environment, "APT_LOCK_S", -1)
+    with pytest.raises(environment.SetupError, match="process 42"):
+        environment.update(["apt-get"])

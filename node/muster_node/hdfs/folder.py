@@ -37,6 +37,10 @@ class Folder:
         """Rename, at once or not at all."""
         self._at(old).rename(self._at(new))
 
+    def replace(self, old: str, new: str) -> None:
+        """Rename a file, over an older one."""
+        self._at(old).replace(self._at(new))
+
     def remove(self, path: str) -> None:
         """Delete a file or a folder with all in it; harmless when it is not there."""
         place = self._at(path)

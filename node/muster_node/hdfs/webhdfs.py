@@ -9,7 +9,7 @@ import http.client
 import json
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
@@ -19,10 +19,15 @@ from muster_node.daemons import STATE_PAGE, HdfsState
 RETRY_PAUSES_S = (0.2, 0.8, 3.2, 0)
 """Seconds to wait after each failed attempt; the last one is not waited after."""
 CHUNK = 1 << 20
+ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class HdfsError(Exception):
     """HDFS refused a request or does not answer; the text is one line."""
+
+
+class HdfsGone(HdfsError):
+    """The NameNode does not answer, and was asked several times."""
 
 
 class HdfsFull(HdfsError):
@@ -95,6 +100,15 @@ class Hdfs:
         if not (answer or {}).get("boolean"):
             raise HdfsError(f"HDFS did not rename {old} to {new}")
 
+    def replace(self, old: str, new: str) -> None:
+        """Rename a file, over an older one, at once or not at all. Raises HdfsError."""
+        self._ask("PUT", old, "RENAME", destination=new, renameoptions="OVERWRITE")
+
+    def concat(self, first: str, others: Sequence[str]) -> None:
+        """Move the blocks of other files to the end of the first, which takes them. Raises HdfsError."""
+        if others:
+            self._ask("POST", first, "CONCAT", sources=",".join(others))
+
     def remove(self, path: str) -> None:
         """Delete a file or a folder with all in it; harmless when it is not there. Raises HdfsError."""
         self._ask("DELETE", path, "DELETE", recursive="true")
@@ -159,7 +173,7 @@ class Hdfs:
                 if self._connection is None:
                     self._connection = http.client.HTTPConnection(self._url.netloc, timeout=self._timeout_s)
                 self._connection.request(
-                    method, path, headers={"Content-Length": "0"} if method == "PUT" else {}
+                    method, path, headers={"Content-Length": "0"} if method in ("PUT", "POST") else {}
                 )
                 answer = self._connection.getresponse()
                 content = answer.read()
@@ -171,13 +185,14 @@ class Hdfs:
                 if answer.will_close:
                     self.close()
                 return answer.status, content
-        raise HdfsError(f"the NameNode at {self._url.netloc} does not answer ({failure})")
+        raise HdfsGone(f"the NameNode at {self._url.netloc} does not answer ({failure})")
 
     @contextmanager
     def _to_datanode(
         self, method: str, location: str, source: IO[bytes] | None, length: int
     ) -> Iterator[http.client.HTTPResponse]:
-        url = urllib.parse.urlsplit(location)
+        # The NameNode quotes what has a meaning in an address, and leaves letters beyond ASCII as they are.
+        url = urllib.parse.urlsplit(urllib.parse.quote(location, safe=ASCII))
         connection = http.client.HTTPConnection(url.netloc, timeout=self._timeout_s)
         connection.blocksize = CHUNK
         try:

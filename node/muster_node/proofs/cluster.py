@@ -12,7 +12,7 @@ from io import BytesIO
 from muster_node import daemons
 from muster_node.hdfs.webhdfs import Hdfs
 from muster_node.proofs.plan import Plan, Unknown
-from muster_node.proofs.programs import run
+from muster_node.proofs.programs import PYTHON, run
 
 ROUND_TRIP_BYTES = 2 * 2**20
 EXECUTOR_MEMORY_MB = 512
@@ -71,7 +71,7 @@ def round_trip(plan: Plan) -> tuple[bool, str]:
 
 
 def spark(plan: Plan) -> tuple[bool, str]:
-    """Run one application with one task on every living Worker."""
+    """Run one application with one task on every living Worker, all in the Python of jobs."""
     alive = daemons.spark(plan.master_url).workers
     if not alive:
         return False, "no Worker"
@@ -90,4 +90,7 @@ def spark(plan: Plan) -> tuple[bool, str]:
     answer = json.loads(run("spark_application", str(len(alive)), environment=environment))
     right = answer["sum"] == sum(number * number for number in range(100 * len(alive)))
     found = f"tasks on {len(answer['hosts'])} of {len(alive)} Workers" + ("" if right else ", wrong sum")
-    return right and len(answer["hosts"]) == len(alive), found
+    if others := answer["others"]:
+        found += "".join(f", {host} computes with {python}" for host, python in sorted(others.items()))
+        found += f" instead of {PYTHON}"
+    return right and not others and len(answer["hosts"]) == len(alive), found

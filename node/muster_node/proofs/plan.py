@@ -36,10 +36,11 @@ class Share:
 class Plan:
     """What a node proves: the whole cluster (`master`), a training step (`deep_learning`), its data.
 
-    `wish` is the number of nodes, `addresses` name -> private address, `environment` that of Spark
-    applications.
+    `user` proves it, as jobs do; `wish` is the number of nodes, `addresses` name -> private address,
+    `environment` that of Spark applications.
     """
 
+    user: str = "hadoop"
     wish: int = 0
     datanodes: Sequence[str] = ()
     workers: Sequence[str] = ()

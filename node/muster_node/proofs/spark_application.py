@@ -1,4 +1,7 @@
-"""`COUNT` tasks in one Spark application prove that as many Workers compute; prints hosts and a sum."""
+"""`COUNT` tasks in one Spark application prove that as many Workers compute, with the Python of jobs.
+
+Prints the hosts, those among them that have computed with another Python (and which), and a sum.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from pyspark import SparkConf, SparkContext
 from muster_node.proofs.programs import MARK
 
 
-def work(numbers: Iterable[int]) -> list[tuple[str, int]]:
-    """Say where this is, and what the sum of the squares is."""
+def work(numbers: Iterable[int]) -> list[tuple[str, str, int]]:
+    """Say where this is, which Python this is, and what the sum of the squares is."""
     time.sleep(0.3)  # long enough that no executor gets a second task
-    return [(socket.gethostname(), sum(number * number for number in numbers))]
+    return [(socket.gethostname(), sys.executable, sum(number * number for number in numbers))]
 
 
 def main() -> None:
@@ -24,8 +27,9 @@ def main() -> None:
     count = int(sys.argv[1])
     context = SparkContext(conf=SparkConf().setAppName("verify"))
     found = context.parallelize(range(100 * count), count).mapPartitions(work).collect()
-    hosts = sorted({host for host, _ in found})
-    print(MARK + json.dumps({"hosts": hosts, "sum": sum(part for _, part in found)}))
+    others = {host: python for host, python, _ in found if python != sys.executable}
+    hosts = sorted({host for host, _, _ in found})
+    print(MARK + json.dumps({"hosts": hosts, "others": others, "sum": sum(part for *_, part in found)}))
     context.stop()
 
 

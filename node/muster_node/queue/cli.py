@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 import time
@@ -14,10 +15,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from muster_node.queue import dispatch, reason, records, runner, shutdown, upload, verdict
+from muster_node.archive import BadArchive, unpack
+from muster_node.queue import (
+    dispatch,
+    explain,
+    layout,
+    records,
+    results,
+    runner,
+    secret_env,
+    shutdown,
+    upload,
+    verdict,
+)
 from muster_node.queue.records import CANCELLED, FAILED, FINAL, QUEUED, SUCCEEDED, Record, Refused
 
 POLL_S = 0.2
+MOST_FILES, MOST_BYTES = 100_000, 4 << 30
+"""Of what is submitted."""
 STATUS = {SUCCEEDED: 0, FAILED: 1, CANCELLED: 3}
 """Exit status of `follow` for each final state; 2 = the request was refused."""
 
@@ -78,7 +93,10 @@ def show(asked: argparse.Namespace) -> int:
 
 
 def submit(_: argparse.Namespace) -> int:
-    """Take a run into the queue; the same run twice is one run."""
+    """Take a run into the queue; the same run twice is one run.
+
+    A request with secrets comes from root, which alone keeps them; all else is done as the queue's owner.
+    """
     request = json.loads(sys.stdin.buffer.readline())
     known = {each.name for each in fields(Record)} - {
         "state",
@@ -90,10 +108,32 @@ def submit(_: argparse.Namespace) -> int:
     }
     if not isinstance(request, dict) or (unknown := set(request) - known):
         raise Refused(f"unknown keys in the request: {', '.join(sorted(unknown))}")
-    record = Record(**{**request, "args": tuple(request.get("args", ())), "submitted": time.time()})
-    home = records.folder(record.run)
+    secrets = request.pop("secrets", {})
+    args, names = tuple(request.pop("args", ())), tuple(sorted(secrets))
+    record = Record(**request, args=args, secrets=names, submitted=time.time())
+    records.folder(record.run)  # refuses what is no run
+    try:
+        layout.require(record.spark)
+    except ValueError as error:
+        raise Refused(str(error)) from error
     if record.kind not in records.KINDS:
         raise Refused(f"unknown kind of job {record.kind!r}")
+    if not secrets:
+        return _take_in(record)
+    if os.geteuid():
+        raise Refused("secrets are taken from root alone")
+    secret_env.keep(record.run, secrets)
+    if (child := os.fork()) == 0:
+        records.become_owner()
+        return _take_in(record)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status:
+        secret_env.forget(record.run)
+    return status
+
+
+def _take_in(record: Record) -> int:
+    home = records.folder(record.run)
     if not home.exists():
         fresh = records.ROOT / "runs" / f".{record.run}.{os.getpid()}"
         try:
@@ -112,14 +152,17 @@ def _unpack(record: Record, target: Path) -> None:
     (target / "code").mkdir()
     (target / "log").touch()
     if record.kind == "builtin":
-        source = Path(str(records.settings()["jobs"])) / record.name
-        if not (source / record.entry).is_file():
+        jobs = Path(str(records.settings()["jobs"]))
+        if not (jobs / record.name / record.entry).is_file():
             raise Refused(f"there is no built-in job {record.name}")
-        shutil.copytree(
-            source, target / "code", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
-        archive.extractall(target, filter="data")
+        for source in (jobs / records.SHARED, jobs / record.name):
+            shutil.copytree(
+                source, target / "code", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+            )
+    try:
+        unpack(sys.stdin.buffer, target, most_files=MOST_FILES, most_bytes=MOST_BYTES)
+    except BadArchive as error:
+        raise Refused(f"what was submitted is not taken in: {error}") from error
 
 
 def cancel(asked: argparse.Namespace) -> int:
@@ -133,8 +176,8 @@ def cancel(asked: argparse.Namespace) -> int:
     record = records.change(
         asked.run, only_from=frozenset((QUEUED,)), state=CANCELLED, reason="cancelled", ended=time.time()
     )
+    records.notify(asked.run, "cancel")
     if record.state not in FINAL:
-        records.notify(asked.run, "cancel")
         end = time.monotonic() + dispatch.DEADLINE_S
         while (record := records.load(asked.run)).state not in FINAL:
             if time.monotonic() > end:
@@ -171,23 +214,20 @@ def _waiting(record: Record) -> str:
 
 
 def bundle(asked: argparse.Namespace) -> int:
-    """Write run.json, log and results as a tar archive to standard output."""
+    """Write run.json, log and results as a tar archive to standard output.
+
+    Of the environment it has the names. Files only, and those that links lead to: nothing else is taken in.
+    """
     home = records.folder(asked.run)
-    records.load(asked.run)
-    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
-        for name in ("run.json", "log", "results"):
-            if (home / name).exists():
-                archive.add(home / name, arcname=name)
+    record = (json.dumps(records.describe(records.load(asked.run)), indent=1) + "\n").encode()
+    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|", dereference=True) as archive:
+        member = tarfile.TarInfo("run.json")
+        member.size = len(record)
+        archive.addfile(member, io.BytesIO(record))
+        for path in (home / "log", *results.files(home / "results")):
+            with contextlib.suppress(PermissionError):  # before anything of it was written
+                archive.add(path, arcname=str(path.relative_to(home)), recursive=False)
     return 0
-
-
-def explain(asked: argparse.Namespace) -> int:
-    """Run a program as it is; when it fails, the last line of standard error says why."""
-    done = subprocess.run(asked.program, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
-    sys.stderr.write(done.stderr)
-    if done.returncode:
-        print(reason.find(done.stderr[-reason.TAIL_BYTES :], status=done.returncode), file=sys.stderr)
-    return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 
 def finish(asked: argparse.Namespace) -> int:
@@ -225,7 +265,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "cancel": cancel,
     "follow": follow,
     "bundle": bundle,
-    "explain": explain,
+    "explain": lambda asked: explain.explain(asked.program),
     "run": lambda asked: runner.run(asked.run),
     "finish": finish,
     "dispatch": start_next,

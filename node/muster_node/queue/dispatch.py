@@ -2,21 +2,24 @@
 
 `dispatch` is the only part that runs as root, started by systemd whenever the folder `queue` is not empty and
 after a boot. It reads what the user `hadoop` wrote, starts and stops units by checked names, and writes
-nothing; it only removes the notes in `queue`.
+nothing; it only removes the notes in `queue`, and the secrets of what waits no more.
 """
 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
 import time
 
-from muster_node.queue import records, verdict
+from muster_node.queue import records, secret_env, verdict
 from muster_node.queue.records import QUEUED, RUNNING, Record
 
 DEADLINE_S = 60.0
 """How long a unit may take to vanish after its end (it parses its log then)."""
+USER_S = 30.0
+"""How long it may take to write down how a run ended, which a job can hold up."""
 UNIT = "muster-job@{run}.service"
 
 
@@ -32,10 +35,11 @@ def dispatch() -> None:
         everything = records.every()
         for record in everything:
             if record.state == RUNNING and UNIT.format(run=record.run) not in busy:
-                as_user("finish", record.run, verdict.VANISHED)
+                as_user("finish", record.run, verdict.VANISHED, within_s=USER_S)
         waiting = next_run(everything, busy=bool(busy))
         if waiting is not None:
             _systemctl("start", UNIT.format(run=waiting.run))
+        forget_secrets(everything, started=waiting)
         if not notes:
             return
 
@@ -45,10 +49,18 @@ def next_run(everything: list[Record], *, busy: bool) -> Record | None:
     return None if busy else next((record for record in everything if record.state == QUEUED), None)
 
 
+def forget_secrets(everything: list[Record], *, started: Record | None) -> None:
+    """Forget the secrets of runs that wait no more: what was started has got its own."""
+    waiting = [record.run for record in everything if record.state == QUEUED and record is not started]
+    secret_env.forget_all_but(waiting, [record.run for record in everything])
+
+
 def _take_notes() -> list[str]:
     taken = []
     for path in sorted((records.ROOT / "queue").iterdir()):
-        if not path.is_dir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)  # no note: it would wake the queue for ever
+        else:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
             if records.RUN_ID.fullmatch(path.name.rpartition(".")[0]):
@@ -89,14 +101,16 @@ def _systemctl(verb: str, unit: str) -> None:
     subprocess.run(["systemctl", verb, unit], stdin=subprocess.DEVNULL, check=False)
 
 
-def as_user(*words: str) -> None:
-    """Run `muster-job WORDS` as the user whom runs belong to."""
+def as_user(*words: str, within_s: float | None = None) -> None:
+    """Run `muster-job WORDS` as the user whom runs belong to; what takes longer is ended."""
     owner = (records.ROOT / "runs").stat()
-    subprocess.run(
-        [sys.executable, "-I", sys.argv[0], *words],
-        user=owner.st_uid,
-        group=owner.st_gid,
-        extra_groups=[],
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            [sys.executable, "-I", sys.argv[0], *words],
+            user=owner.st_uid,
+            group=owner.st_gid,
+            extra_groups=[],
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=within_s,
+        )

@@ -15,6 +15,9 @@ TAIL_BYTES = 512 * 1024
 LONGEST = 400
 """Characters of a reason."""
 
+_CARRIED = re.compile(r"""\r+(?=[\n:;,.'"\u2019\u201d)\]>])""")
+"""Carriage returns that end a line, or a word of a file from Windows within a message; others begin the line
+anew, as a progress bar does."""
 _TRACEBACK = "Traceback (most recent call last):"
 _THREAD = re.compile(r'^Exception in thread "[^"]*" ')
 _JAVA = re.compile(r"^(?:[a-z_][\w$]*\.)+[A-Z][\w$]*(?::|$)")
@@ -30,6 +33,11 @@ _LOST = re.compile(r"ExecutorLostFailure \(executor (\S+).*?\) ?Reason: (.*)")
 _JAVA_GONE = re.compile(r"^(?:[\w.]*\.)?(?:Connection\w*Error|Py4JNetworkError|Py4JError|EOFError)\b")
 _WARNING = re.compile(r"^\d\d\S*[ T]\S+ WARN ")
 _HELP = "take a smaller image size or batch, or machines with more memory"
+_NO_FILE_SYSTEM = re.compile(
+    r"No FileSystem for scheme:? \"?([a-z0-9]+)"
+    r"|Class org\.apache\.hadoop\.fs\.([a-z0-9]+)\.\w*FileSystem not found"
+)
+_NO_CONTAINER = re.compile(r"s3a://([^/\s:,'\"]+).*(?:NoSuchBucket|specified bucket does not exist)")
 _KILLED = re.compile(r"\b137\b|Remote RPC client disassociated")
 
 
@@ -42,7 +50,7 @@ def find(log: str, *, status: int | None, signal: int = 0, out_of_memory: bool =
         signal: the number of the signal that killed it, else 0.
         out_of_memory: True when the kernel killed it for memory.
     """
-    lines = [line.rstrip() for line in log.replace("\r", "\n").split("\n")]
+    lines = [line.rstrip() for line in _CARRIED.sub("", log).replace("\r", "\n").split("\n")]
     if out_of_memory:
         return f"out of memory: the machine's memory was used up and the program was killed; {_HELP}"
     if signal:
@@ -54,6 +62,13 @@ def find(log: str, *, status: int | None, signal: int = 0, out_of_memory: bool =
         return (
             f"exit status {status}, and it said nothing" if status is not None else "it ended without a word"
         )
+    if scheme := _NO_FILE_SYSTEM.search(found):
+        found = (
+            f"{scheme[1] or scheme[2]}:// is not offered here: data sets are in hdfs:/datasets, "
+            "./muster put FILE hdfs:/PATH brings others; see docs/jobs.md"
+        )
+    if missing := _NO_CONTAINER.search(found):
+        found = f"the cluster's object store has no container {missing[1]}, or these keys do not open it"
     suffix = "" if status in (0, 1, None) else f" (exit status {status})"
     return _short(found, room=len(suffix)) + suffix
 

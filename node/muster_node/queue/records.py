@@ -9,18 +9,34 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from muster_node import files
+from muster_node.queue import layout
 
 ROOT = Path(os.environ.get("MUSTER_JOBS_ROOT", "/var/lib/muster"))
 SETTINGS = Path(os.environ.get("MUSTER_JOBS_SETTINGS", "/etc/muster/jobs.json"))
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}-[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
 QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "queued", "running", "succeeded", "failed", "cancelled"
 FINAL = frozenset((SUCCEEDED, FAILED, CANCELLED))
-KINDS = frozenset(("builtin", "python", "folder", "jar", "shell"))
+LARGEST_BYTES = 4 << 20
+"""Of a record, whose arguments may be long, and of other files about a run."""
+KINDS = frozenset(("builtin", "python", "folder", "jar", "script", "shell"))
+SHARED = "common"
+"""The folder beside the built-in jobs with the modules that they share; a run has them beside its own."""
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "bool": bool,
+    "float": (int, float),
+    "int | None": (int, type(None)),
+    "tuple[str, ...]": tuple,
+    "dict[str, str]": dict,
+    "dict[str, int]": dict,
+}
 
 
 class Refused(Exception):
@@ -29,7 +45,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """One run. Times are seconds since the epoch; `reason` is one line, empty unless it failed."""
+    """One run. Times are seconds since the epoch; `reason` is one line, empty unless it failed.
+
+    `env` is for its environment; so are its `secrets`, of which a record has the names only (see secret_env).
+    `spark`: its executors, see layout.
+    """
 
     run: str
     name: str
@@ -39,6 +59,8 @@ class Record:
     main_class: str = ""
     deps: bool = False
     env: dict[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    spark: dict[str, int] = field(default_factory=dict)
     submitter: str = ""
     state: str = QUEUED
     submitted: float = 0.0
@@ -51,6 +73,14 @@ class Record:
     def seconds(self, now: float) -> float:
         """Return how long the run has been running, or ran."""
         return round((self.ended or now) - self.started, 1) if self.started else 0.0
+
+
+def become_owner() -> None:
+    """Go on as the user whom runs belong to, for good; this process is root's."""
+    owner = (ROOT / "runs").stat()
+    os.setgroups([])
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)
 
 
 def here() -> bool:
@@ -68,12 +98,19 @@ def folder(run: str) -> Path:
 def load(run: str) -> Record:
     """Return the record of a run. Raises Refused when there is none."""
     try:
-        found = json.loads((folder(run) / "run.json").read_text())
-        return Record(**{**found, "args": tuple(found["args"])})
+        found = json.loads(files.read_found(folder(run) / "run.json", most_bytes=LARGEST_BYTES))
+        lists = {name: tuple(found.get(name, ())) for name in ("args", "secrets")}
+        record = Record(**{**found, **lists})
+        layout.require(record.spark)
     except FileNotFoundError:
         raise Refused(f"there is no run {run}") from None
-    except (ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         raise Refused(f"the record of {run} is damaged") from None
+    if record.run != run or not all(
+        isinstance(getattr(record, each.name), _TYPES[str(each.type)]) for each in fields(record)
+    ):
+        raise Refused(f"the record of {run} is damaged")
+    return record
 
 
 def save(record: Record) -> None:
@@ -82,7 +119,7 @@ def save(record: Record) -> None:
 
 
 def write(record: Record, home: Path) -> None:
-    """Write a record into the folder `home`, all or nothing; for nobody else: `env` may be secret."""
+    """Write a record into the folder `home`, all or nothing; for nobody else."""
     files.write(home / "run.json", json.dumps(asdict(record), indent=1) + "\n", mode=0o600)
 
 
@@ -98,10 +135,13 @@ def every() -> list[Record]:
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
-    """Hold the lock under which states change."""
-    with (ROOT / "runs" / ".lock").open("a") as handle:
+    """Hold the lock under which states change: the folder itself, which no job can replace."""
+    handle = os.open(ROOT / "runs", os.O_RDONLY | os.O_DIRECTORY)
+    try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(handle)
 
 
 def change(run: str, *, only_from: frozenset[str], **fields: object) -> Record:
@@ -124,7 +164,7 @@ def ahead(run: str) -> list[Record]:
 def describe(record: Record) -> dict[str, object]:
     """Return a record as the answer that programs read."""
     answer = asdict(record)
-    answer["env"] = sorted(record.env)  # the names; values may be secrets
+    answer["env"] = sorted({*record.env, *answer.pop("secrets")})  # the names
     answer["seconds"] = record.seconds(time.time())
     answer["ahead"] = [other.run for other in ahead(record.run)] if record.state == QUEUED else []
     answer["results"] = sorted(path.name for path in (folder(record.run) / "results").glob("*"))

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from muster_node.queue import environment, records, results, verdict
+from muster_node.queue import environment, records, results, secret_env, verdict
 from muster_node.queue.records import QUEUED, RUNNING, Record, Refused
 from muster_node.queue.verdict import Exit
 
@@ -72,7 +72,8 @@ class Runner:
 
     def _prepare(self) -> Step:
         try:
-            self._environment = environment.environ(self.record, self.home, self.log)
+            secrets = secret_env.handed_over(self.record.secrets)
+            self._environment = environment.environ(self.record, self.home, self.log, secrets)
             self._command = environment.command(self.record, self.home / "code")
         except (Refused, OSError) as error:
             return self._refuse(error)
@@ -113,7 +114,7 @@ class Runner:
 
     def _publish(self) -> Step:
         folder, target = self.home / "results", f"/results/{self.record.run}"
-        results.publish(folder, target, records.settings(), self.log)
+        verdict.note_lost(self.home, results.publish(folder, target, records.settings(), self.log))
         return Step.DONE
 
     def _refuse(self, error: Exception) -> Step:

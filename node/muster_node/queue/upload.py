@@ -6,6 +6,8 @@ spark-events/<cluster>/<application>
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -15,7 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from muster_node.hdfs.webhdfs import Hdfs, HdfsError
-from muster_node.queue import records
+from muster_node.queue import records, results
+from muster_node.queue.records import Record
 from muster_node.stores.base import Settings
 from muster_node.stores.open import open_store
 
@@ -41,7 +44,12 @@ def upload(settings: Mapping[str, Any], deadline: float) -> tuple[int, list[str]
         deadline: seconds since the epoch; nothing is begun after it.
     """
     wrong: list[str] = []
-    items = list(_local())
+    items: list[Item] = []
+    for record in records.every():
+        try:
+            items += _local(record)
+        except Exception as error:  # noqa: BLE001  what one job has left must not cost the others
+            wrong.append(f"results of {record.run}: {' '.join(str(error).split())}")
     try:
         items += _distributed(str(settings["namenode_url"]), str(settings["events"]))
     except (HdfsError, ValueError) as error:
@@ -70,14 +78,15 @@ def upload(settings: Mapping[str, Any], deadline: float) -> tuple[int, list[str]
     return uploaded, wrong
 
 
-def _local() -> Iterator[Item]:
-    """What runs have left in their folders on this machine."""
-    for record in records.every():
-        home = records.folder(record.run)
-        for path in [home / "run.json", home / "log", *sorted((home / "results").rglob("*"))]:
-            if path.is_file():
-                name = path.relative_to(home).as_posix().removeprefix("results/")
-                yield Item(f"results/{record.run}/{name}", path.stat().st_size, partial(_open, path))
+def _local(record: Record) -> Iterator[Item]:
+    """What a run has left in its folder on this machine."""
+    home, key = records.folder(record.run), f"results/{record.run}"
+    told = json.dumps(records.describe(record)).encode()  # of its environment the names only
+    yield Item(f"{key}/run.json", len(told), partial(io.BytesIO, told))
+    for path in [home / "log", *results.files(home / "results")]:
+        if path.is_file():
+            name = path.relative_to(home).as_posix().removeprefix("results/")
+            yield Item(f"{key}/{name}", path.stat().st_size, partial(_open, path))
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from muster_node import files
 from muster_node.queue import reason, records
 from muster_node.queue.records import CANCELLED, FAILED, FINAL, QUEUED, RUNNING, SUCCEEDED, Record
 
 CANCEL, CHECKPOINT, EXIT, OOM_KILLS = "cancel", "checkpoint", "exit.json", "oom_kills"
 """Files in a run's folder: the user cancels it; the program was asked to checkpoint, for the machines end;
 how the program ended; how many processes the kernel had killed for memory when it began."""
+LOST = "lost.json"
+"""Another one: the names of results that were not copied to HDFS."""
+SHOWN = 5
+"""So many of them are named in a reason."""
 TIME_OVER = "the cluster's time was over (ttl, budget or autostop); what it had written is in its results"
 VANISHED = "vanished"
 """Instead of systemd's $SERVICE_RESULT: nobody saw the unit's end."""
@@ -37,21 +45,28 @@ class Exit:
     @classmethod
     def read(cls, home: Path) -> Exit:
         """Read what the runner has noted, if it came to that."""
-        path = home / EXIT
-        return cls(**json.loads(path.read_text())) if path.exists() else cls()
+        noted = _noted(home / EXIT)
+        known = noted if isinstance(noted, dict) else {}
+        status, killed = known.get("status"), known.get("signal")
+        return cls(status if isinstance(status, int) else None, killed if isinstance(killed, int) else 0)
 
     def note(self, home: Path) -> None:
         """Write it down for `finish`, which may be another process."""
-        (home / EXIT).write_text(json.dumps({"status": self.status, "signal": self.signal}))
+        files.write(home / EXIT, json.dumps({"status": self.status, "signal": self.signal}))
 
 
 def note_oom_kills(home: Path) -> None:
     """Note, before a program starts, how many processes the kernel has killed for memory."""
-    (home / OOM_KILLS).write_text(str(_oom_kills()))
+    files.write(home / OOM_KILLS, str(_oom_kills()))
+
+
+def note_lost(home: Path, names: Sequence[str]) -> None:
+    """Write down which results were not copied to HDFS, for `finish`."""
+    files.write(home / LOST, json.dumps(names))
 
 
 def finish(run_id: str, result: str) -> Record:
-    """Write down how a run ended.
+    """Write down how a run ended. Nothing that a job has put in place of its files holds this up.
 
     Args:
         run_id: the run.
@@ -65,8 +80,11 @@ def finish(run_id: str, result: str) -> Record:
     state, why = judge(home, ended, result)
     ended_at = time.time()
     seconds = replace(record, ended=ended_at).seconds(ended_at)
-    with (home / "log").open("a") as log:  # before the state: who follows the log stops at the state
-        log.write(f"muster-job: {state}{f': {why}' if state == FAILED else f' after {seconds:.0f} s'}\n")
+    line = f"muster-job: {state}{f': {why}' if state == FAILED else f' after {seconds:.0f} s'}\n"
+    with suppress(OSError):  # before the state: who follows the log stops at the state
+        log = files.open_found(home / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        with os.fdopen(log, "a", encoding="utf-8", errors="replace") as file:
+            file.write(line)
     return records.change(
         run_id,
         only_from=frozenset((QUEUED, RUNNING)),
@@ -81,8 +99,9 @@ def judge(home: Path, ended: Exit, result: str) -> tuple[str, str]:
     """Return a run's final state, and why in one line ('' when it succeeded). See `finish`."""
     if (home / CANCEL).exists():
         return CANCELLED, "cancelled"
+    lost = _lost(home)
     if ended.status == 0:
-        return SUCCEEDED, ""
+        return (FAILED, f"the program ended well, but {lost}") if lost else (SUCCEEDED, "")
     if (home / CHECKPOINT).exists():
         return FAILED, TIME_OVER
     if result == VANISHED or _machine_stops():
@@ -91,15 +110,35 @@ def judge(home: Path, ended: Exit, result: str) -> tuple[str, str]:
     by_kill = killed == signal.SIGKILL or ended.status == 128 + signal.SIGKILL
     memory = result == "oom-kill" or (by_kill and _memory_ran_out(home))
     log = _tail(home / "log")
-    return FAILED, reason.find(log, status=ended.status, signal=killed, out_of_memory=memory)
+    why = reason.find(log, status=ended.status, signal=killed, out_of_memory=memory)
+    return FAILED, f"{why}; and {lost}" if lost else why
+
+
+def _noted(path: Path) -> object:
+    """Return what a note of ours about a run says, None when there is none that is sound."""
+    try:
+        noted: object = json.loads(files.read_found(path, most_bytes=records.LARGEST_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return noted
+
+
+def _lost(home: Path) -> str:
+    """Return which results were not copied to HDFS, '' when all were."""
+    noted = _noted(home / LOST)
+    names = [name for name in noted if isinstance(name, str)] if isinstance(noted, list) else []
+    if not names:
+        return ""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    shown = ", ".join(name.encode(errors="backslashreplace").decode() for name in names[:SHOWN])
+    return f"{len(names)} of its results are not in HDFS: {shown}{more} (the log says why)"
 
 
 def _tail(log: Path) -> str:
-    if not log.exists():
-        return ""
-    with log.open("rb") as handle:
-        handle.seek(max(log.stat().st_size - reason.TAIL_BYTES, 0))
-        return handle.read().decode("utf-8", "replace")
+    with suppress(OSError), os.fdopen(files.open_found(log), "rb") as handle:
+        handle.seek(max(os.fstat(handle.fileno()).st_size - reason.TAIL_BYTES, 0))
+        return handle.read(reason.TAIL_BYTES).decode("utf-8", "replace")
+    return ""
 
 
 def _oom_kills() -> int:
@@ -110,8 +149,8 @@ def _oom_kills() -> int:
 
 def _memory_ran_out(home: Path) -> bool:
     """Return True when the kernel killed something for memory while this run ran."""
-    before = home / OOM_KILLS
-    return before.exists() and _oom_kills() > int(before.read_text() or 0)
+    before = _noted(home / OOM_KILLS)
+    return isinstance(before, int) and _oom_kills() > before
 
 
 def _machine_stops() -> bool:

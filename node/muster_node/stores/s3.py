@@ -1,94 +1,155 @@
-"""A bucket of anything that speaks S3."""
+"""A bucket of anything that speaks S3, by botocore and s3transfer.
+
+boto3 is the same with more around it, which each short program of a node would pay a third more start-up for.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import http.client
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from xml.etree import ElementTree
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import IO, Any, cast
 
-from muster_node.stores.base import Settings, Store, StoreError, quote
-from muster_node.stores.sigv4 import EMPTY_SHA256, authorization
+from muster_node.stores.base import (
+    ATTEMPTS,
+    AUTHORITIES,
+    PART_BYTES,
+    Settings,
+    Store,
+    Stored,
+    StoreError,
+    part_length,
+)
+from muster_node.stores.reading import Answer, Broken, Whole, byte_range, resumed
+
+CONNECTIONS = 32
+ENDED = ("ExpiredToken", "TokenRefreshRequired")
+"""What Amazon says to keys whose time is over."""
 
 
 class S3Store(Store):
-    """See `Store`."""
+    """See `Store`. `client` is botocore's."""
 
     def __init__(self, settings: Settings, timeout_s: float = 60) -> None:
-        super().__init__(settings, timeout_s)
-        if settings.virtual_host:
-            self._host = f"{settings.container}.{self._url.netloc}"
+        from botocore.config import Config  # slow to import, and not every program comes to need it
+        from botocore.session import Session
 
-    def names(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """See `Store.names`."""
-        query, token = {"list-type": "2", "prefix": prefix}, ""
-        while True:
-            page = _parse(
-                self._send("GET", "", {**query, **({"continuation-token": token} if token else {})})
+        super().__init__(settings)
+        trusted = str(AUTHORITIES) if AUTHORITIES.exists() and "AWS_CA_BUNDLE" not in os.environ else None
+        with self._translated(""):
+            self.client: Any = Session().create_client(
+                "s3",
+                endpoint_url=settings.endpoint,
+                region_name=settings.region,
+                aws_access_key_id=settings.access_key,
+                aws_secret_access_key=settings.secret_key,
+                aws_session_token=settings.session_token or None,
+                verify=trusted,
+                config=Config(
+                    s3={"addressing_style": "virtual" if settings.virtual_host else "path"},
+                    connect_timeout=10,
+                    read_timeout=timeout_s,
+                    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                    max_pool_connections=CONNECTIONS,
+                    proxies={} if settings.plain else None,
+                    # Swift's S3 knows no other checksums than MD5.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
             )
-            for item in page.findall("{*}Contents"):
-                yield item.findtext("{*}Key") or "", int(item.findtext("{*}Size") or 0)
-            token = page.findtext("{*}NextContinuationToken") or ""
-            if not token:
-                return
 
-    def ask_container(self, method: str) -> int:
-        """Look at the container (HEAD) or make it (PUT); return HTTP's status. Raises OSError: no answer."""
+    def objects(self, prefix: str = "") -> Iterator[Stored]:
+        """See `Store.objects`."""
+        with self._translated(""):
+            pages = self.client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.settings.container, Prefix=prefix):
+                for item in page.get("Contents", ()):
+                    yield Stored(item["Key"], item["Size"], item.get("ETag", "").strip('"'))
+
+    def head(self, key: str) -> Stored:
+        """See `Store.head`."""
+        with self._translated(key):
+            known = self.client.head_object(Bucket=self.settings.container, Key=key)
+            return Stored(key, known["ContentLength"], known.get("ETag", "").strip('"'))
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """See `Store.get_range`."""
+        with self._translated(key):
+            first = self._answer(key, start, "", length)
+            rest = resumed(first, lambda at, etag: self._answer(key, start + at, etag, length - at))
+            return b"".join(rest)
+
+    def blocks(self, key: str) -> Iterator[bytes]:
+        """See `Store.blocks`."""
+        with self._translated(key):
+            yield from resumed(self._answer(key), partial(self._answer, key))
+
+    def put(self, key: str, content: bytes) -> None:
+        """See `Store.put`."""
+        with self._translated(key):
+            self.client.put_object(Bucket=self.settings.container, Key=key, Body=content)
+
+    def upload(self, key: str, source: IO[bytes], size: int, part_bytes: int = PART_BYTES) -> None:
+        """See `Store.upload`. One part is in memory at a time."""
+        from s3transfer.futures import NonThreadedExecutor
+        from s3transfer.manager import TransferConfig, TransferManager
+
+        length = part_length(size, part_bytes)
+        config = TransferConfig(multipart_threshold=length + 1, multipart_chunksize=length)
+        with (
+            self._translated(key),
+            TransferManager(self.client, config, executor_cls=NonThreadedExecutor) as manager,
+        ):
+            manager.upload(cast("IO[bytes]", Whole(source, size)), self.settings.container, key).result()
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """See `Store.remove`."""
+        left = iter(keys)
+        while batch := list(islice(left, 500)):
+            wanted = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
+            with self._translated(""):
+                answer = self.client.delete_objects(Bucket=self.settings.container, Delete=wanted)
+            for refused in answer.get("Errors", ()):
+                raise self.refusal(refused["Key"], refused.get("Code", ""))
+
+    def _answer(self, key: str, start: int = 0, etag: str = "", length: int | None = None) -> Answer:
+        from botocore.exceptions import BotoCoreError
+
+        more = {"Range": byte_range(start, length)} if start or length is not None else {}
+        more |= {"IfMatch": etag} if etag else {}
+        known = self.client.get_object(Bucket=self.settings.container, Key=key, **more)
+
+        def read(size: int) -> bytes:
+            try:
+                content: bytes = known["Body"].read(size)
+            except BotoCoreError as error:
+                raise Broken(str(error)) from error
+            return content
+
+        return Answer(known["ContentLength"], known.get("ETag", ""), read, known["Body"].close)
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        """Turn botocore's errors into ours."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
         try:
-            answer = self._request(method, "", {}, b"", "")
-            answer.read()
-        except http.client.HTTPException as error:
-            raise OSError(str(error)) from error
-        finally:
-            self.close()
-        return answer.status
+            yield
+        except ClientError as error:
+            raise self._refused(key, error.response) from error
+        except (BotoCoreError, Broken) as error:
+            raise self.no_answer(error) from error
 
-    def _put_parts(self, key: str, parts: Iterator[bytes]) -> None:
-        """Multipart: what was begun is aborted when it cannot be completed, for parts are billed."""
-        upload = _parse(self._send("POST", key, {"uploads": ""})).findtext("{*}UploadId") or ""
-        try:
-            lines = ""
-            for number, part in enumerate(parts, 1):
-                query = {"partNumber": str(number), "uploadId": upload}
-                tag = self._send("PUT", key, query, part)[1].get("ETag", "")
-                lines += f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"
-            body = f"<CompleteMultipartUpload>{lines}</CompleteMultipartUpload>".encode()
-            answer = _parse(self._send("POST", key, {"uploadId": upload}, body))
-            if answer.tag.rpartition("}")[2] == "Error":  # it may come after a 200
-                raise StoreError(
-                    f"the object store does not put {key} together: {answer.findtext('{*}Message')}"
-                )
-        except BaseException:
-            with suppress(StoreError):
-                self._send("DELETE", key, {"uploadId": upload})
-            raise
-
-    def _request(
-        self, method: str, key: str, query: Mapping[str, str], body: bytes, container: str
-    ) -> http.client.HTTPResponse:
-        settings = self.settings
-        bucket = "" if settings.virtual_host else f"/{container or settings.container}"
-        place = self._url.path.rstrip("/") + bucket
-        path = quote(f"{place}/{key}" if key else place or "/", safe="/")
-        text = "&".join(f"{quote(name)}={quote(value)}" for name, value in sorted(query.items()))
-        headers = {
-            "host": self._host,
-            "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
-            "x-amz-content-sha256": hashlib.sha256(body).hexdigest() if body else EMPTY_SHA256,
-        }
-        if settings.session_token:
-            headers["x-amz-security-token"] = settings.session_token
-        headers["Authorization"] = authorization(
-            method, path, text, headers,
-            access_key=settings.access_key, secret_key=settings.secret_key, region=settings.region,
-        )  # fmt: skip
-        return self._answer(method, f"{path}?{text}" if text else path, headers, body)
-
-
-def _parse(answer: tuple[bytes, http.client.HTTPMessage]) -> ElementTree.Element:
-    try:
-        return ElementTree.fromstring(answer[0])  # noqa: S314  the answer of our own store
-    except ElementTree.ParseError as error:
-        raise StoreError(f"the object store's answer is no XML ({error})") from error
+    def _refused(self, key: str, answer: Any) -> StoreError:  # noqa: ANN401  botocore's
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code = str(answer.get("Error", {}).get("Code", ""))
+        if status == 404 and key and code != "NoSuchBucket":
+            return self.absent(key)
+        if status == 404:
+            return self.no_container()
+        if status >= 500:
+            return self.no_answer(f"HTTP {status} {code}")
+        ended = "; its keys here have ended, main.yml brings new ones" if code in ENDED else ""
+        return self.refusal(key, f"HTTP {status} {code}{ended}")

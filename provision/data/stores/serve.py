@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from provision.core import process
+from provision.core import process, programs
 from provision.core.errors import MusterError, StoreError
 from provision.core.spec import ObjectStoreSpec
 from provision.core.wait import until
-from provision.data.stores.folder import FolderServer, FolderStore
+from provision.data.stores.folder import ServedFolder
 from provision.data.stores.keys import recorded
+from provision.data.stores.s3_server import FolderServer
+from provision.ssh.files import ssh_config
 from provision.ssh.tunnels import ToNodes
 from provision.state.folder import State
 from provision.state.lease import Party, this_owner
@@ -44,11 +46,12 @@ def begin(store: ObjectStoreSpec, state: State, names: Sequence[str]) -> None:
         "owner": asdict(this_owner()),
     }
     server = subprocess.Popen(
-        [sys.executable, "-m", "provision.data.stores.serve", json.dumps(request)],
+        programs.module("provision.data.stores.serve", json.dumps(request)),
+        env=programs.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
     )
     said = server.stdout.readline().strip() if server.stdout else ""
@@ -64,8 +67,8 @@ def main() -> None:
     if keys is None:
         print("its keys are missing; run start_cluster.yml", flush=True)  # noqa: T201  its caller reads this line
         return
-    server = FolderServer(FolderStore(Path(request["path"])), request["container"], keys)
-    tunnel = ToNodes(state.ssh_config, request["names"], server.server_address[1])
+    server = FolderServer(ServedFolder.at(Path(request["path"])), request["container"], keys)
+    tunnel = ToNodes(ssh_config(state), request["names"], server.server_address[1])
     try:
         try:
             tunnel.wait()

@@ -8,8 +8,9 @@ from ansible.errors import AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from provision.cluster import sources
 from provision.cluster.cluster import Cluster
-from provision.cluster.ends import stopped_words
+from provision.cluster.ends import destroyed_words, stopped_words
 from provision.cluster.open import open_cluster
 from provision.core.errors import HostKeyUnknown, MusterError, PlanRefused
 from provision.core.image_size import image_size
@@ -21,7 +22,7 @@ from provision.providers.existing.host import approve, fingerprint
 from provision.providers.facts import facts_in
 from provision.state.timeline import ConsoleReporter
 
-STATES = ("present", "absent", "stopped", "checked")
+STATES = ("present", "absent", "stopped", "checked", "connected")
 
 
 class ActionModule(ActionBase):
@@ -72,14 +73,9 @@ class ActionModule(ActionBase):
 
 def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if arguments["state"] == "checked":
-        size = image_size(arguments["image_size"]) if arguments["image_size"] else None
-        cluster.view.check()
-        if arguments["lock"]:
-            cluster.lock()
-        if not check_mode:
-            cluster.renew_store_keys()
-        if size is not None and not check_mode:
-            cluster.state.remember_image_size(size)
+        return _checked(cluster, arguments, check_mode=check_mode)
+    if arguments["state"] == "connected":
+        cluster.view.require_passage()
         return {"changed": False}
     if arguments["state"] == "stopped":
         return _stopped(cluster, force=arguments["force"], check_mode=check_mode)
@@ -89,15 +85,32 @@ def _do(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dic
             if names:
                 Display().display(f"would delete {', '.join(names)}")
             return {"changed": bool(names)}
-        return _as_result(cluster.destroy(force=arguments["force"]))
+        outcome = cluster.destroy(force=arguments["force"])
+        Display().display(destroyed_words(cluster.spec, outcome))
+        return _as_result(outcome)
     if check_mode:
         found = cluster.view.offer(scale_in=arguments["scale_in"])
-        for line in offer.lines(found):
+        for line in [*offer.lines(found), *sources.warnings(cluster.spec)]:
             Display().display(line)
         if found.plan.refuse:
             raise PlanRefused(where=cluster.spec.name, what="; ".join(found.plan.refuse))
+        for line in cluster.ready(found.plan):
+            Display().display(line)
         return {"changed": not found.plan.empty}
     return _as_result(cluster.ensure(scale_in=arguments["scale_in"]))
+
+
+def _checked(cluster: Cluster, arguments: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
+    size = image_size(arguments["image_size"]) if arguments["image_size"] else None
+    cluster.view.check()
+    if arguments["lock"]:
+        cluster.lock()
+    if not check_mode:
+        cluster.let_through()
+        cluster.renew_store_keys()
+    if size is not None and not check_mode:
+        cluster.state.remember_image_size(size)
+    return {"changed": False}
 
 
 def _stopped(cluster: Cluster, *, force: bool, check_mode: bool) -> dict[str, Any]:

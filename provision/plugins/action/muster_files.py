@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 KINDS = ("template", "file", "content", "directory", "link", "tree")
-KEYS = frozenset((*KINDS, "dest", "owner", "group", "mode", "secret", "block", "vars"))
+KEYS = frozenset((*KINDS, "dest", "owner", "group", "mode", "secret", "block", "vars", "validate"))
 
 
 def check_entry(entry: Any) -> str:  # noqa: ANN401  it comes from a playbook and may be anything
@@ -77,7 +77,9 @@ class ActionModule(ActionBase):
         if "template" in entry:
             return rest | {"content": self._render(entry, task_vars | entry.get("vars", {}))}
         if "file" in entry:
-            return rest | {"content": Path(self._find_needle("files", entry["file"])).read_text()}
+            return rest | {
+                "content": Path(self._find_needle("files", entry["file"])).read_text(encoding="utf-8")
+            }
         return rest
 
     def _render(self, entry: dict[str, Any], task_vars: dict[str, Any]) -> str:
@@ -90,7 +92,7 @@ class ActionModule(ActionBase):
         paths = [str(source.parent), *task_vars.get("ansible_search_path", []), self._loader.get_basedir()]
         templar = self._templar.copy_with_new_env(searchpath=paths, available_variables=variables)
         text = templar.template(
-            trust_as_template(source.read_text()),
+            trust_as_template(source.read_text(encoding="utf-8")),
             escape_backslashes=False,
             overrides={"trim_blocks": True, "lstrip_blocks": True},
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from ansible.utils.display import Display
 from provision.cluster.open import open_cluster
 from provision.core.errors import MusterError
 from provision.core.image_size import image_size
+from provision.core.untrusted import parse_json
 from provision.jobs import runs
+from provision.jobs.request import make_request
 from provision.plugins.config_of_run import config_of_run
 
 
@@ -36,10 +37,13 @@ class Lines:
 
 
 class ActionModule(ActionBase):
-    """Arguments: job, args (a list or one line of shell words), deps, main_class, follow, env, image_size."""
+    """Arguments: job, parameters and args (words), deps, main_class, follow, secrets, image_size.
+
+    In check mode the job is looked at, and nothing is sent.
+    """
 
     _requires_connection = False
-    _supports_check_mode = False
+    _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Carry out the task; an error becomes one line."""
@@ -47,26 +51,34 @@ class ActionModule(ActionBase):
         _, given = self.validate_argument_spec(
             argument_spec={
                 "job": {"type": "str", "required": True},
+                "parameters": {"type": "raw", "default": ""},
                 "args": {"type": "raw", "default": ""},
                 "deps": {"type": "str", "default": ""},
                 "main_class": {"type": "str", "default": ""},
                 "follow": {"type": "bool", "default": True},
-                "env": {"type": "dict", "default": {}},
+                "secrets": {"type": "dict", "default": {}, "no_log": True},
                 "image_size": {"type": "str", "default": ""},
             }
         )
         lines = Lines()
         try:
             view = open_cluster(config_of_run(task_vars or {})).view
+            program: dict[str, Any] = {
+                "args": words(given["parameters"]) + words(given["args"]),
+                "deps": Path(given["deps"]).expanduser() if given["deps"] else None,
+                "main_class": given["main_class"],
+            }
+            if self._task.check_mode:
+                name = make_request(given["job"], root=view.queue.root, **program).name
+                Display().display(f"would submit {name}; nothing was sent, as this is a check only")
+                return result | {"changed": True}
             run = runs.submit(
                 view.queue,
                 given["job"],
                 deadline=view.deadline,
-                args=words(given["args"]),
-                deps=Path(given["deps"]).expanduser() if given["deps"] else None,
-                main_class=given["main_class"],
+                **program,
                 follow=given["follow"],
-                env={key: str(value) for key, value in given["env"].items()},
+                secrets={key: str(value) for key, value in given["secrets"].items()},
                 image_size=image_size(given["image_size"]) if given["image_size"] else None,
                 sink=lines,
                 say=Display().display,
@@ -88,9 +100,11 @@ def outcome(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         return {}
     answer: dict[str, Any] = {"results": str(folder)}
-    path = folder / "metrics.json"
-    if path.is_file():
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        metrics = parse_json((folder / "metrics.json").read_bytes())  # a job has written it
+    except OSError:  # there is none, or something else of that name
+        return answer
+    if isinstance(metrics, dict):
         answer["metrics"] = {
             key: value for key, value in metrics.items() if not isinstance(value, list | dict)
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import threading
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from provision.core.progress import EVERY_S
+from provision.core.untrusted import parse_json
 
 display = Display()
 LOOK_EVERY_S = 2.0
@@ -58,11 +58,11 @@ class ActionModule(ActionBase):
             told = [line for line in str(answer["stderr"]).splitlines() if line.strip()] or lines
             reason = _error(lines) or (told[-1] if told else f"exit status {answer['rc']}")
             return outcome | {"failed": True, "msg": reason, "stderr_lines": told[-40:]}
-        try:
-            outcome["result"] = json.loads(lines[-1])
-        except (IndexError, ValueError):
+        outcome["result"] = _answer(lines)
+        if not outcome["result"]:
             return outcome | {"failed": True, "msg": f"{argv[0]} gave no answer", "stderr_lines": lines[-40:]}
-        for note in outcome["result"].get("notes", ()):
+        notes = outcome["result"].get("notes")
+        for note in notes if isinstance(notes, list) else ():
             display.display(f"  {note}")
         outcome["changed"] = bool(outcome["result"].get("changed"))
         return outcome
@@ -91,10 +91,12 @@ class ActionModule(ActionBase):
                 watcher.join()
 
 
+def _answer(lines: list[str]) -> dict[str, Any]:
+    """Return an answer in JSON, nothing when there is none: programs run as the user that jobs run as."""
+    answer = parse_json(lines[-1]) if lines else None
+    return answer if isinstance(answer, dict) else {}
+
+
 def _error(lines: list[str]) -> str:
     """Return the `error` of an answer in JSON, '' when there is none."""
-    try:
-        answer = json.loads(lines[-1])
-    except (IndexError, ValueError):
-        return ""
-    return str(answer.get("error", "")) if isinstance(answer, dict) else ""
+    return str(_answer(lines).get("error", ""))

@@ -10,7 +10,12 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from provision.services.verification import READY, merge, only_busy
+from provision.cluster.open import open_cluster
+from provision.core import files
+from provision.core.errors import MusterError
+from provision.plugins.config_of_run import config_of_run
+from provision.services.verification import READY, Check, ending, merge, only_busy
+from provision.state.folder import State
 
 FILE = "verify.json"
 
@@ -36,19 +41,32 @@ class ActionModule(ActionBase):
                 "state_dir": {"type": "str", "required": True},
             }
         )
-        if self._task.check_mode:
-            return result | {"changed": False, "msg": "Nothing is proved in check mode"}
         if not given["answers"]:
             return result | {
                 "failed": True,
                 "msg": f"{given['cluster']} is not started. Run start_cluster.yml, then main.yml",
             }
-        report = merge(given["cluster"], given["answers"], made=time.time())
-        folder = Path(given["state_dir"]) / "reports"
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f".{FILE}"
-        fresh.write_text(json.dumps(report.as_dict(), indent=2) + "\n", encoding="utf-8")
-        fresh.replace(folder / FILE)
+        if self._task.check_mode:
+            Display().display(f"{given['cluster']}: nothing was proved, as this is a check only")
+            return result | {"changed": False}
+        ends = _ending(task_vars or {})
+        report = merge(given["cluster"], given["answers"], made=time.time(), more=ends)
+        try:
+            folder = files.private_folder(State(Path(given["state_dir"])).reports)
+        except MusterError as error:
+            return result | {"failed": True, "msg": str(error)}
+        files.write(folder / FILE, json.dumps(report.as_dict(), indent=2) + "\n")
         Display().display("\n".join(["", *report.lines(), ""]))
         fine = report.status == READY or (given["busy_is_fine"] and only_busy(report))
         return result | {"changed": False, "failed": not fine, "msg": report.verdict()}
+
+
+def _ending(task_vars: dict[str, Any]) -> tuple[Check, ...]:
+    """Prove, by asking providers, that machines are gone when their time is over."""
+    begin = time.monotonic()
+    stays, why = None, ""
+    try:
+        stays = open_cluster(config_of_run(task_vars)).view.stays()
+    except MusterError as error:
+        why = str(error)
+    return ending(stays, why=why, seconds=time.monotonic() - begin)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 from ansible import constants
 from ansible.plugins.callback.default import CallbackModule as Default
+from ansible.utils.display import Display
+
+from provision.core.terminal import printable
 
 DOCUMENTATION = """
     name: muster
@@ -25,12 +30,48 @@ OWN = "muster_"
 WORDED = frozenset({"ansible.builtin.assert", "ansible.builtin.fail", "assert", "fail"})
 
 
+class Coloured(str):
+    """Text that was printable before Ansible coloured it."""
+
+    __slots__ = ()
+
+
+def show_printable(display: Display) -> None:
+    """Let Ansible show nothing that a machine said but what can be read; again is harmless.
+
+    All that it prints goes by this one method: results, warnings, what our own actions show.
+    """
+    shown = display.display
+
+    def display_printable(msg: str, *args: Any, **more: Any) -> None:  # noqa: ANN401  whatever it takes
+        # The recap says `screen_only`: counts, and names of our own, which it has coloured by then.
+        ours = more.get("screen_only") or isinstance(msg, Coloured)
+        shown(msg if ours else printable(msg), *args, **more)
+
+    display.display = display_printable
+
+
+def _printable(value: Any) -> Any:  # noqa: ANN401  as Ansible has differences
+    """Return a value with every text in it as can be printed."""
+    if isinstance(value, dict):
+        return {key: _printable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    return printable(value) if isinstance(value, str) else value
+
+
 class CallbackModule(Default):
     """Everything is Ansible's default but how a worded failure is shown."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "muster"
+
+    def __init__(self) -> None:
+        super().__init__()
+        show_printable(self._display)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a run takes minutes: seen as it comes, in a file too
+            sys.stdout.reconfigure(line_buffering=True)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ANN401  untyped there
         """Show a failure."""
@@ -48,6 +89,10 @@ class CallbackModule(Default):
             super().v2_runner_on_unreachable(result)
             return
         self._show(result, f"unreachable: {message}", constants.COLOR_UNREACHABLE)
+
+    def _get_diff(self, difflist: Any) -> str:  # noqa: ANN401
+        """Return differences in colours."""
+        return Coloured(super()._get_diff(_printable(difflist)))
 
     def _show(self, result: Any, message: str, color: str) -> None:  # noqa: ANN401
         """Print one line about a host."""

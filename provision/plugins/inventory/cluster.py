@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+from ansible import context
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.display import Display
 
@@ -13,6 +15,7 @@ from provision.config.extra import check_extra_names
 from provision.config.load import load_config
 from provision.core.errors import MusterError
 from provision.core.paths import project_root, states_folder
+from provision.plugins.preflight import check_environment, check_selectors, is_listing, unread
 from provision.state.folder import State
 
 DOCUMENTATION = r"""
@@ -45,8 +48,13 @@ class InventoryModule(BaseInventoryPlugin):
         """
         super().parse(inventory_data, loader, path, cache)
         try:
+            if not is_listing(context.CLIARGS):
+                check_environment(os.environ)
+                check_selectors(context.CLIARGS)
             if self._vars:  # exactly what was given with -e, as NAME=VALUE, JSON or @file
                 check_extra_names(self._vars)
+                for line in unread(context.CLIARGS, self._vars):
+                    Display().warning(line)
             spec = load_config(Path(path), self._vars)
             root = project_root(Path(path).parent)
             found = inventory.build(spec, State(states_folder(root) / spec.name), root=str(root))

@@ -37,6 +37,8 @@ options:
       - C(block) (true) keeps the rest of the file and owns only the lines between two marks.
       - C(vars) are variables for this entry's template alone.
       - C(secret) (true) keeps the content out of diffs.
+      - C(validate) (a list) is a program with arguments, which gets the new file as its last one; the file is
+        put in place only when it ends with status 0.
   payload:
     type: str
     description: The rendered entries; set by the action plugin.
@@ -146,6 +148,7 @@ def wished(entry: dict[str, Any]) -> dict[str, Any]:
         "uid": _id(pwd.getpwnam, entry.get("owner"), 2),
         "gid": _id(grp.getgrnam, entry.get("group"), 2),
         "block": bool(entry.get("block")),
+        "validate": entry.get("validate"),
     }
 
 
@@ -163,7 +166,7 @@ def differs(now: dict[str, Any], wish: dict[str, Any]) -> bool:
 
 
 def apply(folder: int, name: str, now: dict[str, Any], wish: dict[str, Any]) -> None:
-    """Make `name` in a folder as wished, atomically where it is a file or link. Raises OSError."""
+    """Make `name` in a folder as wished, atomically if a file or link. Raises OSError, ValueError."""
     if wish["kind"] == "directory":
         if now["kind"] != "directory":
             os.mkdir(name, dir_fd=folder)
@@ -185,11 +188,21 @@ def apply(folder: int, name: str, now: dict[str, Any], wish: dict[str, Any]) -> 
                 file.write(wish["content"])
                 file.flush()
                 _give(file.fileno(), wish)
+            if wish["validate"]:
+                check(wish["validate"], f"/proc/{os.getpid()}/fd/{folder}/{new}")
         os.replace(new, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError:
+    except (OSError, ValueError):
         with contextlib.suppress(OSError):
             os.unlink(new, dir_fd=folder)
         raise
+
+
+def check(program: list[str], path: str) -> None:
+    """Let a program look at a file. Raises ValueError with its last line when it does not like it."""
+    done = subprocess.run([*program, path], capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
+        raise ValueError(f"{' '.join(program)}: {lines[-1].replace(path, 'it')}")
 
 
 def _give(opened: int, wish: dict[str, Any]) -> None:
@@ -203,6 +216,7 @@ def put(path: Path, wish: dict[str, Any], *, check_mode: bool = False) -> dict[s
     Raises:
         LookupError: there is no such account; its argument is `owner` or `group`.
         OSError: it cannot be written.
+        ValueError: it is not what its program takes; what was there before stays.
     """
     folder = open_folder(path.parent, create=False)
     try:
@@ -258,6 +272,8 @@ def main() -> None:
             module.fail_json(
                 msg=f"{path}: there is no {error.args[0]} {entry[error.args[0]]} on this machine"
             )
+        except ValueError as error:
+            module.fail_json(msg=f"{path} was left as it was: {error}", changed_paths=changed)
         except OSError as error:
             reason = error.strerror or str(error)
             module.fail_json(msg=f"{path} could not be written: {reason}", changed_paths=changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +14,9 @@ DOCUMENTATION = r"""
 module: muster_units
 short_description: Bring several systemd units into a state, all at once
 description:
-  - C(started) enables and starts what does not run, restarts what runs on files older than those on disk, and
-    reloads what has only newer C(reload_files). No start is waited for unless C(wait); all start together.
+  - C(started) enables and starts what does not run, restarts what runs on files older than those on disk or
+    fails its C(proof), and reloads what has only newer C(reload_files). No start is waited for unless
+    C(wait); all start together.
   - What has to be done follows from start times and file times, so an interrupted run loses no restart.
   - C(reloaded) does only the last of it. C(restarted) restarts all. C(stopped) stops and waits.
 author: Muster
@@ -28,6 +30,7 @@ options:
       name: {type: str, required: true, description: Name without C(.service).}
       files: {type: list, elements: path, default: [], description: Files read at the start.}
       reload_files: {type: list, elements: path, default: [], description: Files read at a reload.}
+      proof: {type: list, elements: str, default: [], description: Fails when its work was undone.}
   state:
     type: str
     choices: [started, reloaded, restarted, stopped]
@@ -78,6 +81,12 @@ def newest(paths: list[str]) -> float:
     return max((Path(path).stat().st_mtime for path in paths if Path(path).exists()), default=0.0)
 
 
+def undone(unit: Mapping[str, Any]) -> bool:
+    """Whether somebody took back what the unit has done, which systemd does not see."""
+    proof = unit["proof"]
+    return bool(proof) and subprocess.run(proof, capture_output=True, check=False).returncode != 0
+
+
 def decide(unit: Mapping[str, Any], shown: Mapping[str, str], state: str) -> str:
     """The one verb for a unit, '' when it is as wished."""
     active = shown.get("ActiveState") in ("active", "activating", "reloading")
@@ -89,7 +98,7 @@ def decide(unit: Mapping[str, Any], shown: Mapping[str, str], state: str) -> str
         return "start" if state == "started" else ""
     files = [*unit["files"], shown.get("FragmentPath", "")]
     began, changed = seconds(shown["InactiveExitTimestamp"]), seconds(shown["StateChangeTimestamp"])
-    if state == "started" and newest([path for path in files if path]) > began:
+    if state == "started" and (newest([path for path in files if path]) > began or undone(unit)):
         return "restart"
     if shown["ActiveState"] == "active" and newest(unit["reload_files"]) > changed:
         return "reload"
@@ -112,7 +121,9 @@ def plan(
     return verbs
 
 
-def carry_out(verbs: Mapping[str, list[str]], systemctl: Callable[..., object]) -> None:
+def carry_out(
+    verbs: Mapping[str, list[str]], shown: Mapping[str, Mapping[str, str]], systemctl: Callable[..., object]
+) -> None:
     """Do it, all units of a verb at once; starting is not waited for."""
     again = verbs.get("restart", [])
     for verb, wanted in (
@@ -122,10 +133,23 @@ def carry_out(verbs: Mapping[str, list[str]], systemctl: Callable[..., object]) 
         ("reload", verbs.get("reload", [])),
     ):
         if wanted and verb == "start":
-            systemctl("reset-failed", *wanted)  # a unit that failed too often gets a new chance
+            # A unit that failed too often gets a new chance; one that never ran systemd may not have loaded.
+            if tried := [name for name in wanted if shown.get(name, {}).get("ActiveState") != "inactive"]:
+                systemctl("reset-failed", *tried)
             systemctl(verb, "--no-block", *wanted)
         elif wanted:
             systemctl(verb, *wanted)
+
+
+def last_words(said: str) -> str:
+    """What a unit printed last, when systemctl says that it failed; '' when it does not."""
+    failed = re.search(r"Job for (\S+) failed", said)
+    if not failed:
+        return ""
+    # What it printed itself, not what systemd says of it.
+    command = ["/usr/bin/journalctl", "--boot", f"--unit={failed[1]}", "--lines=1", "--output=cat"]
+    words = subprocess.run([*command, "_TRANSPORT=stdout"], capture_output=True, text=True, check=False)
+    return f" Its last words: {words.stdout.strip()}" if words.stdout.strip() else ""
 
 
 def main() -> None:
@@ -134,6 +158,7 @@ def main() -> None:
         "name": {"type": "str", "required": True},
         "files": {"type": "list", "elements": "path", "default": []},
         "reload_files": {"type": "list", "elements": "path", "default": []},
+        "proof": {"type": "list", "elements": "str", "default": []},
     }
     module = AnsibleModule(
         argument_spec={
@@ -156,13 +181,13 @@ def main() -> None:
         run = subprocess.run(["/usr/bin/systemctl", *arguments], capture_output=True, text=True, check=False)
         if run.returncode != 0:
             said = run.stderr.strip() or run.stdout.strip()
-            module.fail_json(msg=f"systemctl {' '.join(arguments)}: {said}")
+            module.fail_json(msg=f"systemctl {' '.join(arguments)}: {said}{last_words(said)}")
         return run.stdout
 
     shown = parse_show(systemctl("show", "--timestamp=us+utc", f"--property={PROPERTIES}", *names))
     verbs = plan(units, shown, state)
     if not module.check_mode:
-        carry_out(verbs, systemctl)
+        carry_out(verbs, shown, systemctl)
         if module.params["wait"] and state in UP:
             systemctl("start", *names)  # takes part in a start under way; nothing where all have started
     actions = [f"{verb} {name}" for verb, wanted in verbs.items() for name in wanted]

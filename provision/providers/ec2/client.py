@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,6 +21,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 from botocore.exceptions import ConnectionError as AwsConnectionError
+from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
 from provision.core.errors import MusterError, NotReady, ProviderError
@@ -38,7 +40,10 @@ PRICING_REGION = "us-east-1"
 _ATTEMPTS = 6
 _ONCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
 
-_BROKEN = (AwsConnectionError, HTTPClientError)
+_REGION = re.compile(r"[a-z]{2}(-gov|-iso[a-z]?)?-(north|south|east|west|central){1,2}-[1-9]")
+_BROKEN = (AwsConnectionError, HTTPClientError, ResponseParserError)
+ERRORS = (BotoCoreError, ClientError, ResponseParserError)
+"""What boto3 raises; the last one when something that is not AWS answers, such as a proxy's page."""
 _NOT_YET = frozenset({"InvalidGroup.NotFound", "InvalidInstanceID.NotFound", "InvalidKeyPair.NotFound"})
 _VISIBLE_S = 60.0
 """Seconds until AWS knows everywhere what it has just made."""
@@ -54,15 +59,22 @@ class Clients:
 
     def __init__(self, profile: str = "") -> None:
         self._profile = profile
-        self._made: dict[str, EC2Client] = {}
+        self._made: dict[tuple[str, bool], EC2Client] = {}
 
-    def ec2(self, region: str) -> EC2Client:
-        """Return the client of a region. Raises NotReady."""
-        if region not in self._made:
+    def ec2(self, region: str, *, repeats: bool = True) -> EC2Client:
+        """Return the client of a region; one that `repeats` tries again what failed. Raises NotReady."""
+        if (region, repeats) not in self._made:
             with translate_errors():
                 self._require(region)
-                self._made[region] = self._session.client("ec2", region_name=region, config=self._settings)
-        return self._made[region]
+                settings = self._settings(self.attempts if repeats else 1)
+                made = self._session.client("ec2", region_name=region, config=settings)
+            self._made[region, repeats] = made
+        return self._made[region, repeats]
+
+    @cached_property
+    def attempts(self) -> int:
+        """How often a call is tried before it has failed; the user's own `max_attempts` wins."""
+        return int(self._core.get_config_variable("max_attempts") or _ATTEMPTS)
 
     def region(self) -> str:
         """Return the region of the user's AWS settings. Raises NotReady when they name none."""
@@ -76,17 +88,44 @@ class Clients:
         """Find out whether AWS knows these credentials. Raises NotReady, ProviderError."""
         with translate_errors():
             self._require(region)
-            self._session.client("sts", region_name=region, config=self._settings).get_caller_identity()
+            try:
+                self._who_am_i(region)
+            except ClientError as error:
+                if code_of(error) not in _UNKNOWN_CREDENTIALS or not self._known_elsewhere(region):
+                    raise
+                raise NotReady(
+                    where="ec2.region",
+                    what=f"the region {region} is not enabled for this account",
+                    remedy="Enable it under Account, AWS Regions; or name another one",
+                ) from error
+
+    def quotas(self, region: str) -> Any:  # noqa: ANN401  (a client of boto3's without types)
+        """Return a client of a region's quotas that gives up soon: orders tell, too."""
+        return self._session.client("service-quotas", region_name=region, config=_ONCE)
 
     def pricing(self) -> PricingClient:
         """Return a client of the price list that gives up soon: there is a table to fall back on."""
         return self._session.client("pricing", region_name=PRICING_REGION, config=_ONCE)
 
+    def _who_am_i(self, region: str) -> None:
+        settings = self._settings(self.attempts)
+        self._session.client("sts", region_name=region, config=settings).get_caller_identity()
+
+    def _known_elsewhere(self, region: str) -> bool:
+        """Return whether the credentials are good in a region that every account has."""
+        try:
+            if region != PRICING_REGION:
+                self._who_am_i(PRICING_REGION)
+                return True
+        except ERRORS:
+            pass
+        return False
+
     def _require(self, region: str) -> None:
-        """Raise NotReady when there is no such region, as far as this version of boto3 knows."""
+        """Raise NotReady when there is no such region; one that is newer than this boto3 is let pass."""
         partitions = self._session.get_available_partitions()
         known = [name for part in partitions for name in self._session.get_available_regions("ec2", part)]
-        if region not in known:
+        if region not in known and not _REGION.fullmatch(region):
             close = difflib.get_close_matches(region, known, n=1)
             raise NotReady(
                 where="ec2.region",
@@ -102,16 +141,14 @@ class Clients:
     def _core(self) -> Session:
         return Session(profile=self._profile or None)
 
-    @property
-    def _settings(self) -> Config:
+    @staticmethod
+    def _settings(attempts: int) -> Config:
         """Return time-outs and retries.
 
         Standard mode: throttling, 5xx and broken connections are tried again after a random pause that
-        doubles, with the same bytes; a RunInstances among them has its ClientToken. The user's own
-        `max_attempts` wins.
+        doubles, with the same bytes.
         """
-        attempts = self._core.get_config_variable("max_attempts") or _ATTEMPTS
-        retries: Any = {"mode": "standard", "total_max_attempts": int(attempts)}
+        retries: Any = {"mode": "standard", "total_max_attempts": attempts}
         return Config(connect_timeout=10, read_timeout=30, retries=retries)
 
 
@@ -126,14 +163,10 @@ def message_of(error: ClientError) -> str:
     return text.partition("Encoded authorization failure message")[0].strip()
 
 
-def unanswered(error: BotoCoreError | ClientError) -> bool:
-    """Return True when AWS may have carried out the call all the same.
-
-    That is so, too, when it refused a repetition: the attempt before may have been carried out.
-    """
+def failed(error: Exception) -> bool:
+    """Return True when a call broke off or AWS had a fault of its own, rather than refused it."""
     if isinstance(error, ClientError):
-        answer = error.response.get("ResponseMetadata", {})
-        return int(answer.get("HTTPStatusCode", 0)) >= 500 or int(answer.get("RetryAttempts", 0)) > 0
+        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
     return isinstance(error, _BROKEN)
 
 
@@ -157,11 +190,11 @@ def translate_errors(where: str = "") -> Iterator[None]:
     """Turn boto3's errors into ours. `where`: what the call was about."""
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except ERRORS as error:
         raise translate(error, where) from error
 
 
-def translate(error: BotoCoreError | ClientError, where: str = "") -> MusterError:
+def translate(error: Exception, where: str = "") -> MusterError:
     """Return an error of boto3 as one line that names the remedy."""
     if isinstance(error, ClientError):
         return _refusal(error, where)
@@ -206,6 +239,13 @@ def _refusal(error: ClientError, where: str) -> MusterError:
             where=where or NAME,
             what=f"AWS does not permit {error.operation_name} ({message or code})",
             remedy=f"{PAGE} has the policy that is needed",
+        )
+    if "free tier" in message.lower():
+        return NotReady(
+            where=where or NAME,
+            what=f"this account is on AWS's free plan, which has few types ({message})",
+            remedy="Upgrade its plan, or name types that aws ec2 describe-instance-types "
+            "--filters Name=free-tier-eligible,Values=true lists",
         )
     return ProviderError(
         provider=NAME, where=where or NAME, what=f"{error.operation_name}: {code}: {message}"

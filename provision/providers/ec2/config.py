@@ -7,16 +7,14 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from provision.core.schema import Alternatives, Model, SettingsModel, wrong
+from provision.core.schema import Alternatives, Model, wrong
+from provision.providers.address import AddressService
 
 SSH_ADDRESSES = ("auto", "public", "private")
 """`auto`: the public address of machines that have one, else the private one."""
 
-ADDRESS_SERVICE = "https://checkip.amazonaws.com"
-"""Answers with the address that a request came from; Amazon's own, so nobody else learns of the cluster."""
 
-
-class Ec2Block(SettingsModel):
+class Ec2Block(AddressService):
     """Amazon EC2. Credentials come from boto3's own chain (profile, environment, instance profile)."""
 
     region: str = ""
@@ -28,7 +26,6 @@ class Ec2Block(SettingsModel):
     instance_profile: str = ""
     image_owner: str = ""
     root_disk_gb: Annotated[int, Field(ge=8, le=16384)] = 20
-    address_service: str = ADDRESS_SERVICE
     tags: dict[str, str] = {}
 
     @field_validator("ssh_address")
@@ -43,13 +40,6 @@ class Ec2Block(SettingsModel):
     def _jump_host(cls, value: str) -> str:
         if value and not re.fullmatch(r"([a-z_][a-z0-9_-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?", value):
             raise wrong(f"{value!r} is no host to log in on", "Write it as in `ssh -J`: user@host or host")
-        return value
-
-    @field_validator("address_service")
-    @classmethod
-    def _address_service(cls, value: str) -> str:
-        if not re.fullmatch(r"https?://[^\s]+", value):
-            raise wrong(f"{value!r} is no URL", "Write it like https://checkip.amazonaws.com")
         return value
 
     @field_validator("tags")

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from provision.core.errors import NotReady
 from provision.core.spec import NodeGroup
-from provision.providers.ec2 import tags
+from provision.providers.ec2 import systems, tags
 from provision.providers.ec2.client import Clients, code_of, translate, translate_errors
 from provision.providers.ec2.config import Ec2Settings
 from provision.providers.ec2.kinds import Kind
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 
 DEBIAN = ("136693071363", {"x86_64": "debian-13-amd64-*", "arm64": "debian-13-arm64-*"})
 """Owner and names of Debian's own images of version 13."""
-NVIDIA = (
-    "amazon",
-    {
-        "x86_64": "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04) *",
-        "arm64": "Deep Learning ARM64 Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04) *",
-    },
-)
-"""Owner and names of Amazon's images with NVIDIA's drivers."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +46,12 @@ class Images:
         Args:
             region: where.
             group: its `image` is an id or a pattern of names; without one, an own image of the recipe is
-                preferred, then Debian's or (for types with a GPU) Amazon's with drivers.
+                preferred, then Debian's, for all types.
             kind: the instance type.
             recipe: key of what the machines should have installed.
 
         Raises:
-            NotReady: there is none.
+            NotReady: there is none, or it plainly has another system than Debian 13.
         """
         wish = Ec2Settings.of(group).image
         question = " ".join(
@@ -76,16 +68,17 @@ class Images:
         wish = settings.image
         if wish.startswith("ami-"):
             return _by_id(client, wish, group.name)
-        if not wish and recipe and (own := _own(client, kind, recipe)):
+        if not wish and recipe and (own := _own(client, group.name, kind, recipe)):
             return own
         pinned = self._ledger.pinned().get(question)
         if pinned:
             return Image(**pinned)
-        owner, patterns = NVIDIA if kind.gpus else DEBIAN
+        owner, patterns = DEBIAN
         name = wish or patterns[kind.architecture]
         owner = settings.image_owner or ("self" if wish else owner)
         found = _newest(
             client,
+            group.name,
             Owners=[owner],
             Filters=[
                 *tags.where(
@@ -105,16 +98,16 @@ class Images:
         return found
 
 
-def _own(client: EC2Client, kind: Kind, recipe: str) -> Image | None:
-    """Return the newest own image that was made from the recipe."""
-    wanted = {tags.RECIPE: recipe} | ({tags.GPU: "true"} if kind.gpus else {})
+def _own(client: EC2Client, group: str, kind: Kind, recipe: str) -> Image | None:
+    """Return the newest own image of the recipe, for machines with a GPU or for those without."""
+    wanted = {tags.RECIPE: recipe, tags.GPU: str(bool(kind.gpus)).lower()}
     filters = [*tags.where(state="available", architecture=kind.architecture), *tags.tagged(wanted)]
-    return _newest(client, Owners=["self"], Filters=filters)
+    return _newest(client, group, Owners=["self"], Filters=filters)
 
 
 def _by_id(client: EC2Client, image_id: str, group: str) -> Image:
     try:
-        found = _newest(client, ImageIds=[image_id])
+        found = _newest(client, group, ImageIds=[image_id])
     except ClientError as error:
         if not code_of(error).startswith("InvalidAMIID"):
             raise translate(error, f"groups.{group}.image") from error
@@ -128,11 +121,17 @@ def _by_id(client: EC2Client, image_id: str, group: str) -> Image:
     return found
 
 
-def _newest(client: EC2Client, **question: Any) -> Image | None:  # noqa: ANN401  (AWS's own structures)
+def _newest(client: EC2Client, group: str, **question: Any) -> Image | None:  # noqa: ANN401  (AWS's own)
     answer = client.describe_images(**question)["Images"]
     if not answer:
         return None
     raw = max(answer, key=lambda image: str(image.get("CreationDate", "")))
+    if system := systems.unfit(raw):
+        raise NotReady(
+            where=f"groups.{group}.image",
+            what=f"{raw['ImageId']} ({raw.get('Name', 'no name')}) has {system}, and nodes run Debian 13",
+            remedy="Leave `image` out, or name one made from Debian's own",
+        )
     root = raw.get("RootDeviceName", "/dev/xvda")
     disks = {disk["DeviceName"]: disk.get("Ebs", {}) for disk in raw.get("BlockDeviceMappings", [])}
     return Image(

@@ -91,6 +91,7 @@ class Ledger:
     def remember(self, region: str) -> None:
         """Note that the cluster is about to have something in a region."""
         if region not in (known := self.regions()):
+            files.private_folder(self.folder)
             files.write(self._regions, "".join(f"{name}\n" for name in sorted({*known, region})))
 
     def public_key(self) -> str:
@@ -112,7 +113,7 @@ class Ledger:
             files.write_if_changed(self._images, text + "\n")
 
     def _note(self, token: str, order: Order) -> Order:
-        self._orders.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.private_folder(self._orders)
         files.write(self._path(token), json.dumps(asdict(order), sort_keys=True))
         return order
 

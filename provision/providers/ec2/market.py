@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.core.model import Price
 from provision.core.spec import NodeGroup
 from provision.providers import prices
-from provision.providers.ec2.client import NAME, Clients, translate_errors
+from provision.providers.ec2.client import ERRORS, NAME, Clients, translate_errors
 from provision.providers.ec2.config import Ec2Settings
 
 _LINUX = "Linux/UNIX"
-_PRICE_LIST = {
+_MACHINE = {
     "operatingSystem": "Linux",
     "preInstalledSw": "NA",
     "tenancy": "Shared",
     "capacitystatus": "Used",
     "marketoption": "OnDemand",
 }
+_DISK = {"productFamily": "Storage", "volumeApiName": "gp3"}
+_LIST = "AWS's price list"
+_MONTH_H = 730
+PUBLIC_ADDRESS = 0.005
+"""Dollars an hour of a public IPv4 address, in all regions of aws.amazon.com since 2024-02-01
+(https://aws.amazon.com/blogs/aws/new-aws-public-ipv4-address-charge-public-ip-insights/)."""
 
 
 class Market:
@@ -31,6 +36,7 @@ class Market:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._known: dict[tuple[str, str, bool], Price | None] = {}
+        self._disks: dict[str, Price | None] = {}
         self._silent = False
 
     def price(self, region: str, group: NodeGroup) -> Price | None:
@@ -43,6 +49,15 @@ class Market:
             if found := self._known[question]:
                 return found
         return None
+
+    def disk(self, region: str) -> Price | None:
+        """Return what a GB of disk (gp3) costs."""
+        if region not in self._disks:
+            listed = self._from_list(region, _DISK, "GB-Mo")
+            self._disks[region] = (
+                Price(listed / _MONTH_H, _LIST) if listed else prices.listed(NAME, "gp3", place=region)
+            )
+        return self._disks[region]
 
     def spot_prices(self, region: str, kind: str) -> dict[str, float]:
         """Return the market's price now, dollars an hour, by zone. Raises NotReady, ProviderError."""
@@ -64,25 +79,44 @@ class Market:
             return (
                 Price(min(found.values()), f"spot market of {time.strftime('%Y-%m-%d')}") if found else None
             )
-        return self._from_list(region, kind) or prices.listed(NAME, kind)
+        listed = self._from_list(region, {**_MACHINE, "instanceType": kind}, "Hrs")
+        return Price(listed, _LIST) if listed else prices.listed(NAME, kind, place=region)
 
-    def _from_list(self, region: str, kind: str) -> Price | None:
-        """Ask AWS's price list; None when it does not answer (not everybody may ask it)."""
+    def _from_list(self, region: str, wanted: Mapping[str, str], unit: str) -> float | None:
+        """Return a price of AWS's list, in dollars; None when it does not say (not everybody may ask it)."""
         if self._silent:
             return None
-        wanted = {**_PRICE_LIST, "regionCode": region, "instanceType": kind}
+        filters: Any = [
+            {"Type": "TERM_MATCH", "Field": key, "Value": value}
+            for key, value in {**wanted, "regionCode": region}.items()
+        ]
         try:
             answer = self._clients.pricing().get_products(
-                ServiceCode="AmazonEC2",
-                Filters=[
-                    {"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()
-                ],
-                MaxResults=1,
+                ServiceCode="AmazonEC2", Filters=filters, MaxResults=10
             )
-            for text in answer["PriceList"]:
-                term = next(iter(json.loads(text)["terms"]["OnDemand"].values()))
-                dollars = next(iter(term["priceDimensions"].values()))["pricePerUnit"]["USD"]
-                return Price(float(dollars), "AWS's price list")
-        except (BotoCoreError, ClientError, KeyError, ValueError, StopIteration):
+            return price_of(answer["PriceList"], wanted, unit)
+        except ERRORS:
             self._silent = True
         return None
+
+
+def price_of(documents: Iterable[str], wanted: Mapping[str, str], unit: str) -> float | None:
+    """Return the price that documents of AWS's price list agree on, in dollars; None when they name none.
+
+    Args:
+        documents: JSON texts, each a product with its terms.
+        wanted: attributes that a product must have, when it names them: others are no answer.
+        unit: what is priced: `Hrs` or `GB-Mo`. A price of 0 is one of capacity that is paid for otherwise.
+    """
+    found: set[float] = set()
+    for text in documents:
+        document = json.loads(text)
+        known = document["product"].get("attributes", {})
+        if any(known.get(key, value) != value for key, value in wanted.items()):
+            continue
+        for term in document["terms"].get("OnDemand", {}).values():
+            for dimension in term["priceDimensions"].values():
+                dollars = float(dimension["pricePerUnit"].get("USD", 0))
+                if dimension["unit"] == unit and dollars:
+                    found.add(dollars)
+    return max(found, default=None)

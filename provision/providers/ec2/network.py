@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -24,15 +22,18 @@ if TYPE_CHECKING:
 _VISIBLE_S = 60.0
 _UNUSED_S = 180.0
 """Seconds until a security group is free of the machines that were just deleted."""
-_ANSWER_S = 10.0
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where machines of a group may go. `subnets`: id and zone of each, in the order of trying."""
+    """Where machines of a group may go. `subnets`: id and zone of each, in the order of trying.
+
+    `private`: those that give machines no public address by themselves.
+    """
 
     vpc: str
     subnets: tuple[tuple[str, str], ...]
+    private: tuple[str, ...] = ()
 
 
 class Networks:
@@ -57,35 +58,47 @@ class Networks:
                 self._places[question] = _find_place(self._clients.ec2(region), region, vpc, wanted)
         return self._places[question]
 
-    def ensure(self, region: str, cluster: ClusterIdentity, vpc: str, public_key: str) -> tuple[str, str]:
-        """Make key pair and security group where missing; return the key's name and the group's id."""
+    def ensure(
+        self, region: str, cluster: ClusterIdentity, vpc: str, public_key: str, ssh_from: Sequence[str]
+    ) -> tuple[str, str]:
+        """Make key pair and security group where missing; return the key's name and the group's id.
+
+        SSH comes in from the networks `ssh_from`, besides those that may already.
+        """
         client = self._clients.ec2(region)
         with translate_errors(name_of(cluster)):
             self._ensure_key(client, cluster, public_key)
             group = self._find_group(client, cluster) or self._make_group(client, cluster, vpc)
             own = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
-            for rule in (own, *(_ssh_from(source) for source in self._sources())):
+            for rule in (own, *map(_ssh, ssh_from)):
                 _permit(client, group, rule)
         return name_of(cluster), group
 
-    def allow(self, region: str, cluster: ClusterIdentity, sources: Sequence[str]) -> list[str]:
-        """Let addresses (by default this computer's) reach SSH; return those that could not before."""
+    def allow(
+        self, region: str, cluster: ClusterIdentity, networks: Sequence[str], *, only: bool
+    ) -> tuple[list[str], list[str]]:
+        """Let networks reach SSH, and `only` these; return those added and those withdrawn."""
         client = self._clients.ec2(region)
         with translate_errors(name_of(cluster)):
-            group = self._find_group(client, cluster)
-            if group is None:
-                return []
-            return [
-                source
-                for source in (sources or [self._own_address()])
-                if _permit(client, group, _ssh_from(source))
-            ]
+            found = self._described_group(client, cluster)
+            if found is None:
+                return [], []
+            there = _ssh_sources(found)
+            added = [one for one in dict.fromkeys(networks) if one not in there]
+            withdrawn = [one for one in there if one not in networks] if only else []
+            for one in added:
+                _permit(client, found["GroupId"], _ssh(one))
+            if withdrawn:
+                client.revoke_security_group_ingress(
+                    GroupId=found["GroupId"], IpPermissions=[_ssh(one) for one in withdrawn]
+                )
+            return added, withdrawn
 
-    def remove(self, region: str, cluster: ClusterIdentity) -> None:
-        """Remove key pair and security group; again is harmless."""
+    def remove(self, region: str, cluster: ClusterIdentity) -> list[str]:
+        """Remove key pair and security group; again is harmless. Returns what there was of them."""
         client = self._clients.ec2(region)
         with translate_errors(name_of(cluster)):
-            client.delete_key_pair(KeyName=name_of(cluster))
+            key = self._delete_key(client, cluster)
             group = self._find_group(client, cluster)
             if group is not None and not until(
                 lambda: _deleted(client, group), deadline_s=_UNUSED_S, interval_s=0.5, growth=1.5, longest_s=5
@@ -96,6 +109,8 @@ class Networks:
                     what=f"the security group {group} is still in use {_UNUSED_S:g} s after the last machine",
                     remedy="Remove from it what you have added yourself, then run destroy_cluster.yml again",
                 )
+        there = {"key pair": key, "security group": group}
+        return [f"{what} {name_of(cluster)}" for what, id in there.items() if id]
 
     def _ensure_key(self, client: EC2Client, cluster: ClusterIdentity, public_key: str) -> None:
         try:
@@ -108,10 +123,24 @@ class Networks:
             if code_of(error) != "InvalidKeyPair.Duplicate":
                 raise
 
+    def _delete_key(self, client: EC2Client, cluster: ClusterIdentity) -> bool:
+        """Delete the cluster's key pair; return False when there was none.
+
+        It is looked for first: who may delete what is tagged is not permitted to delete what is not there.
+        """
+        filters = [*tags.where(key_name=name_of(cluster)), *tags.tagged(tags.of_cluster(cluster))]
+        found = client.describe_key_pairs(Filters=filters)["KeyPairs"]
+        for pair in found:
+            client.delete_key_pair(KeyName=pair["KeyName"])
+        return bool(found)
+
     def _find_group(self, client: EC2Client, cluster: ClusterIdentity) -> str | None:
+        found = self._described_group(client, cluster)
+        return found["GroupId"] if found else None
+
+    def _described_group(self, client: EC2Client, cluster: ClusterIdentity) -> Any:  # noqa: ANN401  (AWS's own)
         filters = [*tags.where(group_name=name_of(cluster)), *tags.tagged(tags.of_cluster(cluster))]
-        found = client.describe_security_groups(Filters=filters)["SecurityGroups"]
-        return found[0]["GroupId"] if found else None
+        return next(iter(client.describe_security_groups(Filters=filters)["SecurityGroups"]), None)
 
     def _make_group(self, client: EC2Client, cluster: ClusterIdentity, vpc: str) -> str:
         def known() -> str | None:
@@ -137,22 +166,6 @@ class Networks:
                 remedy="Delete it at AWS, or give the cluster another name",
             )
         return found
-
-    def _sources(self) -> list[str]:
-        return list(self._spec.allow_from) or [self._own_address()]
-
-    def _own_address(self) -> str:
-        """Return this computer's address as the internet sees it. Raises NotReady."""
-        service = self._spec.block(Ec2Block).address_service
-        try:
-            with urllib.request.urlopen(service, timeout=_ANSWER_S) as answer:  # noqa: S310  (http or https, validated)
-                return f"{IPv4Address(answer.read(100).decode().strip())}/32"
-        except (OSError, ValueError) as error:
-            raise NotReady(
-                where=service,
-                what=f"this computer's address as the internet sees it cannot be found out ({error})",
-                remedy="Say who may log in with allow_from, for example [203.0.113.7/32]",
-            ) from error
 
     def _tags(self, cluster: ClusterIdentity) -> dict[str, str]:
         return {**self._spec.block(Ec2Block).tags, **tags.of_cluster(cluster)}
@@ -185,7 +198,9 @@ def _find_place(client: EC2Client, region: str, vpc: str, wanted: tuple[str, ...
     if not found or len(vpcs) != 1:
         what = f"these subnets are in different VPCs: {', '.join(vpcs)}" if found else f"{vpc} has no subnet"
         raise NotReady(where="ec2.subnet", what=what, remedy="Name subnets of one VPC")
-    return Place(vpcs[0], tuple((subnet["SubnetId"], subnet["AvailabilityZone"]) for subnet in found))
+    subnets = tuple((subnet["SubnetId"], subnet["AvailabilityZone"]) for subnet in found)
+    private = [subnet["SubnetId"] for subnet in found if not subnet.get("MapPublicIpOnLaunch")]
+    return Place(vpcs[0], subnets, tuple(private))
 
 
 def _default_vpc(client: EC2Client, region: str) -> str:
@@ -199,9 +214,18 @@ def _default_vpc(client: EC2Client, region: str) -> str:
     return found[0]["VpcId"]
 
 
-def _ssh_from(source: str) -> dict[str, Any]:
-    network = source if "/" in source else f"{source}/32"
+def _ssh(network: str) -> Any:  # noqa: ANN401  (AWS's own structure)
     return {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": network}]}
+
+
+def _ssh_sources(group: Any) -> list[str]:  # noqa: ANN401  (AWS's own structure)
+    """Return the networks from which a security group lets SSH in, as `_ssh` has written them."""
+    return [
+        known["CidrIp"]
+        for rule in group["IpPermissions"]
+        if (rule["IpProtocol"], rule.get("FromPort"), rule.get("ToPort")) == ("tcp", 22, 22)
+        for known in rule["IpRanges"]
+    ]
 
 
 def _permit(client: EC2Client, group: str, rule: Any) -> bool:  # noqa: ANN401  (AWS's own structure)
@@ -209,6 +233,12 @@ def _permit(client: EC2Client, group: str, rule: Any) -> bool:  # noqa: ANN401  
     try:
         once_visible(lambda: client.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule]))
     except ClientError as error:
+        if code_of(error) == "RulesPerSecurityGroupLimitExceeded":
+            raise NotReady(
+                where=group,
+                what="the security group is full: each network that may or once might log in is a rule",
+                remedy="./muster allow --only takes those of before away",
+            ) from error
         if code_of(error) != "InvalidPermission.Duplicate":
             raise
         return False

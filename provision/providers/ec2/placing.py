@@ -26,14 +26,17 @@ VISIBLE_S = 120.0
 """Seconds until AWS lists machines that it has made."""
 QUOTA = frozenset({"InstanceLimitExceeded", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"})
 """Refusals that waiting does not change: the account's quota is used up."""
+NEVER = frozenset({"Unsupported"})
+"""Refusals that waiting does not change either: the zone has no such type."""
 
 
 class Refused(Exception):
-    """This alternative cannot be had. `quota`: neither later."""
+    """This alternative cannot be had. `quota`: for that reason; `later`: waiting may change it."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
         self.quota = code in QUOTA
+        self.later = code not in QUOTA | NEVER
         super().__init__(f"{code}: {message}")
 
 
@@ -158,6 +161,13 @@ def exhausted(where: str, refused: Sequence[tuple[Alternative, Refused]]) -> Pro
             where=where,
             what=f"the account's quota is used up ({tried})",
             remedy="Ask AWS for more under Service Quotas, or name a smaller or another type",
+        )
+    if not any(refusal.later for _, refusal in refused):
+        return ProviderError(
+            provider=FACTS.name,
+            where=where,
+            what=f"AWS does not have these types there ({tried})",
+            remedy="Name other instance types or subnets in other zones",
         )
     return NoCapacity(
         provider=FACTS.name,

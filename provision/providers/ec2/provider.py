@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
 from provision.core.errors import NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Plan, Price
+from provision.core.names import DEADLINE_LABEL
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.text import names_of
 from provision.core.wait import until
-from provision.providers import base, prices
+from provision.providers import base
 from provision.providers.base import sizes
 from provision.providers.ec2 import requests, tags
+from provision.providers.ec2.checks import Checks
 from provision.providers.ec2.client import NAME, Clients
 from provision.providers.ec2.config import Ec2Block, Ec2Settings
 from provision.providers.ec2.images import Images
 from provision.providers.ec2.kinds import Kinds
 from provision.providers.ec2.ledger import Alternative, Ledger, Order
 from provision.providers.ec2.machines import Machines
-from provision.providers.ec2.market import Market
+from provision.providers.ec2.market import PUBLIC_ADDRESS, Market
 from provision.providers.ec2.network import Networks
+from provision.providers.ec2.own_images import Ec2Images
 from provision.providers.ec2.placing import Placing, settling
 from provision.providers.facts import deadlines
 
@@ -45,15 +51,17 @@ class Ec2Provider(base.Provider):
         self._market = Market(self._clients)
         self._home = block.region
 
-    def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:  # noqa: ARG002  (the spec of the constructor)
-        """Check credentials, types, images, network and maximum price of what is to be created."""
-        wanted = [group for group, _ in plan.create if group.provider == self.name]
-        for region in {self._region(group) for group in wanted}:
-            self._clients.identify(region)
-        self._require_one_vpc()
-        for group in wanted:
-            self._alternatives(group, recipe="")
-            self._check_price(group)
+    def check_ready(self, spec: ClusterSpec, plan: Plan) -> base.Texts:  # noqa: ARG002  (the spec of the constructor)
+        """Check credentials, types, images, network, prices, quotas and permission of what is to be made."""
+        checks = Checks(
+            self._clients,
+            self._kinds,
+            self._networks,
+            self._market,
+            region=self._region,
+            alternatives=partial(self._alternatives, recipe=""),
+        )
+        return checks.run(self.spec, plan)
 
     def list(self, cluster: ClusterIdentity) -> base.Machines:
         """Return the cluster's machines; those deleted within the last hour are among them, as gone."""
@@ -70,15 +78,19 @@ class Ec2Provider(base.Provider):
         """
         where = names_of(request.names)
         order = self._ledger.order(request.token) or self._new_order(request)
-        client = self._clients.ec2(order.region)
+        client, attempts = self._clients.ec2(order.region, repeats=False), self._clients.attempts
 
         def ask(begun: Order) -> int:
-            return requests.run(client, begun, request.token, request.user_data, where)
+            note = partial(self._ledger.begin, request.token, begun, begun.index)
+            return requests.run(
+                client, begun, request.token, request.user_data, where, attempts=attempts, note=note
+            )
 
         def listed(begun: Order, deadline_s: float) -> base.Machines:
             return self._made(request.token, begun, where, deadline_s=deadline_s)
 
-        return Placing(request.token, order, self._ledger, where, ask, listed).place()
+        made = Placing(request.token, order, self._ledger, where, ask, listed).place()
+        return self._named(made, where) if order.count > 1 else made
 
     def unlike(self, group: NodeGroup, machine: Machine) -> base.Texts:
         """Compare region, type, market and data disk; cores and memory are the type's own."""
@@ -100,16 +112,18 @@ class Ec2Provider(base.Provider):
         """Power machines off; their disks stay (and are billed). Spot machines cannot be stopped."""
         self._machines.stop(_ids(machines), {tags.CLUSTER_ID: cluster.id}, self._gone_s)
 
-    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> base.Texts:
         """Delete machines; with the last one security group and key pair, whatever of it is left."""
         within = {tags.CLUSTER_ID: cluster.id}
         self._machines.terminate(_ids(machines), within, self._gone_s)
+        removed = []
         for region in self._regions():
             if _alive(self._machines.of(region, within)):
                 continue
             if self._await_latecomers(region) and _alive(self._machines.of(region, within)):
                 continue  # whoever lists the cluster's machines to see whether all are gone finds them
-            self._networks.remove(region, cluster)
+            removed += self._networks.remove(region, cluster)
+        return removed
 
     def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:  # noqa: ARG002
         """Write labels of machines as tags."""
@@ -120,39 +134,70 @@ class Ec2Provider(base.Provider):
         for region, own_labels in by_region.items():
             self._machines.label(region, own_labels)
 
+    def at_poweroff(self, cluster: ClusterIdentity, machines: Sequence[Machine], *, delete: bool) -> None:
+        """Tell AWS of the machines of which it was told otherwise, or of which that is not known."""
+        wanted = "delete" if delete else "stay"
+        wrong = [
+            machine
+            for machine in _alive(machines)
+            if machine.labels.get(tags.POWEROFF) != wanted and machine.labels.get("market") != "spot"
+        ]
+        self._machines.at_poweroff(_ids(wrong), tags.SHUTDOWN[wanted])
+        self.label(cluster, {machine.provider_id: {tags.POWEROFF: wanted} for machine in wrong})
+
+    def stays_at_poweroff(self, machines: Sequence[Machine]) -> base.Texts:
+        """Ask AWS itself; labels may be wrong."""
+        found = self._machines.shutdown_behavior(_ids(_alive(machines)))
+        return [m.name for m in machines if found.get(m.provider_id, "terminate") != "terminate"]
+
+    def image_maker(self) -> Ec2Images:
+        """See `own_images`."""
+        return Ec2Images(self.spec, self._clients, self._kinds, self._ledger, self._region)
+
     def everything(self) -> base.Machines:
         """Return the machines of all clusters in the regions of this config."""
         return [machine for region in self._regions() for machine in self._machines.of_anybody(region)]
 
     def price(self, group: NodeGroup) -> Price | None:
-        """Return what a machine with its disks costs: on the spot market, by AWS's list, or by the table."""
+        """Return what a machine costs, by spot market, list or table, with its disks and address."""
         machine, disks = self._market.price(self._region(group), group), self.price_stopped(group)
         if machine is None or disks is None:
-            return machine
+            return None
         source = f"{machine.source}, with {self._disks_gb(group)} GB of disk"
-        return Price(machine.hourly + disks.hourly, source)
+        if Ec2Settings.of(group).ssh_address == "private":
+            return Price(machine.hourly + disks.hourly, source)
+        return Price(machine.hourly + disks.hourly + PUBLIC_ADDRESS, f"{source} and a public address")
 
     def price_stopped(self, group: NodeGroup) -> Price | None:
-        """Return what a stopped machine still costs: its disks."""
-        disk = prices.listed(self.name, "gp3")
+        """Return what a stopped machine still costs: its disks; its public address is given back."""
+        disk = self._market.disk(self._region(group))
         return Price(disk.hourly * self._disks_gb(group), disk.source) if disk else None
 
-    def allow(self, cluster: ClusterIdentity, sources: Sequence[str] = ()) -> base.Texts:
-        """Let addresses (by default this computer's) log in; return those that could not before."""
-        return [new for region in self._regions() for new in self._networks.allow(region, cluster, sources)]
+    def allow(
+        self, cluster: ClusterIdentity, networks: Sequence[str], *, only: bool = False
+    ) -> tuple[base.Texts, base.Texts]:
+        """Let networks log in, in all regions; see `Provider.allow`."""
+        changes = [self._networks.allow(region, cluster, networks, only=only) for region in self._regions()]
+        added, withdrawn = zip(*changes, strict=True)
+        return list(chain(*added)), list(chain(*withdrawn))
 
-    @staticmethod
-    def _disks_gb(group: NodeGroup) -> int:
-        return Ec2Settings.of(group).root_disk_gb + group.data_disk_gb
+    def _disks_gb(self, group: NodeGroup) -> int:
+        """Return GB of a machine's disks as they are ordered: some images need a larger system disk."""
+        root_gb = Ec2Settings.of(group).root_disk_gb
+        with suppress(NotReady, ProviderError):  # whoever orders is told; accounts are kept all the same
+            kinds = self._kinds.require(self._region(group), group)
+            images = [self._images.choose(self._region(group), group, kind, "") for kind in kinds]
+            root_gb = max([root_gb, *(image.root_gb for image in images)])
+        return root_gb + group.data_disk_gb
 
     def _new_order(self, request: CreateRequest) -> Order:
         group, region = request.group, self._region(request.group)
         vpc = self._networks.place(region, group).vpc
         self._ledger.remember(region)
         key_name, security_group = self._networks.ensure(
-            region, request.cluster, vpc, self._ledger.public_key()
+            region, request.cluster, vpc, self._ledger.public_key(), request.ssh_from
         )
-        lives = not self.spec.ends_by_itself
+        lives = not (self.spec.ends_by_itself or DEADLINE_LABEL in request.labels)
         return Order(
             region=region,
             count=len(request.names),
@@ -167,49 +212,27 @@ class Ec2Provider(base.Provider):
         images = {kind.name: self._images.choose(region, group, kind, recipe) for kind in kinds}
         return requests.alternatives(group, kinds, self._networks.place(region, group), images)
 
-    def _require_one_vpc(self) -> None:
-        """Raise NotReady when groups of a region could not reach each other."""
-        found: dict[str, dict[str, str]] = {}
-        for group in self.spec.groups:
-            if group.provider == self.name:
-                region = self._region(group)
-                found.setdefault(region, {})[self._networks.place(region, group).vpc] = group.name
-        for region, vpcs in found.items():
-            if len(vpcs) > 1:
-                raise NotReady(
-                    where="ec2.subnet",
-                    what=f"the groups {' and '.join(vpcs.values())} are in different VPCs of {region}",
-                    remedy="Name subnets of one VPC",
-                )
-
-    def _check_price(self, group: NodeGroup) -> None:
-        """Raise NotReady when no type of a spot group can be had for its maximum price."""
-        settings = Ec2Settings.of(group)
-        limit = settings.max_price
-        if not settings.spot or limit is None or settings.on_demand:
-            return
-        found = {
-            price: f"{kind} in {zone}"
-            for kind in settings.instance_type
-            for zone, price in self._market.spot_prices(self._region(group), kind).items()
-        }
-        if found and min(found) > limit:
-            cheapest = min(found)
-            raise NotReady(
-                where=f"groups.{group.name}.max_price",
-                what=f"{limit:g} is below the market: {found[cheapest]} costs {cheapest:g} dollars an hour",
-                remedy="Offer more, name other types, or allow `on_demand: true`",
-            )
-
     def _made(self, token: str, order: Order, where: str, *, deadline_s: float) -> base.Machines:
         """See `_of_order`; a list that fails proves nothing, and the order must be repeated."""
-        try:
+        with self._unfinished(where, "these machines were ordered and AWS does not tell whether they exist"):
             return self._of_order(token, order, deadline_s=deadline_s)
+
+    def _named(self, made: base.Machines, where: str) -> base.Machines:
+        """Write the names on machines that were made, return them; else the order must be repeated."""
+        with self._unfinished(where, "these machines are made, and their names could not be written on them"):
+            self._machines.name(made)
+        return made
+
+    @contextmanager
+    def _unfinished(self, where: str, what: str) -> Iterator[None]:
+        """Let what fails leave the order open. Raises OutcomeUnknown: it must be repeated."""
+        try:
+            yield
         except (NotReady, ProviderError) as error:
             raise OutcomeUnknown(
                 provider=self.name,
                 where=where,
-                what=f"these machines were ordered and AWS does not tell whether they exist ({error.what})",
+                what=f"{what} ({error.what})",
                 remedy=error.remedy or "Run the same command again",
             ) from error
 

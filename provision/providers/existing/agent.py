@@ -10,6 +10,7 @@ import grp
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -27,21 +28,20 @@ KINDS = ("service", "timer", "path", "socket")
 HOSTS = Path("/etc/hosts")
 MARKS = ("# Muster begins\n", "# Muster ends\n")
 SUDOERS = Path("/etc/sudoers.d/muster")
+SSHD = Path("/etc/ssh/sshd_config")
+INCLUDES = re.compile(r"^\s*Include\s.*/etc/ssh/sshd_config\.d/\*\.conf", re.MULTILINE | re.IGNORECASE)
 DATA = Path("/data")
 OURS_IN_DATA = ("hdfs", "spark", "scratch", "datasets")
 PATHS = (
     "/opt/hadoop", "/opt/spark", "/opt/muster", "/etc/hadoop", "/etc/spark", "/var/lib/muster",
-    "/var/cache/muster", "/usr/local/bin/hdfs", "/usr/local/bin/pyspark", "/usr/local/bin/spark-*",
-    "/usr/local/bin/muster-job", "/usr/local/sbin/muster-*", "/etc/tmpfiles.d/muster.conf",
+    "/var/cache/muster", "/run/muster-secrets", "/usr/local/bin/hdfs", "/usr/local/bin/pyspark",
+    "/usr/local/bin/spark-*", "/usr/local/bin/muster-job", "/usr/local/sbin/muster-*",
+    "/etc/ssh/sshd_config.d/*-muster-keys.conf", "/etc/tmpfiles.d/muster.conf",
     "/usr/lib/python3/dist-packages/muster*.pth", "/etc/systemd/journald.conf.d/muster.conf",
 )  # fmt: skip
 """All that the roles put on a machine, besides units, accounts and what lies in DATA; a test compares."""
-NEEDED = {
-    "/usr/sbin/nft": "nftables", "/usr/bin/setfacl": "acl", "/usr/bin/sudo": "sudo", "/usr/bin/curl": "curl",
-    "/usr/bin/rsync": "rsync", "/usr/bin/ps": "procps", "/usr/sbin/mkfs.ext4": "e2fsprogs",
-    "/usr/bin/zstd": "zstd", "/usr/lib/python3/dist-packages/apt": "python3-apt",
-    "/usr/lib/python3*/ensurepip": "python3-venv", "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
-}  # fmt: skip
+APT_LOCK_S = 300
+"""How long another apt is waited for, the owner's upgrades for example."""
 
 
 class Refused(Exception):
@@ -49,7 +49,7 @@ class Refused(Exception):
 
 
 def look(_: dict[str, Any]) -> dict[str, Any]:
-    """Say what the host is, what stands against using it, and whose it is now."""
+    """Say what the host is, what stands against using it, whose it is now, and who asks (an address)."""
     known = dict(
         line.strip().split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
     )
@@ -65,6 +65,7 @@ def look(_: dict[str, Any]) -> dict[str, Any]:
         "record": record(),
         "image": RECIPE.read_text() if RECIPE.exists() else "",
         "against": "" if record() else against(),
+        "from": (sys.argv[1].split() or [""])[0] if len(sys.argv) > 1 else "",
     }
 
 
@@ -98,6 +99,8 @@ def against() -> str:
                 return f"it has a user {name} of its own"
             if user.pw_uid == number and user.pw_name != name:
                 return f"its user {user.pw_name} has the number {number}, which {name} needs"
+    if not INCLUDES.search(SSHD.read_text()):
+        return f"its {SSHD} does not include /etc/ssh/sshd_config.d/*.conf, where our accounts get their keys"
     if RECIPE.exists():
         return ""
     there = [str(path) for pattern in PATHS for path in matching(pattern)]
@@ -116,7 +119,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
         before = DATA.stat() if DATA.is_dir() else None
         data = [before.st_mode & 0o7777, before.st_uid, before.st_gid] if before else None
         note({**request["record"], "created": time.time(), "data": data})
-    install_needed()
+    install_needed(request["needed"])
     document = request["document"]
     for user in document.get("users", ()):
         add_user(user)
@@ -134,29 +137,32 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     return look({})
 
 
-def install_needed() -> None:
-    """Install the few Debian packages that every machine of a cluster has."""
-    missing = [package for pattern, package in NEEDED.items() if not matching(pattern)]
-    if missing:
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update", "-q"], quiet)
-        run(["apt-get", "install", "-q", "-y", "--no-install-recommends", *missing], quiet)
+def install_needed(needed: dict[str, str]) -> None:
+    """Install what is missing of that; `needed`: what shows that a package is there (a glob) -> package."""
+    missing = [package for pattern, package in needed.items() if not matching(pattern)]
+    if not missing:
+        return
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    apt = ["apt-get", "-q", "-o", f"DPkg::Lock::Timeout={APT_LOCK_S}"]
+    end = time.monotonic() + APT_LOCK_S
+    while True:
+        try:
+            run([*apt, "update"], quiet)
+        except Refused as error:  # apt's own time-out is not for the lock on lists of packages
+            if "Unable to lock" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(1)
+        else:
+            break
+    run([*apt, "install", "-y", "--no-install-recommends", *missing], quiet)
 
 
 def add_user(user: dict[str, Any]) -> None:
-    """Make an account with its keys and its right to sudo."""
+    """Make an account with its right to sudo; what keys open it is a file of root's."""
     name = user["name"]
     if name not in {known.pw_name for known in pwd.getpwall()}:
         options = ["--create-home", "--user-group", f"--uid={user['uid']}", f"--shell={user['shell']}"]
         run(["useradd", *options, f"--comment={user['gecos']}", "--password=*", name])
-    known = pwd.getpwnam(name)
-    folder = Path(known.pw_dir, ".ssh")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    keys = folder / "authorized_keys"
-    keys.write_text("".join(f"{key}\n" for key in user.get("ssh_authorized_keys", ())))
-    keys.chmod(0o600)
-    for path in (folder, keys):
-        os.chown(path, known.pw_uid, known.pw_gid)
     SUDOERS.write_text(f"{name} {user['sudo']}\n")
     SUDOERS.chmod(0o440)
 
@@ -205,6 +211,7 @@ def remove(request: dict[str, Any]) -> dict[str, Any]:
         HOSTS.write_text(head + rest.partition(MARKS[1])[2])
     run(["systemctl", "daemon-reload"])
     run(["systemctl", "reset-failed", *UNITS], check=False)
+    run(["systemctl", "try-reload-or-restart", "ssh.service"], check=False)
     shutil.rmtree(RECORD.parent)
     return {}
 
@@ -289,6 +296,7 @@ def run(command: list[str], environment: dict[str, str] | None = None, *, check:
 
 def main(text: str) -> None:
     """Carry out one request; nobody else changes the host at the same time."""
+    os.umask(0o022)
     request = json.loads(text)
     verbs = {"look": look, "prepare": prepare, "label": label, "stop": stop, "remove": remove}
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from provision.core.spec import ClusterSpec, NodeGroup
@@ -18,8 +19,17 @@ class ExistingFacts(Facts):
     settings: ClassVar = ExistingSettings
     paid = False
     shared = True
+    images = "hosts of your own start from what is on them: no image is made"
     at_end = "hosts of your own go on running"
     when_stopped = "hosts of your own stay on; only the cluster's services on them are stopped"
+
+    def decides_shape(self, group: NodeGroup) -> str:
+        """Hosts have what they have."""
+        return f"groups.{group.name}.hosts"
+
+    def ssh_from(self, spec: ClusterSpec, admitted: Sequence[str]) -> list[str]:
+        """Only where the config says so: their owner has other ways in."""
+        return [*spec.allow_from, *admitted] if spec.allow_from else []
 
     def refusals(self, spec: ClusterSpec, group: NodeGroup) -> list[str]:
         """There must be a host for each machine, and none may be two machines."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from provision.core import files
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
+from provision.core.untrusted import parse_json
 from provision.providers.existing.facts import FACTS
 from provision.ssh.run import BATCH, NO_CONFIG, SSH_FAILED, ssh_command
 
@@ -53,15 +54,16 @@ class Host:
         """
         body = json.dumps({**(request or {}), "verb": verb})
         root = "" if self.user == "root" else "sudo -n "
-        with tempfile.NamedTemporaryFile("w", prefix="muster-", suffix="-host") as known:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="muster-", suffix="-host") as known:
             known.write(f"{self.address} {self.host_key}\n")
             known.flush()
             try:
                 done = subprocess.run(
-                    self._ssh(known.name, f"{root}/usr/bin/python3 -"),
+                    self._ssh(known.name, f'{root}/usr/bin/python3 -X utf8 - "$SSH_CONNECTION"'),
                     input=f"{_agent()}\nmain({body!r})\n",
                     capture_output=True,
-                    text=True,
+                    encoding="utf-8",
+                    errors="replace",
                     timeout=timeout_s,
                     check=False,
                 )
@@ -92,9 +94,8 @@ class Host:
 
     def _answer(self, status: int, output: str, errors: str) -> dict[str, Any]:
         said = " ".join((errors.strip().splitlines() or ["no reason given"])[-1].split())
-        try:
-            answer = json.loads(output)
-        except ValueError:
+        answer = parse_json(output)
+        if not isinstance(answer, dict):
             answer = {}
         if "ok" in answer:
             found: dict[str, Any] = answer["ok"]
@@ -168,7 +169,7 @@ def approved(state: Path) -> dict[str, str]:
 
 def approve(state: Path, keys: Mapping[str, str]) -> None:
     """Remember host keys that the user has compared."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.private_folder(state)
     every = approved(state) | dict(keys)
     files.write(state / APPROVED, "".join(f"{address} {key}\n" for address, key in sorted(every.items())))
 
@@ -178,7 +179,8 @@ def unknown(address: str) -> HostKeyUnknown:
     done = subprocess.run(
         ["ssh-keyscan", "-T", str(CONNECT_S), "-t", "ed25519", address],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         stdin=subprocess.DEVNULL,
         check=False,
     )

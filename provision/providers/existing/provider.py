@@ -10,16 +10,18 @@ from typing import Any, ClassVar, TypeVar
 
 import yaml
 
+from muster_node.needed import NEEDED
 from provision.core import files
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Plan, Price
+from provision.core.networks import holds
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.providers.base import Machines, Provider, Texts
 from provision.providers.existing.config import ExistingSettings
 from provision.providers.existing.host import NAME, Host, NotAnswering, of_config, pinned
 
 RELEASE = "debian 13"
-PREPARE_S = 300
+PREPARE_S = 900
 REMOVE_S = 120
 USED = "hosts.json"
 """File in the cluster's state folder: the hosts that were ever ordered, so that none is forgotten."""
@@ -32,11 +34,12 @@ class ExistingProvider(Provider):
 
     name: ClassVar[str] = NAME
 
-    def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:  # noqa: ARG002
+    def check_ready(self, spec: ClusterSpec, plan: Plan) -> Texts:  # noqa: ARG002
         """Look at the hosts that the plan may use: reachable, the right system, free, large enough."""
         for group, names in plan.create:
             if group.provider == self.name:
                 self._check_group(group, len(names))
+        return []
 
     def list(self, cluster: ClusterIdentity) -> Machines:
         """Ask all hosts of the config, and those that were ever used, at once."""
@@ -74,7 +77,8 @@ class ExistingProvider(Provider):
 
         def prepare(order: tuple[Host, dict[str, Any]]) -> Machine:
             host, record = order
-            look = host.ask("prepare", {"record": record, "document": document}, timeout_s=PREPARE_S)
+            more = {"record": record, "document": document, "needed": NEEDED}
+            look = host.ask("prepare", more, timeout_s=PREPARE_S)
             return _machine(host, look["record"] | {"image": look["image"]}, NodeState.RUNNING)
 
         return _all(orders, prepare)
@@ -98,13 +102,14 @@ class ExistingProvider(Provider):
         """Stop the cluster's services; hosts of the user's are never powered off."""
         self._on(machines, "stop", {"cluster_id": cluster.id})
 
-    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> Texts:
         """Take back what was put on the hosts, and forget them; they go on running."""
         self._on(machines, "remove", {"cluster_id": cluster.id}, timeout_s=REMOVE_S)
         left = self._used()
         for machine in machines:
             left.pop(machine.ssh_address, None)
         self._write_used(left)
+        return []
 
     def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:
         """Write labels into the hosts' records."""
@@ -131,7 +136,7 @@ class ExistingProvider(Provider):
         hosts = self._hosts(group)
         reasons, free = [], 0
         for host, look in zip(hosts, _all(hosts, lambda host: host.ask("look")), strict=True):
-            reason = _unfit(look, group)
+            reason = _unfit(look, group) or _unreachable(look, self.spec.allow_from)
             if reason:
                 reasons.append(f"{host.address}: {reason}")
             elif not look["record"]:
@@ -252,6 +257,13 @@ def _unfit(look: Mapping[str, Any], group: NodeGroup) -> str:
     if look["cores"] < group.cores or look["memory_gb"] < group.memory_gb * 0.9:
         return f"has {look['cores']} cores and {look['memory_gb']} GiB, less than groups.{group.name} says"
     return str(look["against"])
+
+
+def _unreachable(look: Mapping[str, Any], allow_from: Sequence[str]) -> str:
+    """Return why this computer could not reach a host any more once it is the cluster's, '' when it could."""
+    if not allow_from or look["record"] or any(holds(network, look["from"]) for network in allow_from):
+        return ""
+    return f"sees this computer as {look['from'] or 'nobody knows whom'}, which allow_from does not let in"
 
 
 def _too_few(group: NodeGroup, free: int, wanted: int, reasons: str = "") -> NotReady:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 import subprocess
 import sys
 import threading
-import zipapp
 from collections.abc import Callable, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from provision.core.errors import MusterError, NotReady, ProviderError
+from provision.providers.local import permission
 from provision.providers.local.facts import FACTS
 from provision.providers.local.helper import main as helper
 
-PACKAGE = Path(__file__).resolve().parent / "helper"
-INSTALLED = Path("/usr/local/libexec/muster-local")
-INSTALL = ("install", "-D", "-o", "root", "-g", "root", "-m", "0755")
-INTERPRETER = "/usr/bin/python3 -IS"
 DIRECT = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from helper.main import main; raise SystemExit(main())"
+    "import sys; sys.path[:0] = sys.argv[1:3]; del sys.argv[1:3]; "
+    "from helper.main import main; raise SystemExit(main())"
 )
 LOOKING = (
     "list",
@@ -63,7 +57,7 @@ def call(verb: str, request: Mapping[str, Any] | None = None, *, say: Say | None
     command = _command()
     if verb in LOOKING and os.geteuid() == 0:
         return _result(helper.answer(verb, json.dumps(request or {})))
-    process = subprocess.Popen([*command, verb], text=True, start_new_session=True,
+    process = subprocess.Popen([*command, verb], encoding="utf-8", start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     assert process.stdin is not None  # noqa: S101  all three are pipes
     assert process.stdout is not None  # noqa: S101
@@ -127,41 +121,25 @@ def _command() -> list[str]:
             remedy="Use a cloud provider in the config file.",
         )
     if os.geteuid() == 0:
-        return [sys.executable, "-I", "-S", "-c", DIRECT, str(PACKAGE.parent)]
+        return direct()
     _require_installed()
-    return ["sudo", "-n", str(INSTALLED)]
+    return ["sudo", "-n", str(permission.INSTALLED)]
 
 
-def archive() -> bytes:
-    """The helper as one executable file, always the same bytes for the same source."""
-    with TemporaryDirectory() as folder:
-        package = Path(folder, "source", "helper")
-        package.mkdir(parents=True)
-        for path in sorted(PACKAGE.glob("*.py")):
-            copy = package / path.name
-            copy.write_bytes(path.read_bytes())
-            os.utime(copy, (946684800, 946684800))
-        main = package.parent / "__main__.py"
-        main.write_text("from helper.main import main\n\nraise SystemExit(main())\n")
-        for path in (main, package, package.parent):
-            os.utime(path, (946684800, 946684800))
-        target = io.BytesIO()
-        zipapp.create_archive(package.parent, target, interpreter=INTERPRETER)
-        return target.getvalue()
+def direct() -> list[str]:
+    """Return the command that runs the helper from this checkout, for root."""
+    folders = [str(folder.parent) for folder in (permission.PACKAGE, permission.LIBRARY)]
+    return [sys.executable, "-ISXutf8", "-c", DIRECT, *folders]
 
 
 def _require_installed() -> None:
     """Install or renew the helper where sudo permits that, else say how."""
-    wanted = archive()
-    if (
-        INSTALLED.exists()
-        and hashlib.sha256(INSTALLED.read_bytes()).digest() == hashlib.sha256(wanted).digest()
-    ):
+    if permission.installed():
         return
     try:
         done = subprocess.run(
-            ["sudo", "-n", *INSTALL, "/dev/stdin", str(INSTALLED)],
-            input=wanted,
+            ["sudo", "-n", *permission.INSTALL, "/dev/stdin", str(permission.INSTALLED)],
+            input=permission.archive(),
             capture_output=True,
             check=False,
         )
@@ -170,24 +148,15 @@ def _require_installed() -> None:
             what="local machines need root, and there is no sudo here", remedy="Run it as root."
         ) from None
     if done.returncode:
-        state = "is outdated" if INSTALLED.exists() else "is not installed"
+        state = "is outdated" if permission.INSTALLED.exists() else "is not installed"
         raise NotReady(
             what=f"local machines need root for one small helper, which {state}", remedy=how_to_allow()
         )
 
 
 def how_to_allow() -> str:
-    """The command, one line, with which an administrator permits this user to run local machines."""
-    file = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "muster", INSTALLED.name)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(archive())
-    user = os.environ.get("USER") or str(os.geteuid())
-    rule = f"{user} ALL=(root) NOPASSWD: {INSTALLED}"
-    return (
-        "Whoever may run the helper is in practice root on this computer. "
-        f"An administrator allows it with: sudo install -D -o root -m 0755 {file} {INSTALLED} && "
-        f"echo '{rule}' | sudo tee /etc/sudoers.d/muster-{user}"
-    )
+    """Return the command, one line, with which an administrator permits this user to run local machines."""
+    return f"{permission.WARNING}. An administrator allows it with: {permission.command()}"
 
 
 def inherited() -> dict[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
@@ -22,6 +23,7 @@ class Image(TypedDict):
     age_s: float
     bytes: int
     used_by: list[str]  # machines (`cluster/name`) and layers
+    usable: bool  # by this user's machines
     meta: dict[str, Any]  # what was given to `commit`
 
 
@@ -49,22 +51,24 @@ def list_images() -> list[Image]:
     """Return all complete images, the newest first."""
     return [
         Image(
-            key=raw["id"],
+            key=raw["key"],
             kind=raw["kind"],
             base=raw["base"],
             created=raw["created"],
             age_s=raw["age_s"],
             bytes=raw["size"],
             used_by=raw["used_by"],
+            usable=raw["usable"],
             meta=raw["meta"],
         )
         for raw in reversed(client.call("image-list"))
     ]
 
 
-def layers() -> set[str]:
-    """Return the keys of the layers that machines can be booted from."""
-    return {image["key"] for image in list_images() if image["kind"] == "layer"}
+def layers(*, younger_than_s: float = math.inf) -> set[str]:
+    """Return the keys of the layers that this user's machines can be booted from."""
+    found = [image for image in list_images() if image["kind"] == "layer" and image["usable"]]
+    return {image["key"] for image in found if image["age_s"] < younger_than_s}
 
 
 def commit(
@@ -82,7 +86,7 @@ def commit(
         ProviderError: there is no such machine.
     """
     body = {"cluster_id": cluster.id, "key": key, "name": machine, "meta": dict(meta or {})}
-    return str(client.call("image-commit", body)["id"])
+    return str(client.call("image-commit", body)["key"])
 
 
 def remove(*keys: str) -> list[str]:

@@ -7,14 +7,11 @@ from typing import Any, ClassVar
 
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Plan, Price
 from provision.core.spec import ClusterSpec, NodeGroup
-from provision.providers.base import Machines, Provider
+from provision.providers.base import Machines, Provider, Texts
 from provision.providers.local import client
 from provision.providers.local.config import LocalBlock
 from provision.providers.local.facts import FACTS
 from provision.providers.local.stores import MACHINE as STORE_MACHINE
-
-DATA_DEVICE = "/dev/xvdc"
-"""Where a machine of this computer sees its data disk."""
 
 
 class LocalProvider(Provider):
@@ -22,7 +19,7 @@ class LocalProvider(Provider):
 
     name: ClassVar[str] = FACTS.name
 
-    def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
+    def check_ready(self, spec: ClusterSpec, plan: Plan) -> Texts:
         """Check programs, rights, memory over all clusters, disk and subnet."""
         groups = [
             {**group_request(group), "count": len(names)}
@@ -30,10 +27,15 @@ class LocalProvider(Provider):
             if group.provider == self.name
         ]
         subnet = spec.block(LocalBlock).subnet or ""
-        request: dict[str, Any] = {"cluster": spec.name, "groups": groups, "subnet": subnet}
+        grown = [
+            {"keys": [machine.provider_id for machine in machines], "memory_gb": group.memory_gb}
+            for group, machines in plan.reshape
+        ]
+        request: dict[str, Any] = {"cluster": spec.name, "groups": groups, "grown": grown, "subnet": subnet}
         if spec.object_store.here:
             request["store"] = {"name": spec.object_store.name, "memory_gb": STORE_MACHINE.memory_gb}
         client.call("ready", request)
+        return []
 
     def list(self, cluster: ClusterIdentity) -> Machines:
         """Return the cluster's machines, their states seen from their processes."""
@@ -68,13 +70,25 @@ class LocalProvider(Provider):
         """Power machines off."""
         self._do("stop", cluster, machines)
 
-    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
+    def reshape(self, cluster: ClusterIdentity, group: NodeGroup, machines: Sequence[Machine]) -> None:
+        """Write other limits down for machines that are off, which they boot with."""
+        names = [machine.name for machine in machines]
+        size = {"cores": group.cores, "memory_gb": group.memory_gb}
+        labels = group.shape_labels
+        client.call("reshape", {"cluster_id": cluster.id, "names": names, "size": size, "labels": labels})
+
+    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> Texts:
         """Delete machines; without any, still remove what an interrupted delete left of the network."""
         self._do("delete", cluster, machines)
+        return []
 
     def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:
         """Write labels of machines into the computer's registry."""
         client.call("label", {"cluster_id": cluster.id, "labels": {k: dict(v) for k, v in labels.items()}})
+
+    def cut_off(self, cluster: ClusterIdentity, *, mend: bool = False) -> Texts:
+        """Return what in this computer's firewall keeps the cluster's packets back."""
+        return [str(fault) for fault in client.call("reach", {"cluster_id": cluster.id, "mend": mend})]
 
     def everything(self) -> Machines:
         """Return the machines of all clusters of this computer."""
@@ -112,6 +126,5 @@ def machine(raw: Mapping[str, Any]) -> Machine:
         created=raw["created"],
         token=raw["token"],
         image=raw["image"],
-        data_device=DATA_DEVICE if raw["disk_gb"] else "",
         labels=raw["labels"],
     )

@@ -9,7 +9,7 @@ from provision.core.names import STORE_HOST
 from provision.core.spec import NodeGroup
 from provision.providers.local import client
 from provision.providers.local.facts import FACTS
-from provision.providers.local.helper.registry import POOL
+from provision.providers.local.helper.registry import PRIVATE
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def store_remove(name: str) -> None:
     client.call("store-remove", {"store": name})
 
 
-CLIENTS = str(POOL)
-"""The networks that clusters of this computer are in, all of which may ask a store."""
+CLIENTS = f"{{ {', '.join(PRIVATE)} }}"
+"""Where clusters of this computer can be, as an nft set; which of them may ask, the helper's rules decide."""
 MACHINE = NodeGroup(name=STORE_HOST, provider=FACTS.name, count=1, cores=2, memory_gb=1.5, data_disk_gb=0)
 """The size of a store's machine."""

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from configparser import Error as ConfigParserError
-from functools import cached_property
 from typing import Any, TypeVar
 
 import SoftLayer
@@ -18,13 +17,16 @@ from provision.providers.softlayer.failures import CAUGHT, ApiError, Kind, expla
 
 TIMEOUT_S = 30.0
 """Seconds for one call."""
+SLOW_TIMEOUT_S = 180.0
+"""Seconds for one of those that are known to take their time."""
+SLOW = frozenset({"createObjects", "generateOrderTemplate", "getCreateObjectOptions", "verifyOrder"})
 RETRY_FOR_S = 20.0
 """Seconds for which a call is repeated that may be: the API is throttling, or out of reach for a moment."""
 RETRY_AFTER_S = 1.0
 PER_SECOND = 40
 """Calls; the API turns away more than 50."""
-PAGE = 100
-"""The most objects that one call returns."""
+PAGE, SMALLEST_PAGE = 100, 10
+"""The most objects that one call returns; and how few are asked for when the API breaks down over more."""
 THREADS = 8
 
 Raw = dict[str, Any]
@@ -56,10 +58,19 @@ _PACE = Pace()
 class Api:
     """The API with the credentials, endpoint and proxy of the client's own settings (~/.softlayer, SL_…)."""
 
-    @cached_property
-    def _client(self) -> Any:  # noqa: ANN401  the package has no types
+    def __init__(self) -> None:
+        self._clients: dict[float, Any] = {}
+
+    def _client(self, method: str) -> Any:  # noqa: ANN401  the package has no types
+        timeout_s = SLOW_TIMEOUT_S if method in SLOW else TIMEOUT_S
+        if timeout_s not in self._clients:
+            self._clients[timeout_s] = self._new_client(timeout_s)
+        return self._clients[timeout_s]
+
+    @staticmethod
+    def _new_client(timeout_s: float) -> Any:  # noqa: ANN401
         try:
-            client = SoftLayer.create_client_from_env(timeout=TIMEOUT_S)
+            client = SoftLayer.create_client_from_env(timeout=timeout_s)
         except (ConfigParserError, ValueError, OSError) as error:
             raise NotReady(
                 where="~/.softlayer", what=f"cannot be read: {error}", remedy="`slcli setup` writes it anew"
@@ -87,7 +98,7 @@ class Api:
             NotReady: no or wrong credentials.
             ApiError: anything else.
         """
-        client = self._client
+        client = self._client(method)
         failure: ApiError | None = None
 
         def attempt() -> tuple[Any] | None:
@@ -100,6 +111,8 @@ class Api:
                 retried = _REPEATABLE if repeatable else {Kind.THROTTLED}
                 if not isinstance(said, ApiError) or said.kind not in retried:
                     raise said from error
+                if said.internal and more.get("limit", 0) > SMALLEST_PAGE:
+                    raise said from error  # asking for less helps, asking again does not
                 failure = said
                 return None
 
@@ -109,14 +122,34 @@ class Api:
             raise failure
         return answer[0]
 
-    def pages(self, service: str, method: str, *, mask: str, query: Mapping[str, Any]) -> list[Raw]:
-        """Return everything that a filter lets through, in one call per hundred. Raises as `call`."""
+    def pages(
+        self,
+        service: str,
+        method: str,
+        *,
+        mask: str,
+        query: Mapping[str, Any],
+        **more: Any,  # noqa: ANN401
+    ) -> list[Raw]:
+        """Return everything that a filter lets through, in one call per hundred; for less where that fails.
+
+        Raises as `call`.
+        """
         found: list[Raw] = []
+        size = PAGE
         while True:
-            page = self.call(service, method, mask=mask, filter=dict(query), limit=PAGE, offset=len(found))
+            try:
+                page = self.call(
+                    service, method, mask=mask, filter=dict(query), limit=size, offset=len(found), **more
+                )
+            except ApiError as error:
+                if not error.internal or size == SMALLEST_PAGE:
+                    raise
+                size = max(SMALLEST_PAGE, size // 2)
+                continue
             found += page
             total = getattr(page, "total_count", 0)
-            if len(page) < PAGE or len(found) == total:
+            if len(page) < size or len(found) == total:
                 return found
 
     def each(self, action: Callable[[T], object], things: Iterable[T]) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from provision.core.schema import Alternatives, Model, SettingsModel, wrong
+from provision.core.schema import Alternatives, Model, wrong
+from provision.providers.address import AddressService
 
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:-]{0,99}")
@@ -17,7 +18,7 @@ _SHAPES = {
 }
 
 
-class SoftLayerBlock(SettingsModel):
+class SoftLayerBlock(AddressService):
     """SoftLayer / IBM Cloud Classic. Credentials come from the client's own config file or environment.
 
     The keys from `startCpus` on are those of the 2015 system, which were the API's own names.
@@ -33,6 +34,7 @@ class SoftLayerBlock(SettingsModel):
     private_vlan: Annotated[int, Field(ge=1)] | None = None
     public_vlan: Annotated[int, Field(ge=1)] | None = None
     private_only: bool = False
+    security_group: bool = True
     ssh_address: Literal["auto", "public", "private"] = "auto"
     ssh_keys: Alternatives = ()
     tags: list[str] = []

@@ -24,8 +24,21 @@ _NEVER_SENT = (
     requests.exceptions.MissingSchema,
     requests.exceptions.InvalidSchema,
 )
-_NO_ROOM = ("InsufficientResources", "InsufficientCapacity")
+# What the API says in words, in lower case, where its codes do not tell: most are SoftLayer_Exception_Public.
+_BAD_CREDENTIALS = ("invalid api token", "invalid username/password")
+_DENIED = "access denied."
+"""That and no more is said of bad credentials; with more words it may be said of anything."""
+_NO_ROOM = (
+    "insufficientresources",
+    "insufficientcapacity",
+    "insufficient capacity",
+    "insufficient resources",
+)
+_BUSY = ("active transaction", "outstanding transaction", "softlayer_exception_notready")
+_ALREADY = ("alreadyhalted", "alreadyrunning")
+_TOO_MANY = ("maximum number", "limit of", "limit has", "limit for", "limit on", "quota")
 _UNCLEAR_WORDS = ("internal", "try again", "unexpected", "timed out", "timeout")
+_INTERNAL = "internal error"
 _LONGEST = 300
 
 
@@ -41,7 +54,9 @@ class Kind(Enum):
     NO_ROOM = auto()
     """There is no capacity in this datacenter now."""
     BUSY = auto()
-    """The machine has an active transaction."""
+    """The machine has an active transaction, or is not ready for this yet."""
+    ALREADY = auto()
+    """The machine is off or on already, as was asked for."""
     MISSING = auto()
     """There is no such thing (any more)."""
     REFUSED = auto()
@@ -49,17 +64,18 @@ class Kind(Enum):
 
 
 class ApiError(ProviderError):
-    """A call of the API failed. Field: `kind`."""
+    """A call of the API failed. Fields: `kind`; `internal` (a list that failed so may have been too long)."""
 
     def __init__(self, *, kind: Kind, what: str, remedy: str = "") -> None:
         self.kind = kind
+        self.internal = kind is Kind.UNCLEAR and _INTERNAL in what.lower()
         super().__init__(provider=NAME, where="SoftLayer", what=what, remedy=remedy)
 
 
 def explain(error: Exception) -> MusterError:
     """Return the error to raise for what the client raised: NotReady for wrong credentials, else ApiError."""
     code, text = _words(error)
-    if code == "401" or "Invalid API token" in text or "Unauthorized" in code:
+    if code == "401" or "Unauthorized" in code or _any(_BAD_CREDENTIALS, text) or text.lower() == _DENIED:
         return NotReady(
             where="SoftLayer",
             what="the credentials are refused",
@@ -78,6 +94,13 @@ def explain(error: Exception) -> MusterError:
             what=f"the API cannot be reached ({text})",
             remedy="Check the network, and endpoint_url in ~/.softlayer",
         )
+    if kind is Kind.REFUSED and _any(_TOO_MANY, text):
+        return ApiError(
+            kind=kind,
+            what=text,
+            remedy="IBM limits how many public servers an account may have, stopped ones included "
+            "(docs/softlayer.md, Limits): destroy some, or ask IBM's support for more",
+        )
     return ApiError(kind=kind, what=text)
 
 
@@ -87,19 +110,22 @@ def _words(error: Exception) -> tuple[str, str]:
     return code, text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
+def _any(words: tuple[str, ...], text: str) -> bool:
+    return any(word in text.lower() for word in words)
+
+
 def _kind(error: Exception, code: str, text: str) -> Kind:
     known = f"{code} {text}"
     if code == "429" or "RateLimitExceeded" in known:
         return Kind.THROTTLED
     if code == "0" or isinstance(error, requests.RequestException):
         return Kind.UNSENT if _never_sent(error) else Kind.UNCLEAR
-    if any(word in known for word in _NO_ROOM):
-        return Kind.NO_ROOM
     if "ObjectNotFound" in code:
         return Kind.MISSING
-    if "active transaction" in text.lower():
-        return Kind.BUSY
-    if code.startswith("SoftLayer_Exception") and not any(word in text.lower() for word in _UNCLEAR_WORDS):
+    for kind, words in ((Kind.NO_ROOM, _NO_ROOM), (Kind.BUSY, _BUSY), (Kind.ALREADY, _ALREADY)):
+        if _any(words, known):
+            return kind
+    if code.startswith("SoftLayer_Exception") and not _any(_UNCLEAR_WORDS, text):
         return Kind.REFUSED
     return Kind.UNCLEAR
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from provision.core.model import Machine, NodeState
+from provision.core.names import BILLS_ON
 from provision.providers.softlayer import identity
 from provision.providers.softlayer.templates import DATA_DEVICE
 
@@ -18,6 +19,8 @@ MASK = (
 )
 DEVICE = "/dev/xvdc"
 """Where a guest sees device number 2."""
+OFF, OFF_BY_API = "off", "api"
+"""Label of guests that the API has powered off: those that went off by themselves bill as if they ran."""
 REPORTED = ("cores", "memory_gb", "data_disk_gb")
 """Labels that need not be kept: the API reports them of every guest."""
 
@@ -76,6 +79,8 @@ def machine(
     if raw.get("maxCpu") and raw.get("maxMemory"):
         reported = (str(raw["maxCpu"]), f"{raw['maxMemory'] / 1024:g}", str(disks.get(DATA_DEVICE) or 0))
         labels |= dict(zip(REPORTED, reported, strict=True))
+    if now is NodeState.STOPPED and labels.get(OFF) != OFF_BY_API:
+        labels[BILLS_ON] = "yes"
     image = str(dig(raw, "blockDeviceTemplateGroup", "name") or "")
     return Machine(
         provider_id=str(raw["id"]),

@@ -54,6 +54,11 @@ def images(field: str, value: str) -> dict[str, Any]:
     return {"privateBlockDeviceTemplateGroups": wanted}
 
 
+def security_groups(name: str) -> dict[str, Any]:
+    """Return the filter for the account's security groups of a name."""
+    return {"securityGroups": {"name": utils.query_filter(name), "id": utils.query_filter_orderby()}}
+
+
 def keys() -> dict[str, Any]:
     """Return the filter for the account's SSH keys: all, in the order of their ids."""
     return {"sshKeys": {"id": utils.query_filter_orderby()}}

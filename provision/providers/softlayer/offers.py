@@ -1,22 +1,73 @@
-"""What the account may order, and what it costs: refused before anything is ordered, in one line."""
+"""What the account may order: chosen where the config leaves it open, refused before anything is ordered."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 from provision.core.errors import NotReady
-from provision.core.model import Price
 from provision.core.spec import NodeGroup
 from provision.providers.softlayer.guests import dig
-from provision.providers.softlayer.templates import ROOT_DEVICE, Wish
+from provision.providers.softlayer.templates import ROOT_DEVICE, Wish, flavor_size
 
-HOURS_A_MONTH = 730
-_FEW = 16
+_FEW, _MANY = 16, 60
+_DEBIAN = re.compile(r"DEBIAN_13(?:[._](\d+))?_64")
+"""Reference codes of the system that nodes run; which one IBM gave it, no public source tells."""
+_FITTING = {False: re.compile(r"[BCM]1_\d+X\d+X\d+"), True: re.compile(r"[BCM]L[12]_\d+X\d+X\d+")}
+"""Flavors for everybody, by whether their disks are local to the host: balanced, compute and memory."""
 
 Options = dict[str, list[dict[str, Any]]]
+
+
+def choose(wish: Wish, options: Options, where: str) -> Wish:
+    """Return a wish with what the config left open: the system, and the smallest flavor that fits.
+
+    An account that is offered no flavors at all gets cores and memory as they are wished.
+
+    Raises:
+        NotReady: nothing that is offered will do; the line tells what is.
+    """
+    systems = _values(options, "operatingSystems", "operatingSystemReferenceCode")
+    if not wish.os and not wish.image:
+        wish = replace(wish, os=_newest_debian(systems, where))
+    flavors = _values(options, "flavors", "supplementalCreateObjectOptions", "flavorKeyName")
+    if wish.flavor or wish.literal or not flavors:
+        return wish
+    return wish.with_flavor(_smallest(wish, flavors, where))
+
+
+def _newest_debian(systems: set[Any], where: str) -> str:
+    found = {match[0]: int(match[1] or 0) for code in systems if (match := _DEBIAN.fullmatch(str(code)))}
+    if not found:
+        raise NotReady(
+            where=where,
+            what="SoftLayer offers this account no Debian 13, which nodes run",
+            remedy="Boot an image of your own that has it (`image:`); if one of those offered has it "
+            f"under another name, write that as softlayer.os. Offered: {_some(systems, _MANY)}",
+        )
+    return max(found, key=lambda code: found[code])
+
+
+def _smallest(wish: Wish, flavors: set[Any], where: str) -> str:
+    family = _FITTING[wish.local_disk]
+    sizes = {name: flavor_size(name) for name in map(str, flavors) if family.fullmatch(name)}
+    least = {
+        "cores": wish.cores,
+        "memory_gb": wish.memory_mb / 1024,
+        "disk_gb": wish.disks.get(ROOT_DEVICE, 0),
+    }
+    fitting = [name for name, size in sizes.items() if all(size[key] >= least[key] for key in least)]
+    if not fitting:
+        raise NotReady(
+            where=where,
+            what="no flavor that SoftLayer offers this account has {cores} cores, {memory_gb:g} GiB and a "
+            "first disk of {disk_gb} GB".format(**least),
+            remedy=f"Ask for less. Offered: {_some(sizes, _MANY)}",
+        )
+    return min(fitting, key=lambda name: (*sizes[name].values(), name))
 
 
 def require(wish: Wish, group: NodeGroup, options: Options, file: str) -> None:
@@ -44,24 +95,6 @@ def require(wish: Wish, group: NodeGroup, options: Options, file: str) -> None:
     for device, size in wish.disks.items():
         what = "first disk" if device == ROOT_DEVICE else "data disk"
         _size(size, _disks(options, device, local=wish.local_disk), where, what, lambda gb: f"{gb} GB")
-
-
-def price(container: dict[str, Any], *, hourly: bool) -> Price | None:
-    """Return the price that is in a verified order; None when there is none."""
-    kind = (
-        ("preTaxRecurringHourly", "hourlyRecurringFee")
-        if hourly
-        else ("preTaxRecurringMonthly", "recurringFee")
-    )
-    total = float(container.get(kind[0]) or 0)
-    if not total:
-        total = sum(float(each.get(kind[1]) or 0) for each in container.get("prices") or [])
-    if not total:
-        return None
-    each_hour = total if hourly else total / HOURS_A_MONTH
-    return Price(
-        hourly=round(each_hour, 4), source=f"SoftLayer's own price, {datetime.now(tz=UTC).date().isoformat()}"
-    )
 
 
 def _templates(options: Options, category: str) -> list[dict[str, Any]]:
@@ -113,6 +146,6 @@ def _around(value: int, sizes: Sequence[int]) -> Sequence[int]:
     return sorted(sorted(sizes, key=lambda size: abs(size - value))[:_FEW])
 
 
-def _some(values: Iterable[Any]) -> str:
+def _some(values: Iterable[Any], most: int = _FEW) -> str:
     known = sorted(str(value) for value in values)
-    return ", ".join(known[:_FEW]) + (", …" if len(known) > _FEW else "")
+    return (", ".join(known[:most]) or "nothing") + (", …" if len(known) > most else "")

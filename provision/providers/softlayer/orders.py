@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown
+from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import CreateRequest
 from provision.providers.softlayer import identity
 from provision.providers.softlayer.client import Api, Raw
 from provision.providers.softlayer.failures import NAME, ApiError, Kind
-from provision.providers.softlayer.templates import Wish, template
-
-BATCH = 20
-"""Guests of one order."""
-
-
-def batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield names, as many at a time as one order may have."""
-    for start in range(0, len(names), BATCH):
-        yield names[start : start + BATCH]
+from provision.providers.softlayer.templates import USER_DATA_LIMIT, Wish, template
 
 
 def place(
@@ -30,14 +21,16 @@ def place(
     datacenters: Sequence[str],
     image_id: str,
     key_ids: Sequence[int],
+    security_group: int | None = None,
 ) -> list[Raw]:
-    """Order guests in the first datacenter that has room for all of them; return them.
+    """Order guests, all in one call, in the first datacenter that has room for all of them; return them.
 
     Raises:
         OutcomeUnknown: no clear answer; they may have been ordered.
         NoCapacity: no datacenter has room.
         NotReady, ApiError: refused; nothing was ordered.
     """
+    _require_room_for(request.user_data)
     full: list[str] = []
     for datacenter in datacenters:
         wanted = [
@@ -49,6 +42,7 @@ def place(
                 user_data=request.user_data,
                 image_id=image_id,
                 key_ids=key_ids,
+                security_group=security_group,
             )
             for name in names
         ]
@@ -78,6 +72,32 @@ def place(
         what=f"no room in {', '.join(full)}",
         remedy="Name more datacenters under softlayer.datacenter, or try again later",
     )
+
+
+def where(wanted: Wish, cluster: Sequence[Raw]) -> Sequence[str]:
+    """Return the datacenters to try: first those that the cluster is in, then in the order of the config."""
+    there = {str((raw.get("datacenter") or {}).get("name")) for raw in cluster}
+    return sorted(wanted.datacenters, key=lambda name: name not in there)
+
+
+def partly(error: NoCapacity, made: int, wanted: int) -> ProviderError:
+    """Return the error for an order of which a part exists: it stays open, which NoCapacity would not say."""
+    return ProviderError(
+        provider=NAME,
+        where=error.where,
+        what=f"{error.what}; {made} of {wanted} were ordered and are kept",
+        remedy=error.remedy,
+    )
+
+
+def _require_room_for(user_data: str) -> None:
+    size = len(user_data.encode())
+    if size > USER_DATA_LIMIT:
+        raise NotReady(
+            where="SoftLayer",
+            what=f"{size} bytes for the first boot; more than {USER_DATA_LIMIT} are not taken",
+            remedy="Name fewer networks under allow_from, and withdraw some with `./muster allow --only`",
+        )
 
 
 def image_id(api: Api, wish: Wish, recipe: str) -> str:

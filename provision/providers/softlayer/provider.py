@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,23 +11,27 @@ from provision.core.errors import NoCapacity, NotReady, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Plan, Price
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.wait import until
-from provision.providers import base, prices
+from provision.providers import base
 from provision.providers.base import Machines, Provider, Texts
 from provision.providers.facts import deadlines
-from provision.providers.softlayer import guests, identity, offers, orders
+from provision.providers.softlayer import guests, identity, orders, security
+from provision.providers.softlayer.catalogue import Catalogue
 from provision.providers.softlayer.client import Api, Raw
 from provision.providers.softlayer.config import SoftLayerBlock
 from provision.providers.softlayer.failures import NAME, ApiError, Kind
-from provision.providers.softlayer.templates import Wish, template, wish
+from provision.providers.softlayer.templates import Wish, flavor_size, wish
 
 POLL_S = 2.0
 """Seconds between two looks at guests that are being cancelled or switched off."""
 SWITCH_S = 120.0
 """Seconds that a guest gets to power on or off."""
-_FLAVOR = re.compile(r"_(\d+)X(\d+)")
-"""Cores and GiB of memory in the names of flavors, such as B1_2X4X25."""
-_LIST_WILL_TELL = frozenset({Kind.BUSY, Kind.MISSING, Kind.UNCLEAR})
+_LIST_WILL_TELL = frozenset({Kind.ALREADY, Kind.BUSY, Kind.MISSING, Kind.UNCLEAR})
 """Failures of a call on one guest after which the next look at the list tells what came of it."""
+
+_NEVER_ASKED = (
+    "softlayer: no call tells whether there is room, how many more public servers the account may have, or "
+    "whether an image runs cloud-init"
+)
 
 
 class SoftLayerProvider(Provider):
@@ -40,46 +42,53 @@ class SoftLayerProvider(Provider):
     def __init__(self, spec: ClusterSpec, notes: Path) -> None:
         super().__init__(spec, notes)
         self._api = Api()
+        self._catalogue = Catalogue(self._api, spec.path.name)
         self._ssh_address = spec.block(SoftLayerBlock).ssh_address
 
-    def check_ready(self, spec: ClusterSpec, plan: Plan) -> None:
-        """Check credentials, names of other clusters, and that all that is wished is offered."""
-        wished = [(group, wish(group)) for group, _ in plan.create if group.provider == self.name]
+    def check_ready(self, spec: ClusterSpec, plan: Plan) -> Texts:
+        """Check credentials, other clusters' names, and that what is wished is offered and would be taken."""
+        wished = [group for group, _ in plan.create if group.provider == self.name]
         if not wished:
-            return
+            return []
         self._require_own_names(spec, plan)
-        options = self._api.call("Virtual_Guest", "getCreateObjectOptions")
-        for group, wanted in wished:
-            offers.require(wanted, group, options, spec.path.name)
-            orders.image_id(self._api, wanted, "")
+        unasked: list[str] = []
+        for group in wished:
+            wanted = self._catalogue.settled(group)
+            unasked += self._catalogue.require(group, wanted)
             orders.key_ids(self._api, wanted)
+        if any(wish(group).filtered for group in wished):
+            security.require_permission(self._api)
+        return [*unasked, _NEVER_ASKED]
 
     def list(self, cluster: ClusterIdentity) -> Machines:
         """Return the cluster's guests, tagged or not, in one call per hundred."""
         return [self._machine(raw, cluster.name) for raw in self._guests(identity.query(cluster.id))]
 
     def create(self, request: CreateRequest) -> Machines:
-        """Order what of the request was not ordered yet, as the names of the guests tell."""
-        wanted = wish(request.group)
+        """Order what of the request was not ordered yet, as the names of the guests tell, in one call."""
+        wanted = self._catalogue.settled(request.group)
         cluster = self._guests(identity.query(request.cluster.id))
         made = {
             str(raw["hostname"]): raw for raw in cluster if identity.nonce(raw["domain"])[1] == request.token
         }
         missing = [name for name in request.names if name not in made]
         if missing:
-            image = orders.image_id(self._api, wanted, request.image)
-            keys = orders.key_ids(self._api, wanted)
-            where = _where(wanted, cluster)
-            for names in orders.batches(missing):
-                try:
-                    placed = orders.place(
-                        self._api, request, wanted, names, datacenters=where, image_id=image, key_ids=keys
-                    )
-                except NoCapacity as error:
-                    if not made:
-                        raise
-                    raise _partly(error, len(made), len(request.names)) from error
-                made |= {str(raw["hostname"]): raw for raw in placed}
+            try:
+                placed = orders.place(
+                    self._api,
+                    request,
+                    wanted,
+                    missing,
+                    datacenters=orders.where(wanted, cluster),
+                    image_id=orders.image_id(self._api, wanted, request.image),
+                    key_ids=orders.key_ids(self._api, wanted),
+                    security_group=self._group(request, wanted),
+                )
+            except NoCapacity as error:
+                if not made:
+                    raise
+                raise orders.partly(error, len(made), len(request.names)) from error
+            made |= {str(raw["hostname"]): raw for raw in placed}
         self._mark(request, wanted, [raw for raw in made.values() if identity.TAG not in guests.tags(raw)])
         machines = [self._machine(raw, request.cluster.name) for raw in made.values()]
         return [
@@ -88,29 +97,39 @@ class SoftLayerProvider(Provider):
         ]
 
     def unlike(self, group: NodeGroup, machine: Machine) -> Texts:
-        """Compare sizes in the API's terms; a flavor's name tells its own."""
+        """Compare sizes in the API's terms; a flavor tells its own, one that was chosen may be larger."""
         if machine.state is NodeState.PENDING:  # its disks are not there yet
             return []
         wanted = wish(group)
         own = {"cores": float(wanted.cores), "memory_gb": wanted.memory_mb / 1024}
         if wanted.flavor:
-            size = _FLAVOR.search(wanted.flavor)
-            own = {"cores": float(size[1]), "memory_gb": float(size[2])} if size else {}
+            size = flavor_size(wanted.flavor)
+            own = {key: size[key] for key in own if key in size}
+        elif not wanted.literal:
+            own = {key: max(least, float(machine.labels.get(key, least))) for key, least in own.items()}
         return base.sizes(machine, **own, data_disk_gb=wanted.data_disk_gb)
 
     def start(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
         """Power guests on."""
+        self._label_off(cluster, machines, "")
         self._switch(cluster, machines, ("powerOn", "powerOn"), leave=NodeState.STOPPED)
 
     def stop(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
-        """Let guests power off; cut the power of those that have not after two minutes."""
-        self._switch(cluster, machines, ("powerOffSoft", "powerOff"), leave=NodeState.RUNNING)
+        """Let guests power off; cut the power of those that have not after two minutes.
 
-    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> None:
-        """Cancel guests, each as soon as it has no active transaction, and see them go."""
+        By the API, which ends most of their bill; powering off from inside does not.
+        """
         ids = {machine.provider_id for machine in machines}
-        if not ids:
-            return
+        try:
+            self._switch(cluster, machines, ("powerOffSoft", "powerOff"), leave=NodeState.RUNNING)
+        finally:  # one that stays on makes the others no dearer
+            there = [machine for machine in self.list(cluster) if machine.provider_id in ids]
+            off = [machine for machine in there if machine.state is NodeState.STOPPED]
+            self._label_off(cluster, off, guests.OFF_BY_API)
+
+    def delete(self, cluster: ClusterIdentity, machines: Sequence[Machine]) -> Texts:
+        """Cancel guests, each as soon as it has no active transaction; see them go, and what they shared."""
+        ids = {machine.provider_id for machine in machines}
         left: list[Raw] = []
         accepted: set[int] = set()
 
@@ -140,6 +159,13 @@ class SoftLayerProvider(Provider):
                 what=f"not gone {deadline_s:g} s after it was asked for, and bills until then",
                 remedy="Run the same command again",
             )
+        return self._unshare(cluster)
+
+    def allow(
+        self, cluster: ClusterIdentity, networks: Sequence[str], *, only: bool = False
+    ) -> tuple[Texts, Texts]:
+        """Let networks through the security group, where there is one; see `Provider.allow`."""
+        return security.allow(self._api, cluster, networks, only=only) if self._filters else ([], [])
 
     def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:
         """Write labels into the guests' notes."""
@@ -153,20 +179,36 @@ class SoftLayerProvider(Provider):
         return [self._machine(raw) for raw in self._guests(identity.query())]
 
     def price(self, group: NodeGroup) -> Price | None:
-        """Return what the API asks for such a guest, else what the price list of this version says."""
-        wanted = wish(group)
-        with suppress(ApiError):
-            guest = template(
-                wanted,
-                hostname="price",
-                domain=wanted.domain or identity.DEFAULT_DOMAIN,
-                datacenter=(wanted.datacenters or ("",))[0],
-            )
-            order = self._api.call("Virtual_Guest", "generateOrderTemplate", guest)
-            asked = offers.price(self._api.call("Product_Order", "verifyOrder", order), hourly=wanted.hourly)
-            if asked is not None:
-                return asked
-        return prices.listed(self.name, wanted.flavor or f"{wanted.cores}x{wanted.memory_mb / 1024:g}")
+        """Return what the API asks for such a guest; there is no list, as prices differ by account."""
+        found = self._catalogue.quote(self._catalogue.settled(group))
+        return found.running if found else None
+
+    def price_stopped(self, group: NodeGroup) -> Price | None:
+        """Return what a guest costs that the API has powered off: its disks, where it can be suspended."""
+        wanted = self._catalogue.settled(group)
+        found = self._catalogue.quote(wanted)
+        if found is None:
+            return None
+        return found.suspended if wanted.suspends else found.running
+
+    @property
+    def _filters(self) -> bool:
+        """Whether any of the cluster's guests here have a security group."""
+        return any(wish(group).filtered for group in self.spec.groups if group.provider == self.name)
+
+    def _group(self, request: CreateRequest, wanted: Wish) -> int | None:
+        return security.ensure(self._api, request.cluster, request.ssh_from) if wanted.filtered else None
+
+    def _unshare(self, cluster: ClusterIdentity) -> Texts:
+        """Delete what the cluster's guests shared, once none of them is left."""
+        if self._guests(identity.query(cluster.id)):
+            return []
+        try:
+            return security.remove(self._api, cluster)
+        except ApiError as error:
+            if self._filters or error.kind is not Kind.REFUSED:
+                raise
+            return []  # who needs no security groups may not be permitted to look for them
 
     def _guests(self, query: dict[str, Any]) -> Sequence[Raw]:
         found = self._api.pages("Account", "getVirtualGuests", mask=guests.MASK, query=query)
@@ -209,6 +251,10 @@ class SoftLayerProvider(Provider):
             remedy="Run the same command again",
         )
 
+    def _label_off(self, cluster: ClusterIdentity, machines: Sequence[Machine], how: str) -> None:
+        """Let guests say by whom they were powered off, which decides what they cost."""
+        self.label(cluster, {machine.provider_id: {guests.OFF: how} for machine in machines})
+
     def _mark(self, request: CreateRequest, wanted: Wish, raws: Sequence[Raw]) -> None:
         """Give new guests their tags, and those labels that the API does not tell anyway."""
         tags = identity.tags(request.cluster.name, request.group.name, wanted.tags)
@@ -246,19 +292,3 @@ class SoftLayerProvider(Provider):
                     what=f"another cluster {spec.name} (id {cluster_id}) has this machine on the account",
                     remedy="Choose another name under `cluster:`, or adopt that one",
                 )
-
-
-def _where(wanted: Wish, cluster: Sequence[Raw]) -> Sequence[str]:
-    """Return the datacenters to try: first those that the cluster is in, then in the order of the config."""
-    there = {str((raw.get("datacenter") or {}).get("name")) for raw in cluster}
-    return sorted(wanted.datacenters, key=lambda name: name not in there)
-
-
-def _partly(error: NoCapacity, made: int, wanted: int) -> ProviderError:
-    """Return the error for an order of which a part exists: it stays open, which NoCapacity would not say."""
-    return ProviderError(
-        provider=NAME,
-        where=error.where,
-        what=f"{error.what}; {made} of {wanted} were ordered and are kept",
-        remedy=error.remedy,
-    )

@@ -18,9 +18,19 @@ class Settings:
     pending_s: float = 0.0
     stopping_s: float = 0.0
     shutting_down_s: float = 0.0
+    image_s: float = 0.0  # until an image, or a copy of one, is available
+    image_fails: str = ""  # the reason why it never is
     invisible_s: float = 0.0  # a new machine is in no list for so long
     unseen_looks: int = 0  # and so many lists that it belongs in are without it, one more for each of a call
+    late_disks: int = 0  # so many lists show a new machine without its data disk
     address: str = "198.51.100.7"  # the caller's, as /checkip tells it
+    policy: bool = True  # the account may do what docs/ec2.md says, and nothing else
+    denied: list[str] = field(default_factory=list)  # nor these (`ec2:RunInstances`)
+    listed: dict[str, float] = field(
+        default_factory=dict
+    )  # AWS's price list: type or gp3 -> dollars; {} = it refuses
+    quotas: dict[str, float] = field(default_factory=dict)  # code -> vCPUs
+    spot_index_zero: bool = True  # each spot machine is the only one of a request of its own
     spot_price: float = 0.03  # of every type that is not in spot_prices
     spot_prices: dict[str, float] = field(default_factory=dict)
 
@@ -52,9 +62,13 @@ class Books:
     )  # "type/zone/spot|on-demand", * in any place -> machines left
     replies: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # client token -> digest, reply
     calls: Counter[str] = field(default_factory=Counter)
+    asked: set[str] = field(default_factory=set)  # permissions that were needed (`ec2:RunInstances`)
     orders: list[dict[str, Any]] = field(default_factory=list)  # what RunInstances has really made
     visible_from: dict[str, float] = field(default_factory=dict)  # instance -> time
     looks: dict[str, int] = field(default_factory=dict)  # instance -> lists that will be without it
+    disk_looks: dict[str, int] = field(
+        default_factory=dict
+    )  # instance -> lists that show it without its data disk
     violations: list[str] = field(default_factory=list)  # what must never happen
     later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)

@@ -25,8 +25,11 @@ def write(path: Path, recipes: Iterable[str] = ()) -> Path:
         _image(NVIDIA, "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04) 20261020", "898082745236", "2026-10-20"),
     ]  # fmt: skip
     for recipe in recipes:
-        tags = {"muster:recipe": recipe, "muster:gpu": "true"}
-        images.append(_image(f"ami-0{recipe}", f"muster-{recipe}", ACCOUNT, "2026-11-10", tags=tags))
+        for mark, gpu in (("0", "false"), ("1", "true")):
+            tags = {"muster:recipe": recipe, "muster:gpu": gpu}
+            images.append(
+                _image(f"ami-{mark}{recipe}", f"muster-{recipe}-{mark}", ACCOUNT, "2026-11-10", tags=tags)
+            )
     path.write_text(json.dumps(images, indent=1))
     return path
 

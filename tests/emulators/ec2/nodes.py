@@ -10,6 +10,7 @@ from typing import Protocol
 
 from provision.core.errors import ProviderError
 from provision.providers.local import client
+from tests.emulators import hardware
 
 MEMORY_CAP_GB, CORES_CAP = 4.0, 4
 """A type with more is emulated by a node with this."""
@@ -62,6 +63,10 @@ class Nodes(Protocol):
         """Return the machines that have powered themselves off."""
         ...
 
+    def capture(self, own: str) -> str:
+        """Make what a machine has on its system disk a layer; return the layer's key ('' = there is none)."""
+        ...
+
 
 class NoNodes:
     """Machines that only exist in the books."""
@@ -77,6 +82,9 @@ class NoNodes:
 
     def ended(self) -> list[str]:
         return []
+
+    def capture(self, own: str) -> str:
+        return ""
 
 
 class LocalNodes:
@@ -103,16 +111,16 @@ class LocalNodes:
             "inherit": client.inherited(),
         }
         try:
-            made = client.call("create", body)
+            made = hardware.call("create", body)
         except ProviderError as error:
             if getattr(error, "kind", "") != "no_image" or wish.recipe:
                 raise
-            client.call("image-base")
-            made = client.call("create", body)
+            hardware.call("image-base", {})
+            made = hardware.call("create", body)
         return {node["name"]: node["address"] for node in made}
 
     def change(self, verb: str, ids: Sequence[str]) -> None:
-        client.call(verb, {"cluster_id": self.cluster_id, "names": list(ids)})
+        hardware.call(verb, {"cluster_id": self.cluster_id, "names": list(ids)})
 
     def addresses(self) -> dict[str, str]:
         found = client.call("list", {"cluster_id": self.cluster_id})
@@ -122,10 +130,25 @@ class LocalNodes:
         found = client.call("list", {"cluster_id": self.cluster_id})
         return [node["name"] for node in found if node["state"] == "stopped"]
 
+    def capture(self, own: str) -> str:
+        key = f"{self._layers}{own}"
+        hardware.call("image-commit", {"cluster_id": self.cluster_id, "name": own, "key": key, "meta": {}})
+        return key
+
     def close(self) -> None:
-        """Delete all of them."""
+        """Delete all of them, and the layers that were made of some."""
         found = client.call("list", {"cluster_id": self.cluster_id})
         self.change("delete", [node["name"] for node in found])
+        layers = [
+            image["key"] for image in client.call("image-list") if image["key"].startswith(self._layers)
+        ]
+        if layers:
+            client.call("image-remove", {"keys": layers})
+
+    @property
+    def _layers(self) -> str:
+        """What the keys of its layers begin with: no recipe's does."""
+        return f"ec2-{self.cluster_id}-"
 
 
 def _parts(wish: Wish) -> str:

@@ -13,10 +13,11 @@ from moto.ec2.exceptions import EC2ClientError, InvalidInstanceIdError
 from moto.ec2.models import instances, subnets
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance, InstanceBackend
-from moto.ec2.models.security_groups import SecurityGroupBackend
 
 from provision.providers.ec2 import tags
+from tests.emulators.ec2 import groups
 from tests.emulators.ec2.books import Books
+from tests.emulators.ec2.imaging import Imaging, as_method
 from tests.emulators.ec2.nodes import Nodes, Wish
 
 Backend = Any
@@ -30,14 +31,16 @@ class Patches:
     def __init__(self, books: Books, nodes: Nodes) -> None:
         self.books = books
         self.nodes = nodes
+        self.imaging = Imaging(books, nodes)
         self.ids: deque[str] = deque()
         self.volume_ids: deque[str] = deque()
         self.addresses: dict[str, str] = {}
         self.backends: list[Backend] = []
+        self.unlinked: set[str] = set()
         self._looked = 0.0
 
     def install(self) -> None:
-        from moto.ec2.models import elastic_block_store
+        from moto.ec2.models import elastic_block_store, elastic_network_interfaces
 
         self._run, self._reservations = InstanceBackend.run_instances, InstanceBackend.all_reservations
         self._by_ids = InstanceBackend.get_reservations_by_instance_ids
@@ -53,10 +56,10 @@ class Patches:
             (elastic_block_store, "random_volume_id"): lambda: (
                 self.volume_ids.popleft() if self.volume_ids else new_volume()
             ),
+            (elastic_network_interfaces, "random_public_ip"): nobodys_address,
         }
         for (module, name), function in patched.items():
             setattr(module, name, function)
-        self._drop_group = SecurityGroupBackend._delete_security_group
         bound: dict[tuple[type, str], Callable[..., Any]] = {
             (InstanceBackend, "run_instances"): self.run_instances,
             (InstanceBackend, "start_instances"): self.start_instances,
@@ -65,12 +68,16 @@ class Patches:
             (InstanceBackend, "describe_instances"): self.describe_instances,
             (InstanceBackend, "get_reservations_by_instance_ids"): self.by_ids,
             (subnets.Subnet, "get_available_subnet_ip"): self.subnet_address,
-            (SecurityGroupBackend, "_delete_security_group"): self.drop_group,
         }
         for (owner, name), function in bound.items():
-            setattr(owner, name, _bound(function))
-        for name in ("public_ip", "public_ip_address"):
-            setattr(Instance, name, property(self.public_address))
+            setattr(owner, name, as_method(function))
+        self._disks: Callable[[Any], list[dict[str, Any]]] = vars(Instance)["block_device_mappings"].fget
+        shown: dict[str, Callable[[Any], Any]] = {"block_device_mappings": self.shown_disks}
+        shown |= dict.fromkeys(("public_ip", "public_ip_address"), self.public_address)
+        for name, function in shown.items():
+            setattr(Instance, name, property(function))
+        groups.install(self.instances)
+        self.imaging.install()
 
     def run_instances(
         self, backend: Backend, image_id: str, count: int, user_data: Any, groups: list[str], **more: Any
@@ -87,7 +94,7 @@ class Patches:
             cores=kind["VCpuInfo"]["DefaultVCpus"],
             memory_gb=kind["MemoryInfo"]["SizeInMiB"] / 1024,
             user_data=base64.b64decode(str(user_data)).decode() if user_data else "",
-            recipe=recipe,
+            recipe=self.imaging.layers.get(image_id, recipe),
             disk_gb=next(
                 (int(disk["Ebs"]["VolumeSize"]) for disk in disks if disk["DeviceName"] == DATA_DISK), 0
             ),
@@ -106,8 +113,11 @@ class Patches:
             self.volume_ids.clear()
         settings = self.books.settings
         for number, instance in enumerate(reservation.instances):
+            if instance.lifecycle == "spot" and settings.spot_index_zero:
+                instance.ami_launch_index = 0
             self.books.visible_from[instance.id] = time.monotonic() + settings.invisible_s
             self.books.looks[instance.id] = settings.unseen_looks and settings.unseen_looks + number
+            self.books.disk_looks[instance.id] = settings.late_disks
             _enter(instance, "pending")
         self._find_doubles()
         self.books.after(self.books.settings.pending_s, lambda: self._running(reservation.instances))
@@ -181,17 +191,6 @@ class Patches:
                 raise InvalidInstanceIdError(own)
         return self._by_ids(backend, ids, filters)
 
-    def drop_group(self, backend: Backend, vpc_id: str | None, group_id: str) -> None:
-        users = [
-            instance
-            for instance in self.instances()
-            if instance.state != "terminated"
-            and any(group.id == group_id for nic in instance.nics.values() for group in nic.group_set)
-        ]
-        if users:
-            raise EC2ClientError("DependencyViolation", f"resource {group_id} has a dependent object")
-        self._drop_group(backend, vpc_id, group_id)
-
     def subnet_address(self, subnet: Any, instance: Any) -> str:
         """The node's own address, which is from a pool of this computer's and not from the subnet."""
         own = self.addresses.get(getattr(instance, "id", ""))
@@ -203,6 +202,11 @@ class Patches:
     def public_address(self, instance: Any) -> str | None:
         public = instance.nics[0].public_ip if instance.nics else None
         return instance.nics[0].private_ip_address if public and instance.id in self.addresses else public
+
+    def shown_disks(self, instance: Any) -> list[dict[str, Any]]:
+        """The disks that a list shows by now: AWS links those that it makes with a machine a while later."""
+        disks = self._disks(instance)
+        return [one for one in disks if one["DeviceName"] != DATA_DISK or instance.id not in self.unlinked]
 
     def _readdress(self, instance: Any) -> None:
         """Note the address that a machine behind an instance has now."""
@@ -250,9 +254,10 @@ class Patches:
 
     def _find_doubles(self) -> None:
         """Note which machine of a cluster there is more than once."""
+        known = {one.id: tags.from_aws(_shown(one)) for one in self.instances()}
+        names = tags.names_of(known)
         alive = [one for one in self.instances() if one.state not in ("shutting-down", "terminated")]
-        named = [(tags.from_aws(_shown(one)), one.ami_launch_index) for one in alive]
-        found = Counter((own.get(tags.CLUSTER_ID), tags.name_of(own, index)) for own, index in named)
+        found = Counter((known[one.id].get(tags.CLUSTER_ID), names[one.id]) for one in alive)
         self.books.violations += [
             f"{name} was ordered twice" for (_, name), count in found.items() if name and count > 1
         ]
@@ -269,20 +274,19 @@ class Patches:
             reservation.instances = [own for own in there if self.books.visible(own.id)]
             for own in there:
                 self.books.looks[own.id] = max(0, self.books.looks.get(own.id, 0) - 1)
+                late = self.books.disk_looks.get(own.id, 0)
+                self.books.disk_looks[own.id] = max(0, late - 1)
+                (self.unlinked.add if late else self.unlinked.discard)(own.id)
         return [reservation for reservation in found if reservation.instances]
-
-
-def _bound(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a plain function, which becomes a method of the class that it is put into."""
-
-    def method(own: Any, *arguments: Any, **named: Any) -> Any:
-        return function(own, *arguments, **named)
-
-    return method
 
 
 def _shown(instance: Any) -> list[dict[str, str]]:
     return [{"Key": tag["key"], "Value": tag["value"]} for tag in instance.get_tags()]
+
+
+def nobodys_address() -> str:
+    """Return a public address that leads to this computer: moto's own ones are somebody's."""
+    return f"127.214.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
 
 
 def _enter(instance: Any, name: str) -> Any:

@@ -9,6 +9,7 @@ from moto.ec2.models import ec2_backends
 
 from tests.emulators.ec2.books import Books
 from tests.emulators.ec2.images import ACCOUNT
+from tests.emulators.ec2.imaging import OwnAmi
 from tests.emulators.ec2.patches import Patches
 
 
@@ -25,8 +26,18 @@ def everything(books: Books, patches: Patches) -> dict[str, Any]:
             for group in groups.values()
             if group.name != "default"
         ],
+        "images": [
+            _image(one) for backend in backends for one in backend.amis.values() if isinstance(one, OwnAmi)
+        ],
+        "snapshots": [
+            {"id": one.id, "region": backend.region_name, "tags": _tags(one)}
+            for backend in backends
+            for one in backend.snapshots.values()
+            if one.owner_id == ACCOUNT and _tags(one)
+        ],
         "keys": [name for backend in backends for name in backend.key_pairs],
         "calls": dict(books.calls),
+        "asked": sorted(books.asked),
         "orders": books.orders,
         "violations": books.violations,
         "room": books.room,
@@ -52,6 +63,17 @@ def _group(group: Any) -> dict[str, Any]:
         "ssh": sorted(rule.ip_range["CidrIp"] for rule in group.ingress_rules if rule.ip_range),
         "ports": sorted({str(rule.to_port) for rule in group.ingress_rules if rule.ip_range}),
         "among_themselves": inside == [group.id],
+    }
+
+
+def _image(image: OwnAmi) -> dict[str, Any]:
+    return {
+        "id": image.id,
+        "name": image.name,
+        "region": image.ec2_backend.region_name,
+        "state": image.state,
+        "disks": {name: one.volume.size for name, one in image.disks.items()},
+        "tags": _tags(image),
     }
 
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from moto.ec2.models import ec2_backends as moto_backends
 
-from tests.emulators.ec2 import shown
+from tests.emulators.ec2 import policy, quotes, shown
 from tests.emulators.ec2.books import Books, Fault
 from tests.emulators.ec2.images import ACCOUNT
 from tests.emulators.ec2.patches import Patches
@@ -23,6 +23,23 @@ Environ = dict[str, Any]
 Reply = tuple[str, list[tuple[str, str]], bytes]
 CONTROL = "/_emulator/"
 THROTTLED = ("RequestLimitExceeded", "Request limit exceeded.")
+SERVER_ERRORS = frozenset(
+    {
+        *(
+            f"Insufficient{what}Capacity"
+            for what in ("", "Address", "Host", "Instance", "ReservedInstance", "Volume")
+        ),
+        *(
+            "BandwidthLimitExceeded",
+            "InternalError",
+            "InternalFailure",
+            "RequestLimitExceeded",
+            "ServerInternal",
+        ),
+        *("ServiceUnavailable", "Unavailable"),
+    }
+)
+"""What EC2 calls errors of its own (HTTP 500): https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
 
 
 class Wire:
@@ -50,25 +67,59 @@ class Wire:
         told = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         priced = environ.get("HTTP_X_AMZ_TARGET", "")
         action = told.get("Action", "") or priced.rpartition(".")[2]
-        self.books.calls[told.get("Action", "")] += 1
+        dry = told.get("DryRun") == "true"
+        self.books.calls[f"{action} (dry)" if dry else action] += 1
         self.books.tick()
         self.patches.look()
         if f"Credential={self.books.settings.access_key}/" not in environ.get("HTTP_AUTHORIZATION", ""):
             return _error("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
-        fault = self.books.fault(action)
+        fault = None if dry else self.books.fault(action)
         if fault and (refusal := _before(fault, environ)):
             return refusal
-        if "PriceList" in priced:  # moto has none, and not everybody may ask AWS's
-            reply = ("400 Bad Request", [("x-amzn-errortype", "AccessDeniedException")], b"{}")
+        if refused := self._refused(environ, action, told):
+            if _scope(environ)[1] in ("pricing", "servicequotas"):
+                return quotes.REFUSED
+            code = "UnauthorizedOperation" if _scope(environ)[1] == "ec2" else "AccessDenied"
+            return _error(code, f"You are not authorized to perform this operation: {refused}", 403)
+        if dry:
+            return _error("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+        if "ServiceQuotas" in priced:
+            reply = quotes.quota(self.books.settings.quotas, json.loads(body))
+        elif "PriceList" in priced:  # moto has none, and not everybody may ask AWS's
+            reply = quotes.products(self.books.settings.listed, json.loads(body))
         elif action == "RunInstances":
             reply = self._run(environ, told, body)
         elif action == "DescribeSpotPriceHistory":
             reply = self._spot_prices(told)
-        else:
-            reply = self._moto(environ, body)
+        else:  # moto knows the other way to say the same
+            old, new = (
+                b"InstanceInitiatedShutdownBehavior.Value=",
+                b"Attribute=instanceInitiatedShutdownBehavior&Value=",
+            )
+            reply = self._moto(environ, body.replace(old, new))
         if fault and fault.kind == "drop-after":
             _drop(environ)
         return _error("InternalError", "An internal error has occurred", 500) if fault else reply
+
+    def _refused(self, environ: Environ, action: str, told: dict[str, str]) -> str:
+        """Return what the account's policy does not permit, '' when it permits the call."""
+        region, service = _scope(environ)
+        if not self.books.settings.policy or not action:
+            return ""
+        if service == "ec2":
+            asked = [*policy.questions(told, moto_backends[ACCOUNT][region])]
+        else:
+            asked = [policy.Question(f"{service}:{action}", "*")]
+        self.books.asked.update(one.action for one in asked)
+        denied = self.books.settings.denied
+        return next(
+            (
+                f"{one.action} on {one.resource}"
+                for one in asked
+                if one.action in denied or not one.permitted()
+            ),
+            "",
+        )
 
     def _run(self, environ: Environ, told: dict[str, str], body: bytes) -> Reply:
         token = told.get("ClientToken", "")
@@ -119,7 +170,7 @@ class Wire:
         return answer["status"], answer["headers"], content
 
     def _zone(self, environ: Environ, subnet: str) -> str:
-        region = environ["HTTP_AUTHORIZATION"].split("Credential=")[1].split("/")[2]
+        region, _ = _scope(environ)
         backend = moto_backends[ACCOUNT][region]
         return str(backend.get_subnet(subnet).availability_zone) if subnet else f"{region}a"
 
@@ -152,6 +203,7 @@ class Wire:
                 backend.reset()
             books.reset()
             self.patches.backends.clear()
+            self.patches.imaging.reset()
         elif what == "forget":
             self.patches.forget()
         elif what == "interrupt":
@@ -164,6 +216,12 @@ class Wire:
         else:
             raise ValueError(what)
         return {}
+
+
+def _scope(environ: Environ) -> tuple[str, str]:
+    """Return region and service that a call was signed for."""
+    region, service = environ["HTTP_AUTHORIZATION"].split("Credential=")[1].split("/")[2:4]
+    return region, service
 
 
 def _before(fault: Fault, environ: Environ) -> Reply | None:
@@ -188,6 +246,7 @@ def _drop(environ: Environ) -> None:
 
 
 def _error(code: str, message: str, status: int = 400) -> Reply:
+    status = max(status, 500) if code in SERVER_ERRORS else status
     text = (
         f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
         "<RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>"

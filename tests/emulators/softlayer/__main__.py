@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.emulators.softlayer.books import Delays
+from tests.emulators.softlayer.guests import Delays
 from tests.emulators.softlayer.machines import Local, Paper
 from tests.emulators.softlayer.server import Emulator
 

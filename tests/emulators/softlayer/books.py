@@ -3,88 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-from SoftLayer import SoftLayerAPIError
 from SoftLayer.transports import Request
 
-from tests.emulators.softlayer import filters, options
+from tests.emulators.softlayer import details, filters, options
+from tests.emulators.softlayer.guests import GUEST, PLAIN, Delays, Guest, date, doing, render
 from tests.emulators.softlayer.machines import Machines, Order
+from tests.emulators.softlayer.options import PRICE
+from tests.emulators.softlayer.security import GROUP, SecurityGroups, refusal
 
 PAGE = 100
-GUEST = filters.parse(
-    "id,hostname,domain,fullyQualifiedDomainName,createDate,provisionDate,primaryIpAddress,primaryBackendIpAddress,"
-    "maxCpu,maxMemory,notes,datacenter[name],powerState[keyName],status[keyName],hourlyBillingFlag,"
-    "activeTransaction[id,transactionStatus[name]],lastOperatingSystemReload[id],"
-    "blockDevices[device,diskImage[capacity]],blockDeviceTemplateGroup[name],tagReferences[tag[name]]"
-)
-PLAIN = (
-    "id",
-    "hostname",
-    "domain",
-    "fullyQualifiedDomainName",
-    "createDate",
-    "provisionDate",
-    "maxCpu",
-    "maxMemory",
-    "notes",
-)
-"""What the API tells without a mask."""
-
-
-@dataclass
-class Delays:
-    """Seconds that are minutes in the real account."""
-
-    provision: float = 0.05
-    reclaim: float = 0.05
-    visible: float = 0.0
-    """Until a new guest is in lists; orders are not always at once."""
-    ready_early: bool = False
-    """Guests are told to be provisioned before their machines have booted."""
-
-
-@dataclass
-class Guest:
-    """One guest. Times are seconds of `time.monotonic`."""
-
-    id: int
-    template: dict[str, Any]
-    ordered: float
-    created: str
-    image: str = ""
-    notes: str = ""
-    tags: list[str] = field(default_factory=list)
-    provisioned: str = ""
-    cancelled: float | None = None
-
-    @property
-    def name(self) -> str:
-        return str(self.template["hostname"])
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Processors and MB."""
-        flavor = (self.template.get("supplementalCreateObjectOptions") or {}).get("flavorKeyName")
-        if flavor:
-            return options.FLAVORS[flavor][:2]
-        return int(self.template["startCpus"]), int(self.template["maxMemory"])
-
-    @property
-    def disks(self) -> dict[str, int]:
-        """GB by device number."""
-        return {
-            disk["device"]: disk["diskImage"]["capacity"] for disk in self.template.get("blockDevices", [])
-        }
-
-
-def refusal(code: str, text: str) -> SoftLayerAPIError:
-    return SoftLayerAPIError(f"SoftLayer_Exception{code}", text)
 
 
 class Books:
@@ -100,6 +33,11 @@ class Books:
         self.ssh_keys: list[dict[str, Any]] = []
         self.orders: list[list[str]] = []
         self.violations: list[str] = []
+        self.limit = 0
+        """The most guests with a public port, those that are off included; 0 = no limit."""
+        self.heavy = 0
+        """A list of more guests than this breaks the API down; 0 = none does."""
+        self.security = SecurityGroups(self._bound)
         self.transactions = 0
         self._ids = itertools.count(1001)
         self._lock = threading.RLock()
@@ -109,7 +47,21 @@ class Books:
             ("Account", "getSshKeys"): lambda r: self._some(self.ssh_keys, r),
             ("Virtual_Guest", "createObjects"): lambda r: self._create(r.args[0]),
             ("Virtual_Guest", "getCreateObjectOptions"): lambda _: options.create_options(),
-            ("Virtual_Guest", "generateOrderTemplate"): lambda r: {"prices": options.prices(r.args[0])},
+            ("Virtual_Guest", "generateOrderTemplate"): self._template,
+            ("Product_Package", "getItemPrices"): lambda r: self._some(options.local_prices(), r, PRICE),
+            ("Product_Package_Preset", "getObject"): lambda r: options.preset(int(r.identifier)),
+            ("Account", "getSecurityGroups"): lambda r: self._some(
+                list(self.security.groups.values()), r, GROUP
+            ),
+            ("Network_SecurityGroup", "getAllObjects"): lambda r: self._some(
+                list(self.security.groups.values()), r, GROUP
+            ),
+            ("Network_SecurityGroup", "createObject"): lambda r: self.security.create(r.args[0]),
+            ("Network_SecurityGroup", "addRules"): lambda r: self.security.add(int(r.identifier), r.args[0]),
+            ("Network_SecurityGroup", "removeRules"): lambda r: self.security.drop(
+                int(r.identifier), r.args[0]
+            ),
+            ("Network_SecurityGroup", "deleteObject"): lambda r: self.security.delete(int(r.identifier)),
             ("Virtual_Guest", "deleteObject"): self._cancel,
             ("Virtual_Guest", "setTags"): self._tag,
             ("Virtual_Guest", "editObject"): self._edit,
@@ -117,6 +69,7 @@ class Books:
             ("Virtual_Guest", "powerOff"): lambda r: self._power(r, on=False),
             ("Virtual_Guest", "powerOffSoft"): lambda r: self._power(r, on=False),
             ("Product_Order", "verifyOrder"): lambda r: r.args[0],
+            **details.calls(self._find, self.machines.seen),
         }
 
     def answer(self, request: Request) -> tuple[Any, int | None]:
@@ -138,6 +91,15 @@ class Books:
             self._pass_time()
             return sorted(guest.name for guest in self.guests.values() if guest.cancelled is None)
 
+    def suspended(self) -> list[str]:
+        """Return the names of the guests of which only the disks cost money, sorted."""
+        with self._lock:
+            self._pass_time()
+            return sorted(guest.name for guest in self.guests.values() if guest.suspends and guest.off_by_api)
+
+    def _bound(self) -> list[int]:
+        return [group for guest in self.guests.values() for group in guest.groups]
+
     def _pass_time(self) -> None:
         now = time.monotonic()
         seen = self.machines.seen() if self.guests else {}
@@ -148,7 +110,7 @@ class Books:
                 and not guest.provisioned
                 and (self.delays.ready_early or (guest.id in seen and seen[guest.id].booted))
             ):
-                guest.provisioned = _date()
+                guest.provisioned = date()
             if guest.cancelled is not None and now >= guest.cancelled + self.delays.reclaim:
                 self.machines.delete(guest.id)
                 del self.guests[guest.id]
@@ -158,15 +120,16 @@ class Books:
             self._check(template)
         where = templates[0]["datacenter"]["name"]
         if self.room.get(where, len(templates)) < len(templates):
-            raise refusal("_Virtual_Host_Pool_InsufficientCapacity", f"No room for {len(templates)} guests.")
+            raise refusal("_Public", "There is insufficient capacity to complete the request.")
         if where in self.room:
             self.room[where] -= len(templates)
+        public = [guest for guest in self.guests.values() if not guest.template["privateNetworkOnlyFlag"]]
+        if self.limit and len(public) + len(templates) > self.limit:
+            raise refusal("_Public", "This order exceeds the maximum number of public virtual servers.")
         made = [self._make(template) for template in templates]
         self.orders.append([guest.name for guest in made])
         self.machines.boot([self._order(guest) for guest in made])
-        return [
-            {key: value for key, value in self._render(guest, {}).items() if key in PLAIN} for guest in made
-        ]
+        return [{key: value for key, value in render(guest, {}).items() if key in PLAIN} for guest in made]
 
     def _make(self, template: dict[str, Any]) -> Guest:
         nonce = template["domain"].split(".")[0].rsplit("-", 1)[0]
@@ -176,7 +139,7 @@ class Books:
                 self.violations.append(f"{other.name} was ordered twice")
         image = (template.get("blockDeviceTemplateGroup") or {}).get("globalIdentifier")
         name = next((str(each["name"]) for each in self.images if each["globalIdentifier"] == image), "")
-        guest = Guest(next(self._ids), template, time.monotonic(), _date(), image=name)
+        guest = Guest(next(self._ids), template, time.monotonic(), date(), image=name)
         self.guests[guest.id] = guest
         return guest
 
@@ -190,23 +153,37 @@ class Books:
             raise refusal("_Public", "Invalid value provided for 'datacenter.name'.")
         if "notes" in template or "tagReferences" in template:
             raise refusal("_Public", "Only a guest that exists can be tagged.")
+        for group in Guest(0, template, 0, "").groups:
+            self.security.find(group)
+        flavor = options.flavor_of(template)
+        image = template.get("blockDeviceTemplateGroup")
+        if flavor and flavor not in options.FLAVORS:
+            raise refusal("_Public", f"Invalid value provided for 'flavorKeyName': {flavor}.")
+        if (flavor or image) and "0" in options.disks(template):
+            raise refusal("_Public", "The first disk is that of the flavor or of the image template.")
+        if template["localDiskFlag"] != bool(re.match(r"[A-Z]+L\d?_", flavor)) and flavor:
+            raise refusal("_Public", "The local disk flag does not match the flavor.")
         system = template.get("operatingSystemReferenceCode")
-        if bool(system) == bool(template.get("blockDeviceTemplateGroup")):
+        if bool(system) == bool(image):
             raise refusal("_Public", "Name an operating system or an image.")
         if system and system not in options.SYSTEMS:
             raise refusal("_Public", "Invalid value provided for 'operatingSystemReferenceCode'.")
 
+    def _template(self, request: Request) -> dict[str, Any]:
+        self._check(request.args[0])
+        return options.order(request.args[0])
+
     def _order(self, guest: Guest) -> Order:
         cores, memory_mb = guest.size
         user_data = (guest.template.get("userData") or [{"value": ""}])[0]["value"]
-        data = guest.disks.get("2", 0)
+        data = options.disks(guest.template).get("2", 0)
         return Order(guest.id, guest.name, cores, memory_mb / 1024, data, user_data, guest.image)
 
     def _list(self, request: Request) -> tuple[list[Any], int]:
         seen = self.machines.seen() if self.guests else {}
         now = time.monotonic()
         visible = [g for g in self.guests.values() if now >= g.ordered + self.delays.visible]
-        return self._some([self._render(guest, seen) for guest in visible], request, GUEST)
+        return self._some([render(guest, seen) for guest in visible], request, GUEST)
 
     def _some(
         self, things: list[dict[str, Any]], request: Request, known: filters.Tree | None = None
@@ -214,48 +191,11 @@ class Books:
         found = filters.matching(things, request.filter or {})
         offset = request.offset or 0
         page = found[offset : offset + min(request.limit or PAGE, PAGE)]
-        mask = filters.parse(request.mask) if request.mask else {name: {} for name in PLAIN}
+        if known is GUEST and self.heavy and len(page) > self.heavy:
+            raise refusal("", "Internal Error")
+        plain = PLAIN if known is GUEST else [name for name, below in (known or {}).items() if not below]
+        mask = filters.parse(request.mask) if request.mask else {name: {} for name in plain}
         return [filters.masked(each, mask, known or {name: {} for name in each}) for each in page], len(found)
-
-    def _render(self, guest: Guest, seen: Any) -> dict[str, Any]:
-        cores, memory_mb = guest.size
-        shown: dict[str, Any] = {
-            "id": guest.id,
-            "hostname": guest.name,
-            "domain": guest.template["domain"],
-            "fullyQualifiedDomainName": f"{guest.name}.{guest.template['domain']}",
-            "createDate": guest.created,
-            "maxCpu": cores,
-            "maxMemory": memory_mb,
-            "notes": guest.notes,
-            "hourlyBillingFlag": guest.template["hourlyBillingFlag"],
-            "datacenter": {"name": guest.template["datacenter"]["name"]},
-            "status": {"keyName": "DISCONNECTED" if guest.cancelled else "ACTIVE"},
-            "tagReferences": [{"tag": {"name": tag}} for tag in guest.tags],
-            "blockDevices": [
-                {"device": device, "diskImage": {"capacity": size}}
-                for device, size in sorted({**guest.disks, "1": 2}.items())
-            ],
-            "powerState": {"keyName": "HALTED"},
-        }
-        if guest.id in seen:  # the address is told long before the guest is ready
-            shown["primaryBackendIpAddress"] = seen[guest.id].address
-        if guest.provisioned and guest.id in seen:
-            shown["provisionDate"] = guest.provisioned
-            shown["powerState"] = {"keyName": "RUNNING" if seen[guest.id].runs else "HALTED"}
-        if guest.image:
-            shown["blockDeviceTemplateGroup"] = {"name": guest.image}
-        doing = self.doing(guest)
-        if doing:
-            shown["activeTransaction"] = {"id": guest.id, "transactionStatus": {"name": doing}}
-        return shown
-
-    @staticmethod
-    def doing(guest: Guest) -> str:
-        """Return the guest's active transaction."""
-        if guest.cancelled is not None:
-            return "RECLAIM_WAIT"
-        return "" if guest.provisioned else "CLOUD_PROVISION_SETUP"
 
     def _find(self, request: Request) -> Guest:
         guest = self.guests.get(int(request.identifier))
@@ -265,8 +205,7 @@ class Books:
 
     def _cancel(self, request: Request) -> bool:
         guest = self._find(request)
-        if self.doing(guest):
-            raise refusal("_Public", "The guest has an active transaction and cannot be cancelled now.")
+        self._require_idle(guest)
         guest.cancelled = time.monotonic()
         return True
 
@@ -283,11 +222,14 @@ class Books:
 
     def _power(self, request: Request, *, on: bool) -> bool:
         guest = self._find(request)
-        if self.doing(guest):
-            raise refusal("_Public", "The guest has an active transaction.")
+        self._require_idle(guest)
+        if self.machines.seen()[guest.id].runs == on:
+            raise refusal(f"_Virtual_Guest_Already{'Running' if on else 'Halted'}", "It is so already.")
+        guest.off_by_api = not on
+        guest.busy_until = time.monotonic() + self.delays.transaction
         self.machines.power(guest.id, on=on)
         return True
 
-
-def _date() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    def _require_idle(self, guest: Guest) -> None:
+        if doing(guest):
+            raise refusal("_Public", "There is currently an outstanding transaction for this server.")

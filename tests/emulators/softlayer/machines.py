@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from provision.providers.local import client, images
+from provision.providers.local import client
+from tests.emulators import hardware
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Local:
             first = alike[0]
             layer = first.image.removeprefix("muster-")
             if not layer:
-                images.ensure_base()
+                hardware.call("image-base", {})
             group = {
                 "name": "guest",
                 "cores": first.cores,
@@ -129,7 +130,7 @@ class Local:
                 "labels": {},
                 "inherit": client.inherited(),
             }
-            client.call("create", body)
+            hardware.call("create", body)
 
     def seen(self) -> Mapping[int, Seen]:
         there = {node["name"]: node for node in client.call("list", {"cluster_id": self.id})}
@@ -147,7 +148,7 @@ class Local:
 
     def power(self, guest: int, *, on: bool) -> None:
         name = self._names[guest]
-        self._go(lambda: client.call("start" if on else "stop", {"cluster_id": self.id, "names": [name]}))
+        self._go(lambda: hardware.call("start" if on else "stop", {"cluster_id": self.id, "names": [name]}))
 
     def delete(self, guest: int) -> None:
         name = self._names.pop(guest)

@@ -13,7 +13,8 @@ from SoftLayer import SoftLayerAPIError
 from SoftLayer.testing import xmlrpc
 from SoftLayer.transports import Request
 
-from tests.emulators.softlayer.books import Books, Delays
+from tests.emulators.softlayer.books import Books
+from tests.emulators.softlayer.guests import Delays
 from tests.emulators.softlayer.machines import Machines, Paper
 
 USERNAME, API_KEY = "emulated", "e" * 64
@@ -27,7 +28,8 @@ class Fault:
     """What goes wrong with the next `times` calls of a method ('' = any).
 
     `kind`: lost = carried out, but the connection breaks before the answer · late = carried out, and the
-    client gives up waiting · dropped, held = the same, but not carried out · 500 and 500 after · throttled ·
+    client gives up waiting · half = as lost, but of an order only the first half is carried out · dropped, held =
+    not carried out · 500 and 500 after · throttled ·
     a code and a text, `SoftLayer_Exception_…: text` = refused.
     """
 
@@ -144,11 +146,15 @@ class Emulator:
         if kind.startswith("SoftLayer_"):
             code, _, text = kind.partition(": ")
             raise SoftLayerAPIError(code, text)
+        if kind == "half" and request.method == "createObjects":
+            request.args = ([*request.args[0][: len(request.args[0]) // 2]],)
+            if not request.args[0]:
+                raise _BrokenError
         answer, _answering.total = self.books.answer(request)
         if kind == "500 after":
             _answering.total = None
             raise _StatusError
-        if kind == "lost":
+        if kind in ("lost", "half"):
             raise _BrokenError
         if kind == "late":
             self._closing.wait(60)

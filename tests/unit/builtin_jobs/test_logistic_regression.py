@@ -1,99 +1,222 @@
-"""The pure parts of jobs/logistic_regression."""
+"""jobs/logistic_regression: what is minimised, how it is fitted, what is made of the parameters."""
 
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
+import sys
+import tracemalloc
 from types import ModuleType
 
+import numpy as np
 import pytest
+from rows import Here
 
+from muster_node.sets import Manifest
 from provision.core.paths import PROJECT
 
-np = pytest.importorskip("numpy")
 JOB = PROJECT / "jobs" / "logistic_regression"
 
 
 @pytest.fixture
 def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(JOB))
-    for name in ("main", "scores", "picture"):
-        monkeypatch.delitem(importlib.import_module("sys").modules, name, raising=False)
+    for path in JOB.glob("*.py"):
+        monkeypatch.delitem(sys.modules, path.stem, raising=False)
     return importlib.import_module("main")
 
 
-def test_perfect_prediction(job: ModuleType) -> None:
-    summary = job.scores.summary(np.diag([3, 4, 5]))
-    assert summary["accuracy"] == 1.0
-    assert summary["quadratic_weighted_kappa"] == 1.0
-    assert [score["recall"] for score in summary["classes"]] == [1.0, 1.0, 1.0]
+def digits(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    data = pytest.importorskip("sklearn.datasets").load_digits()
+    order = np.random.default_rng(3).permutation(len(data.target))[rows]
+    return data.target[order].astype(np.int64), np.clip(data.data[order] * 16, 0, 255).astype(np.uint8)
 
 
-def test_confusion_counts_pairs(job: ModuleType) -> None:
-    matrix = job.scores.confusion([(0, 0, 5), (0, 1, 1), (1, 1, 3), (0, 1, 1)], classes=3)
-    assert matrix.tolist() == [[5, 2, 0], [0, 3, 0], [0, 0, 0]]
-    assert job.scores.accuracy(matrix) == 0.8
+def blocks(rows: slice) -> Here:
+    labels, pixels = digits(rows)
+    return Here((labels[at : at + 100], pixels[at : at + 100]) for at in range(0, len(labels), 100))
 
 
-def test_a_class_without_rows_scores_zero_not_nan(job: ModuleType) -> None:
-    scores = job.scores.class_scores(np.array([[2, 0], [0, 0]]))
-    assert (scores[1].precision, scores[1].recall, scores[1].rows) == (0.0, 0.0, 0)
+TRAIN, HOLDOUT = slice(0, 1400), slice(1400, None)
 
 
-@pytest.mark.parametrize(
-    ("matrix", "kappa"), [([[0, 0], [0, 0]], 0.0), ([[4, 0], [0, 0]], 1.0), ([[2, 2], [2, 2]], 0.0)]
-)
-def test_kappa_at_the_edges(job: ModuleType, matrix: list[list[int]], kappa: float) -> None:
-    assert job.scores.weighted_kappa(np.array(matrix)) == kappa
-
-
-def test_far_mistakes_cost_more_than_near_ones(job: ModuleType) -> None:
-    near, far = np.diag([5, 5, 5, 5, 5]), np.diag([5, 5, 5, 5, 5])
-    near[0, 1], far[0, 4] = 2, 2
-    assert job.scores.weighted_kappa(far) < job.scores.weighted_kappa(near) < 1
-
-
-def test_scores_agree_with_scikit_learn(job: ModuleType) -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
-    generator = np.random.default_rng(7)
-    true = generator.integers(0, 5, 400)
-    predicted = np.clip(true + generator.integers(-1, 3, 400), 0, 4)
-    matrix = job.scores.confusion([(int(t), int(p), 1) for t, p in zip(true, predicted, strict=True)], 5)
-    assert job.scores.weighted_kappa(matrix) == pytest.approx(
-        metrics.cohen_kappa_score(true, predicted, weights="quadratic")
+def fitted(job: ModuleType, *, iterations: int = 100, weights: np.ndarray | None = None, **settings: float):
+    asked = job.fitting.Settings(
+        **{"regularisation": 0.01, "l1": 0.0, "iterations": iterations, "steps": 10} | settings
     )
-    assert job.scores.accuracy(matrix) == pytest.approx(metrics.accuracy_score(true, predicted))
-    precision = metrics.precision_score(true, predicted, average=None, zero_division=0)
-    assert [score.precision for score in job.scores.class_scores(matrix)] == pytest.approx(list(precision))
+    return job.fit(
+        blocks(TRAIN), columns=64, weights=np.ones(10) if weights is None else weights, settings=asked
+    )
 
 
-@pytest.mark.parametrize(
-    ("rows", "columns", "cores", "parts"),
-    [
-        (1437, 256, 4, 1),
-        (1437, 4096, 4, 4),
-        (1437, 4096, 40, 6),
-        (28_000, 65_536, 24, 240),
-        (28_000, 65_536, 100, 300),
-    ],
+def test_the_gradient_is_the_slope_of_the_loss(job):
+    slope, point = job.fitting.slope, job.fitting.Point
+    generator = np.random.default_rng(1)
+    data = [(generator.integers(0, 3, 20), generator.integers(0, 256, (20, 5)).astype(np.uint8))]
+    weights = np.array([1.0, 2.0, 0.5])
+
+    def at(coefficients: np.ndarray):
+        mean, inverse = np.full(5, 120, np.float32), np.full(5, 0.01, np.float32)
+        return slope(
+            data, point(coefficients.astype(np.float32), np.zeros(3, np.float32), mean, inverse, weights)
+        )
+
+    here = generator.normal(size=(3, 5))
+    for place in np.ndindex(3, 5):
+        step = np.zeros((3, 5))
+        step[place] = 0.01
+        measured = (at(here + step).loss - at(here - step).loss) / 0.02
+        assert at(here).coefficients[place] == pytest.approx(measured, abs=0.02)
+
+
+def test_mean_and_deviation_are_those_of_weighted_rows(job):
+    labels, pixels = digits(TRAIN)
+    sums = job.fitting.sums
+    found = sums([(labels[:700], pixels[:700])], (64, np.ones(10))) + sums(
+        [(labels[700:], pixels[700:])], (64, np.ones(10))
+    )
+    mean, deviation = found.scale()
+    assert mean == pytest.approx(pixels.mean(axis=0)) and deviation == pytest.approx(
+        pixels.std(axis=0, ddof=1)
+    )
+    assert found.rows.tolist() == np.bincount(labels).tolist()
+    twice = sums([(labels, pixels)], (64, np.full(10, 2.0))).scale()
+    assert twice[0] == pytest.approx(mean)
+
+
+def test_the_optimum_is_scikit_learns(job, monkeypatch):
+    linear = pytest.importorskip("sklearn.linear_model")
+    monkeypatch.setattr(job.fitting, "TOLERANCE", 1e-9)
+    ours = fitted(job, iterations=500)
+    labels, pixels = digits(TRAIN)
+    deviation = pixels.std(axis=0, ddof=1)
+    deviation[deviation == 0] = 1
+    standard = (pixels - pixels.mean(axis=0)) / deviation
+    theirs = linear.LogisticRegression(C=1 / (0.01 * len(labels)), max_iter=1000, tol=1e-8).fit(
+        standard, labels
+    )
+    assert ours.coefficients * deviation == pytest.approx(theirs.coef_, abs=0.01)
+
+
+def test_digits_are_told_apart(job):
+    found = fitted(job)
+    judged = blocks(HOLDOUT).fold(job.judge, lambda a, b: a + b, found.point())
+    assert job.scores.accuracy(judged.matrix) > 0.94
+    assert judged.matrix.sum() == len(digits(HOLDOUT)[0])
+    missed = judged.matrix.sum() - np.trace(judged.matrix)
+    assert len(judged.worst) == min(40, missed)
+    assert all(
+        one.of_true <= other.of_true for one, other in zip(judged.worst, judged.worst[1:], strict=False)
+    )
+    assert found.iterations == len(found.losses[: found.iterations]) and found.losses[-1] < found.losses[0]
+    assert found.rows.tolist() == np.bincount(digits(TRAIN)[0]).tolist()
+
+
+def test_an_l1_penalty_leaves_coefficients_out(job):
+    kept = [(np.abs(fitted(job, l1=l1).coefficients) > 1e-12).mean() for l1 in (0.0, 0.5, 1.0)]
+    assert kept[0] > kept[1] > kept[2] > 0
+
+
+def test_iterations_are_bounded(job):
+    assert fitted(job, iterations=3).iterations == 3
+
+
+EYES = Manifest(
+    rows=950,
+    columns=257,
+    classes={str(grade): grade for grade in range(5)},
+    rows_per_class={"0": 800, "1": 100, "4": 50},
 )
-def test_partitions_use_every_core_and_stay_small(
-    job: ModuleType, rows: int, columns: int, cores: int, parts: int
-) -> None:
-    assert job.partitions(rows=rows, columns=columns, cores=cores) == parts
-    assert rows * columns * 8 / parts <= job.LARGEST_PART
 
 
-def test_defaults_come_from_the_environment(job: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MUSTER_IMAGE_SIZE", "128")
-    monkeypatch.setenv("MUSTER_DATASET", "retina")
-    monkeypatch.setenv("MUSTER_RUN", "lr-1")
-    options = job.arguments([])
-    assert (options.size, options.data, options.output) == (128, "/datasets/retina", "/results/lr-1")
-    assert job.arguments(["--size", "16"]).size == 16
+def test_weights_give_every_class_the_same_say(job):
+    rows = job.classes.rows(EYES)
+    assert rows == [800, 100, 0, 0, 50]
+    weights = job.class_weights(job.Parameters(size=16, dataset="x", balance="weights"), rows)
+    assert [count * weight for count, weight in zip(rows, weights, strict=True) if count] == pytest.approx(
+        [950 / 3] * 3
+    )
+    assert job.class_weights(job.Parameters(size=16, dataset="x"), rows).tolist() == [1.0] * 5
 
 
-def test_picture_is_a_png(job: ModuleType, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    job.picture.draw_confusion(np.diag([3, 4, 5]), title="t", subtitle="s", path=tmp_path / "a.png")
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+def test_subsampling_takes_as_many_of_each_class(job):
+    rows = job.classes.rows(EYES)
+    draw = job.draw_of(job.Parameters(size=16, dataset="x", balance="subsample"), rows)
+    assert [count * share for count, share in zip(rows, draw.shares, strict=True) if count] == [50, 50, 50]
+    assert job.draw_of(job.Parameters(size=16, dataset="x"), rows).shares == ()
+    assert job.draw_of(job.Parameters(size=16, dataset="x", sample=0.2), rows).shares == (0.2,) * 5
+
+
+def test_weights_help_the_rare_class(job):
+    labels, pixels = digits(TRAIN)
+    few = np.concatenate([np.flatnonzero(labels == 8)[:8], np.flatnonzero(labels == 1)])
+    rows = Here([((labels[few] == 8).astype(np.int64), pixels[few])])
+    settings = job.fitting.Settings(regularisation=0.5, l1=0.0, iterations=50, steps=10)
+    recall = []
+    for weights in (np.ones(2), np.array([1.0, 20.0])):
+        found = job.fit(rows, columns=64, weights=weights, settings=settings)
+        held, pictures = digits(HOLDOUT)
+        picked = np.isin(held, (1, 8))
+        judged = job.judge([((held[picked] == 8).astype(np.int64), pictures[picked])], found.point())
+        recall.append(job.scores.class_scores(judged.matrix)[1].recall)
+    assert recall[1] > recall[0]
+
+
+def test_a_sample_without_two_classes_is_told(job):
+    with pytest.raises(job.fitting.TooFew, match="of 3 rows taken none tell two classes apart"):
+        job.fit(
+            Here([(np.full(3, 1), np.zeros((3, 4), np.uint8))]),
+            columns=4, weights=np.ones(2), settings=job.fitting.Settings(0.01, 0.0, 5, 3),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_column_of_one_value_has_no_deviation_whatever_the_weights(job, seed):
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 5, 3000)
+    pixels = np.repeat(np.array([[255, 37, 0, 0]], np.uint8), 3000, axis=0)
+    pixels[:, 3] = generator.integers(0, 2, 3000)
+    data = [(labels[at : at + 700], pixels[at : at + 700]) for at in range(0, 3000, 700)]
+    _, deviation = job.fitting.sums(data, (4, generator.random(5) * 3)).scale()
+    assert deviation[:3].tolist() == [0, 0, 0] and deviation[3] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_set_of_several_labels_is_refused_in_a_line(job):
+    about = Manifest(
+        dataset="eyes",
+        set="train_16",
+        rows=2,
+        columns=257,
+        classes={"a": 0, "b": 1},
+        rows_per_class={"0": 2, "1": 1},
+    )
+    with pytest.raises(SystemExit, match="train_16 of eyes has images with several labels"):
+        job.require(job.Parameters(size=16, dataset="eyes"), about, job.Share(3, 2, 544, 512))
+
+
+def test_what_does_not_fit_is_told_before_it_starts(job):
+    grades = {str(grade): grade for grade in range(40)}
+    about = Manifest(
+        rows=30_000, columns=3 * 256 * 256 + 1, classes=grades, rows_per_class=dict.fromkeys(grades, 9)
+    )
+    asked = job.Parameters(size=256, dataset="eyes")
+    with pytest.raises(
+        SystemExit, match=r"eyes at 256x256 does not fit: .*driver lacks [\d,]+ MiB .*what would do"
+    ):
+        job.require(asked, about, job.Share(3, 2, 544, 512))
+    assert job.require(asked, EYES, job.Share(3, 2, 544, 512)).fits
+
+
+@pytest.mark.parametrize("l1", [0.0, pytest.param(0.5, marks=pytest.mark.long)])
+def test_the_driver_takes_no_more_memory_than_was_told(job, l1):
+    generator = np.random.default_rng(4)
+    pixels = generator.integers(0, 256, (10, 20_000)).astype(np.uint8)
+    settings = job.fitting.Settings(regularisation=0.01, l1=l1, iterations=6, steps=3)
+    tracemalloc.start()
+    try:
+        job.fit(Here([(np.arange(10), pixels)]), columns=20_000, weights=np.ones(10), settings=settings)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    copies = job.footprint.LBFGS_COPIES_BOUNDED if l1 else job.footprint.LBFGS_COPIES
+    untouched, rows = 0 if l1 else 4, 9 * pixels.size
+    assert peak - rows <= (2 * 3 + copies + untouched) * (2 if l1 else 1) * 8 * 10 * 20_000

@@ -23,7 +23,12 @@ from provision.providers.facts import Deadlines, facts_of
 from provision.ssh import access, hostkey, keys
 from tests.fakes.provider import OWN, FakeProvider, KilledError, World, cluster, make_disk_mortal, spec
 
-TOLD = Remembered(keys=("ssh-ed25519 AAAAfirst muster-retina",), spark="0" * 64, store=StoreKeys("a", "s"))
+TOLD = Remembered(
+    keys=("ssh-ed25519 AAAAfirst muster-retina",),
+    spark="0" * 64,
+    store=StoreKeys("a", "s"),
+    admitted=("203.0.113.7/32",),
+)
 
 
 @pytest.fixture
@@ -78,7 +83,9 @@ def test_everything_is_there_again(world: World, tmp_path: Path, key: Path) -> N
     assert state.load().complete and len(state.targets()) == 4
     assert state.key_file.is_symlink() and state.key_file.resolve() == key
     assert (state.secrets / "spark").read_text() == TOLD.spark
-    assert recorded(state.secrets) == TOLD.store
+    kept = recorded(state.secrets)
+    assert kept is not None and replace(kept, opens="") == TOLD.store
+    assert state.admitted() == TOLD.admitted, "main.yml from here would lock out who is let in"
     assert access.login_keys(state, found.spec.access)[-1] == f"{access.bare(public(key))} access:katie"
     assert "AAAAfirst" in access.login_keys(state, found.spec.access)[0]
     bills = read_accounts(state.journal.records())
@@ -233,11 +240,15 @@ def test_what_the_master_says() -> None:
         f"spark.authenticate.secret {secret}\n\0store\0"
         + json.dumps({"access_key": "a", "secret_key": "s", "x": 1})
         + '\n\0jobs\0{"env": {\n    "MUSTER_IMAGE_SIZE": "16"\n}}\n'
+        + "\0allow\0ip saddr { 10.0.0.0/8, 203.0.113.7/32 } tcp dport 22 accept\n"
     )
     found = parse(output)
     assert found.keys == ("ssh-ed25519 AAAA muster-retina",)
     assert (found.spark, found.image_size) == (secret, 16)
+    assert found.admitted == ("203.0.113.7/32",)
     assert found.store == StoreKeys("a", "s")
+    lent = '\0store\0{"access_key": "a", "secret_key": "s", "session_token": "t"}'
+    assert parse(lent).store is None, "keys that end are asked for anew"
     assert secret not in repr(found)
     assert parse("\0keys\0\0spark\0\0store\0\0jobs\0") == Remembered()
 

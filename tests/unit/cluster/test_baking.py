@@ -1,4 +1,4 @@
-"""Baking: what its failures say, and where its seconds are kept."""
+"""Baking on this computer: when a layer is made anew."""
 
 from __future__ import annotations
 
@@ -6,40 +6,46 @@ from pathlib import Path
 
 import pytest
 
-from provision.cluster.baking import _builder, _builder_file, _reason
-from provision.state.timeline import FILE, ConsoleReporter, Timeline, last_run
-
-RECAP = ["", "PLAY RECAP ****", "image-1-master : ok=1 failed=1"]
-
-
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        (
-            ["TASK [x]", "[ERROR]: Task failed: no package a", "Origin: y", "fatal: [n]: FAILED! => "],
-            "Task failed: no package a",
-        ),
-        (
-            ["TASK [x]", "fatal: [image-1-master]: the script ended with status 3"],
-            "the script ended with status 3",
-        ),
-    ],
-)
-def test_the_reason_of_a_failed_bake_is_what_failed_first(lines: list[str], said: str) -> None:
-    assert _reason(lines + RECAP) == said
+from provision.cluster import baking
+from provision.core.errors import MusterError
+from provision.images.recipe import Recipe
+from tests.fakes.provider import SilentReporter
 
 
-def test_what_a_bake_took_is_in_the_timeline_of_the_cluster_that_it_was_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("days", "baked"), [(None, True), (29, False), (31, True)])
+def test_a_layer_is_made_anew_after_thirty_days(
+    days: int | None, baked: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("MUSTER_STATE", str(tmp_path))
-    reporter = ConsoleReporter(lambda _: None)
-    with reporter.phase("base image"):
-        pass
-    builder = _builder(_builder_file(tmp_path / "image-1.yml", "image-1"), reporter)
-    builder.state.make_folder()
-    builder._record()
-    with reporter.phase("bake"):
-        pass
-    reporter.record_in(Timeline(tmp_path / FILE))
-    assert [phase["name"] for phase in last_run(tmp_path)] == ["base image", "bake"]
+    recipe, made = Recipe(roles=("base",)), list[str]()
+    images = (
+        []
+        if days is None
+        else [{"kind": "layer", "key": recipe.key, "usable": True, "age_s": days * 86400.0}]
+    )
+    monkeypatch.setattr(baking.local_images, "list_images", lambda: images)
+    monkeypatch.setattr(baking.cache, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(baking, "_sweep", lambda reporter: None)
+    monkeypatch.setattr(baking, "_bake", lambda recipe, name, reporter: made.append(name))
+    assert baking.ensure(recipe, SilentReporter()) == recipe.key
+    assert bool(made) == baked
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_old_layer_is_kept_when_it_cannot_be_renewed(
+    known: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    recipe = Recipe(roles=("base",))
+    images = [{"kind": "layer", "key": recipe.key, "usable": known, "age_s": 99 * 86400.0}]
+    monkeypatch.setattr(baking.local_images, "list_images", lambda: images)
+    monkeypatch.setattr(baking.cache, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(baking, "_sweep", lambda reporter: None)
+
+    def offline(*_: object) -> None:
+        raise MusterError(what="no network")
+
+    monkeypatch.setattr(baking, "_bake", offline)
+    if known:
+        assert baking.ensure(recipe, SilentReporter()) == recipe.key
+    else:
+        with pytest.raises(MusterError, match="no network"):
+            baking.ensure(recipe, SilentReporter())

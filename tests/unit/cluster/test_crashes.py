@@ -18,8 +18,8 @@ from provision.core.errors import (
     ProviderError,
     Unreachable,
 )
-from provision.core.model import NodeState
-from provision.core.spec import DatasetSpec, Duration
+from provision.core.model import Machine, NodeState
+from provision.core.spec import ClusterSpec, DatasetSpec, Duration, Scale
 from provision.providers.facts import Deadlines, facts_of
 from tests.fakes.provider import FakeProvider, KilledError, World, cluster, make_disk_mortal, spec
 
@@ -114,6 +114,33 @@ def test_scale_in(world: World, tmp_path: Path) -> None:
         root = tmp_path / str(moment)
         cluster(world, root, 2).ensure(scale_in=True)
         settled(world, Three[:2], root)
+
+
+def test_reshape_and_scale_out(world: World, tmp_path: Path) -> None:
+    """Killed at every moment: no machine is lost or made anew, and all have what was wished in the end."""
+    larger = Scale(cores=4, memory_gb=8.0)
+
+    def wished(root: Path, nodes: int = 3) -> ClusterSpec:
+        return spec(nodes, path=root / "retina.yml").scaled(larger)
+
+    def act(world: World, root: Path) -> object:
+        return cluster(world, root, config=wished(root)).ensure()
+
+    for moment in moments(lambda w, r: up(2)(w, r) and None, act, tmp_path, world):
+        root = tmp_path / str(moment)
+        ids = {name: machine.provider_id for name, machine in by_name(world).items()}
+        act(world, root)
+        settled(world, Three, root)
+        assert sorted(world.orders) == Three, "a machine was made anew"
+        for name, machine in by_name(world).items():
+            assert ids.get(name, machine.provider_id) == machine.provider_id
+            assert machine.state is NodeState.RUNNING, name
+            assert (machine.labels["cores"], machine.labels["memory_gb"]) == ("4", "8"), name
+        assert not cluster(world, root).ensure().changed, "the wish was not remembered"
+
+
+def by_name(world: World) -> dict[str, Machine]:
+    return {machine.name: machine for machine in world.machines.values()}
 
 
 def gone(world: World, root: Path) -> None:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,7 +23,7 @@ MACHINES = tuple(
     replace(machine(f"retina-{name}"), address=f"10.77.1.{number}", ssh_address=f"10.77.1.{number}")
     for number, name in enumerate(("worker-10", "worker-2", "master", "gpu-1"), start=10)
 )
-PLACE = inventory.Place("/p/.muster/retina", "/p/.muster/retina/ssh_config", "/p")
+PLACE = inventory.Place(Path("/p/Bert's/retina"), Path("/h/100% ü/muster"), "/p")
 STORE = Store("default", "10.77.9.10", OWN, image=store_recipe().key)
 
 
@@ -55,8 +57,9 @@ def test_host_variables() -> None:
     host = composed(Snapshot((big,))).hosts["retina-master"]
     assert host["ansible_host"] == host["node_address"] == "10.77.1.12"
     assert host["ansible_user"] == "muster"
-    assert host["ansible_ssh_common_args"].startswith("-F '/p/.muster/retina/ssh_config' -o ControlPath=")
-    assert "0123abcd-" in host["ansible_ssh_common_args"]
+    config, *options = shlex.split(host["ansible_ssh_common_args"])[1:]
+    assert config == "/p/Bert's/retina/ssh_config"
+    assert re.fullmatch(r'ControlPath="/h/100%% ü/muster/[0-9a-f]{8}-[0-9a-f]{12}-%r"', options[-1])
     # what it was made with, whatever the config says now
     assert (host["node_cores"], host["node_memory_gb"], host["node_data_device"]) == (4, 6.0, "")
     assert host["node_image"] == "abc"
@@ -79,7 +82,7 @@ def test_variables_without_a_cluster() -> None:
 def test_variables() -> None:
     found = composed(Snapshot(MACHINES, STORE)).variables
     assert found["cluster_nodes"][0] == {
-        "name": "retina-master", "address": "10.77.1.12", "group": "master", "site": "local", "cores": 2, "memory_gb": 2.0,
+        "name": "retina-master", "address": "10.77.1.12", "group": "master", "site": "local", "cores": 2, "memory_gb": 3.0,
     }  # fmt: skip
     assert found["cluster_object_store"]["url"] == "http://object-store:8080"
     assert found["cluster_wish"] == 3
@@ -123,7 +126,7 @@ def test_ssh_files(tmp_path: Path) -> None:
     for one in MACHINES[:2]:
         state.journal.pin(one.provider_id, OWN)
     state.save(Snapshot(MACHINES[:3], STORE))
-    files.write_ssh_files(state, "0123abcd")
+    files.ssh_config(state)
     assert state.known_hosts.read_text().splitlines() == [
         f"{name} {OWN}" for name in ("retina-worker-10", "retina-worker-2", "object-store")
     ]

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from muster_node import daemons
 from provision import cli
 from provision.commands import init, invocation, playbooks, ssh, verify
+from provision.core import programs
 from provision.core.errors import MusterError
 from provision.core.model import ClusterIdentity, Machine, NodeState
 from provision.core.paths import PROJECT
@@ -23,7 +24,20 @@ from provision.state.folder import Snapshot, State
 
 COMMANDS = [
     *("init", "up", "status", "ssh", "run", "put", "get", "submit", "jobs", "logs", "cancel", "ui", "verify"),
-    *("destroy", "timeline", "demo", "test", "stop", "extend", "reap", "plan", "cost", "list", "adopt"),
+    *(
+        "destroy",
+        "timeline",
+        "demo",
+        "test",
+        "stop",
+        "extend",
+        "reap",
+        "plan",
+        "cost",
+        "list",
+        "adopt",
+        "size",
+    ),
 ]
 CONFIG = "plugin: cluster\ncluster: pond\nnodes: 3\n"
 
@@ -132,6 +146,7 @@ def test_a_wrong_image_size_is_refused(muster: Muster, size: str) -> None:
         (["up", "--nodez", "3"], "--nodez"),
         (["get"], "Missing argument 'source'"),
         (["data", "rm"], "--store NAME"),
+        (["-i"], "Option '-i' requires an argument. See ./muster --help"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(muster: Muster, words: list[str], said: str) -> None:
@@ -234,7 +249,7 @@ def test_up_is_both_playbooks_in_one_process(inventory: Path, monkeypatch: pytes
     seen: list[list[str]] = []
 
     def play(*arguments: object, **_: object) -> int:
-        seen.append(playbooks.command(*arguments))  # type: ignore[arg-type]
+        seen.append(programs.playbook(*arguments))  # type: ignore[arg-type]
         return 0
 
     monkeypatch.setattr(playbooks, "play", play)
@@ -243,9 +258,10 @@ def test_up_is_both_playbooks_in_one_process(inventory: Path, monkeypatch: pytes
     )
     assert result.exit_code == 0, result.output
     (words,) = seen
-    assert words[1:5] == ["-i", str(inventory), "start_cluster.yml", "main.yml"]
-    assert json.loads(words[6]) == {"NUM_NODES": 5, "SCALE_IN": True}
-    assert words[7:] == ["--check"]
+    words = words[words.index("-i") :]
+    assert words[:4] == ["-i", str(inventory), "start_cluster.yml", "main.yml"]
+    assert json.loads(words[5]) == {"NUM_NODES": 5, "SCALE_IN": True}
+    assert words[6:] == ["--check"]
 
 
 def test_a_remote_path_says_which_machine(tmp_path: Path) -> None:
@@ -271,12 +287,12 @@ def test_what_the_master_says_is_understood() -> None:
     said = {
         "hdfs": asdict(daemons.HdfsState.parse(namenode)),
         "spark": asdict(daemons.SparkState.parse(master)),
-        "jobs": ["lr-1"],
+        "jobs": ["lr-20261122-050000-0000"],
     }
     found = live.parse(json.dumps(said))
     assert (found.datanodes, found.workers, found.cores, found.cores_used) == (3, 1, 2, 1)
     assert found.applications == ("lr (app-1)",)
-    assert found.jobs == ("lr-1",)
+    assert found.jobs == ("lr-20261122-050000-0000",)
     assert any("3 DataNodes, 1.0 MB of 4.0 GB used" in line for line in live.lines(found))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from provision.config.load import load_config, require_dataset
 from provision.core.errors import ConfigError
-from provision.core.spec import Duration
+from provision.core.spec import Duration, Preparation
 from provision.providers.ec2.config import Ec2Block, Ec2Settings
 from provision.providers.softlayer.config import SoftLayerSettings
 
@@ -90,8 +90,17 @@ def test_groups_in_file_order_after_the_master() -> None:
         ("object_store: {name: My_Store}", "retina.yml: object_store.name: 'My_Store' cannot be the name of a store."),
         ("object_store: {container: x}", "retina.yml: object_store.container: 'x' cannot be a container."),
         ("dataset: {source: 3}", "retina.yml: dataset.source: must be text, not 3"),
+        ("dataset: {sizes: [17]}", "retina.yml: dataset.sizes: no pictures of 17 pixels a side are made. Use 16,"),
         ("dataset: {label: l.csv}", "retina.yml: dataset.label: unknown key. Did you mean `labels`?"),
-        ("local: {subnet: 192.168.7.0/24}", "retina.yml: local.subnet: '192.168.7.0/24' is not inside 10.77.0.0/16."),
+        ("dataset: {on_bad_labels: skip}", "retina.yml: dataset.on_bad_labels: is 'skip'. Known: stop, drop"),
+        ("dataset: {multi_label: 1}", "retina.yml: dataset.multi_label: must be true or false, not 1"),
+        ("dataset: {balance: equal}", "retina.yml: dataset.balance: is 'equal'. Known: none, weights, subsample"),
+        ("dataset: {sample: 0}", "retina.yml: dataset.sample: must be more than 0"),
+        ("dataset: {sample: 5}", "retina.yml: dataset.sample: must be at most 1"),
+        ("dataset: {subject: '(.+'}", "retina.yml: dataset.subject: '(.+' is no pattern: missing ), unterminated"),
+        ("dataset: {subject: 'x'}", "retina.yml: dataset.subject: 'x' has no group in parentheses. Write it like '(.+)_("),
+        ("dataset: {subject: '(a+)+'}", "retina.yml: dataset.subject: '(a+)+' takes more than 2 s to compare: repeat"),
+        ("local: {subnet: 8.8.8.0/24}", "retina.yml: local.subnet: '8.8.8.0/24' is no private network."),
         ("local: {subnet: 10.77.300.0/24}", "retina.yml: local.subnet: '10.77.300.0/24' is no subnet of 256 addresses."),
         ("ttl: soon", "retina.yml: ttl: 'soon' is no duration. Write it like 90m, 8h or 2d"),
         ("deadlines: {boot: 0}", "retina.yml: deadlines.boot: must be more than 0"),
@@ -131,6 +140,7 @@ def test_missing_and_foreign_files() -> None:
     )
     assert line("- a\n- b").startswith("retina.yml: a config file is a mapping")
     assert line("").startswith("retina.yml: a config file is a mapping")
+    assert line("a: " + "[" * 20_000).startswith("retina.yml: lists in lists in lists")
     with pytest.raises(
         ConfigError, match=r"^no\.yml: this config file does not exist\. Give an existing one"
     ):
@@ -173,6 +183,12 @@ def test_paths_are_found_beside_the_file(tmp_path: Path) -> None:
     assert spec.dataset.source == str(tmp_path / "My Eyes")
     assert spec.dataset.name == "my-eyes"
     assert spec.dataset.labels == "l.csv"
+    assert spec.dataset.sizes == () and spec.dataset.preparation.channels == 3
+    spec = load(
+        GOOD + "dataset: {sizes: [64, 16, 64], formats: [parquet], channels: rgb, kind: eye, masters: true}"
+    )
+    assert spec.dataset.sizes == (16, 64)
+    assert spec.dataset.preparation == Preparation(kind="eye", masters=True, formats=("parquet",), channels=3)
 
 
 def test_access_takes_public_keys() -> None:
@@ -272,3 +288,14 @@ def test_a_data_set_that_is_not_there_is_refused_when_a_cluster_is_made(tmp_path
 @pytest.mark.parametrize("dataset", ["{source: eyes, name: digits}", "{source: my/Digits}"])
 def test_a_folder_is_not_called_digits(dataset: str) -> None:
     assert line(GOOD + f"dataset: {dataset}").startswith("retina.yml: dataset.name: 'digits' is the name of")
+
+
+def test_a_data_set_with_a_name_alone_is_what_ingest_has_brought_in(tmp_path):
+    def source(dataset: str) -> str:
+        file = tmp_path / "c.yml"
+        file.write_text(f"plugin: cluster\ncluster: c\ndataset: {dataset}\n")
+        spec = load_config(file, {})
+        require_dataset(spec)
+        return spec.dataset.source
+
+    assert (source("{}"), source("{name: digits}"), source("{name: retina}")) == ("digits", "digits", "")

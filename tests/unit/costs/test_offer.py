@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provision.cluster.cluster import Cluster
-from provision.core.errors import PlanRefused
+from provision.core.errors import PlanRefused, ProviderError
 from provision.core.model import Price
 from provision.core.spec import Budget
 from provision.costs import offer
@@ -69,6 +69,23 @@ def test_an_unknown_price_is_no_reason_to_order_with_a_budget(
     found = limited(paid, tmp_path, 2, None).view.offer()
     assert found.unknown == ("worker",) and "at least $0.50 an hour" in "\n".join(offer.lines(found))
     limited(paid, tmp_path, 2, None).ensure()
+
+
+def test_a_budget_in_all_cannot_end_what_has_no_price(
+    paid: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> None:
+        raise ProviderError(provider="local", where="prices", what="the API is out of reach", remedy="Later")
+
+    ends = cluster(paid, tmp_path, 2, budget=Budget(total=20.0))
+    monkeypatch.setattr(FakeProvider, "price", asked)
+    with pytest.raises(PlanRefused, match="a machine of master, worker costs is not known, so budget.total"):
+        ends.ensure()
+    assert not paid.orders
+    monkeypatch.undo()
+    ends.ensure()
+    monkeypatch.setattr(FakeProvider, "price", asked)
+    assert not ends.ensure().changed, "what is there has its end already"
 
 
 def test_a_price_that_is_not_known_at_all_is_not_called_free(

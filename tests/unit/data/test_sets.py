@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from muster_node.stores.base import Stored
 from provision.core.errors import StoreError
-from provision.data.labels import match, scan
+from provision.data.labels import scan
 from provision.data.sets import DatasetError, remove_from, sets_in, upload
-from provision.data.stores.base import StoredObject
 
 
 class Memory:
@@ -25,16 +25,21 @@ class Memory:
     def objects(self, prefix=""):
         for key, data in sorted(self.content.items()):
             if key.startswith(prefix):
-                yield StoredObject(key, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
+                yield Stored(key, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
 
-    def read(self, key):
+    def get(self, key):
         return self.content[key]
 
-    def write(self, key, content):
+    def upload(self, key, source, size):
+        content = source.read()
+        assert len(content) == size
+        self.put(key, content)
+
+    def put(self, key, content):
         if self.fails_after is not None and len(self.written) >= self.fails_after:
             raise StoreError(what="down")
         self.written.append(key)
-        self.content[key] = content if isinstance(content, bytes) else content.read_bytes()
+        self.content[key] = content
 
     def remove(self, keys):
         for key in keys:
@@ -56,7 +61,10 @@ def quiet(_text: str) -> None:
 def test_large_images_are_objects_and_small_ones_lie_in_packs(folder):
     store = Memory()
     done = upload(store, "eyes", scan(folder), quiet)
-    assert (done.images, done.sent, done.kept, done.unlabelled) == (6, 4, 0, 1)
+    assert (done.images, done.sent, done.kept) == (6, 4, 0)
+    assert done.notes == ("1 of 6 images have no label: they become the test set",)
+    assert json.loads(store.content["eyes/raw/label_counts.json"]) == {"rows": 5, "used": 5, "reported": {}}
+    assert store.content["eyes/raw/label_report.csv"] == b"line,kind,row,why\n"
     assert sorted(key for key in store.content if "/images/" in key) == [
         f"eyes/raw/images/{n}_left.jpeg" for n in range(3)
     ]
@@ -88,6 +96,30 @@ def test_a_pack_of_former_files_is_removed(folder):
     assert len([key for key in store.content if key.endswith(".tar")]) == 1
 
 
+def test_an_image_that_left_the_folder_before_all_was_sent_is_removed(folder):
+    store = Memory()
+    store.fails_after = 3
+    with pytest.raises(StoreError):
+        upload(store, "eyes", scan(folder), quiet)
+    assert "eyes/raw/images/0_left.jpeg" in store.content
+    (folder / "0_left.jpeg").unlink()
+    store.fails_after = None
+    (folder / "labels.csv").write_text("image,level\n1_left,1\n")
+    upload(store, "eyes", scan(folder), quiet)
+    assert "eyes/raw/images/0_left.jpeg" not in store.content
+
+
+def test_what_says_that_there_is_something_is_removed_first():
+    store = Memory()
+    asked: list[list[str]] = []
+    store.remove = asked.append
+    marks = ["eyes/masters/index.json", "eyes/raw/labels.csv", "eyes/train_16/manifest.json"]
+    others = ["eyes/masters/train/part-00000.tar", "eyes/raw/packs.json", "eyes/train_16/part-00000.csv.gz"]
+    store.content = dict.fromkeys([*marks, *others], b"{}")
+    remove_from(store, "eyes")
+    assert asked == [marks, others]
+
+
 def test_sets_are_listed_and_removed(folder):
     store = Memory()
     upload(store, "eyes", scan(folder), quiet)
@@ -99,49 +131,3 @@ def test_sets_are_listed_and_removed(folder):
     with pytest.raises(DatasetError, match="no such data"):
         remove_from(store, "eyes/train_16")
     assert remove_from(store, "eyes") > 0 and not store.content
-
-
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [
-        ([["image", "level"], ["a", "1"], ["x", "0"], ["y", "0"]], "2 of 3 labels have no image (first: x)"),
-        ([["image", "level"], ["a"]], "a row has no label: 'a'"),
-        ([["image", "level"], ["a", "1"], ["a.png", "2"]], "a.png has two labels"),
-        ([["image", "level"], ["c", "1"]], "c could be c.jpg or c.png"),
-        ([["image", "level"], ["a", ""]], "no image has a label"),
-        ([], "no image has a label"),
-    ],
-)
-def test_wrong_labels_are_told_in_one_line(rows, said):
-    with pytest.raises(DatasetError) as error:
-        match(rows, ["a.png", "b.png", "c.jpg", "c.png"], "labels.csv")
-    assert said in str(error.value) and "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [["image", "level"], ["a", "1"]],
-        [["a.png", "1"]],
-        [["file", "grade"], ["a", "1"]],
-        [["level", "image"], ["1", "a"]],
-    ],
-)
-def test_columns_are_found(rows):
-    assert match(rows, ["a.png", "b.png"], "labels.csv") == {"a.png": "1"}
-
-
-def test_wrong_folders_are_told_in_one_line(folder, tmp_path):
-    with pytest.raises(DatasetError, match="does not exist"):
-        scan(tmp_path / "none")
-    with pytest.raises(DatasetError, match="labels file does not exist"):
-        scan(folder, "other.csv")
-    (folder / "labels.csv").rename(folder / "a.csv")
-    assert len(scan(folder).labels) == 5
-    (folder / "b.csv").write_text("")
-    with pytest.raises(DatasetError, match="There are 2 CSV files"):
-        scan(folder)
-    for image in folder.glob("*.jpeg"):
-        image.unlink()
-    with pytest.raises(DatasetError, match="no images"):
-        scan(folder)

@@ -13,7 +13,7 @@ import pytest
 
 from provision import cli
 from provision.commands import invocation
-from provision.core.errors import ProviderError
+from provision.core.errors import NotReady, ProviderError
 from provision.core.model import NodeState, Price
 from provision.core.spec import ClusterSpec
 from provision.costs import ledger
@@ -178,6 +178,7 @@ def test_commands_on_a_computer_without_clusters(
     path.write_text("plugin: cluster\ncluster: pond\nnodes: 2\n")
     monkeypatch.setattr(invocation, "PROJECT", tmp_path)  # no config file there names a cloud
     monkeypatch.setattr("provision.providers.local.provider.LocalProvider.everything", lambda _: [])
+    monkeypatch.setattr("provision.providers.local.provider.LocalProvider.check_ready", lambda *_: [])
     assert cli.main(["-i", str(path), "plan", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert [line["create"] for line in plan["groups"]] == [["pond-master"], ["pond-worker-1"]]
@@ -205,6 +206,7 @@ def test_plan_shows_what_it_refuses_and_why(
     monkeypatch.setattr(
         "provision.providers.local.provider.LocalProvider.price", lambda *_: Price(0.5, "a fair price")
     )
+    monkeypatch.setattr("provision.providers.local.provider.LocalProvider.check_ready", lambda *_: [])
     path = tmp_path / "pond.yml"
     path.write_text("plugin: cluster\ncluster: pond\nnodes: 3\nbudget: {max_hourly: 1}\n")
     for words in (["plan"], ["plan", "--json"]):
@@ -217,3 +219,57 @@ def test_plan_shows_what_it_refuses_and_why(
         assert "pond-worker-2" in said.out
     assert cli.main(["-i", str(path), "plan", "-n", "2"]) == 0
     assert "$1.00 an hour, $730.00 a month of 730 h" in capsys.readouterr().out
+
+
+def test_plan_asks_for_all_that_a_start_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What could not be asked for is said; what a start would be refused for refuses the plan, after it is shown."""
+    monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
+    path = tmp_path / "pond.yml"
+    path.write_text("plugin: cluster\ncluster: pond\nnodes: 2\n")
+    ready = "provision.providers.local.provider.LocalProvider.check_ready"
+    monkeypatch.setattr(ready, lambda *_: ["local: not asked for the weather"])
+    assert cli.main(["-i", str(path), "plan"]) == 0
+    assert "local: not asked for the weather" in capsys.readouterr().out
+    assert cli.main(["-i", str(path), "plan", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["not_asked"] == ["local: not asked for the weather"]
+
+    def refuse(*_: object) -> list[str]:
+        raise NotReady(what="no memory")
+
+    monkeypatch.setattr(ready, refuse)
+    assert cli.main(["-i", str(path), "plan"]) == 1
+    said = capsys.readouterr()
+    assert "pond-worker-1" in said.out and said.err == "muster: no memory\n"
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ("object_store: {kind: folder, path: /none}\n", "there is no such folder"),
+        ("dataset: {source: none, name: eyes}\n", "there is no folder"),
+    ],
+)
+def test_plan_asks_for_store_and_data_set(
+    keys: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr("provision.providers.local.provider.LocalProvider.check_ready", lambda *_: [])
+    path = tmp_path / "pond.yml"
+    path.write_text(f"plugin: cluster\ncluster: pond\nnodes: 2\n{keys}")
+    assert cli.main(["-i", str(path), "plan"]) == 1
+    said = capsys.readouterr()
+    assert "pond-worker-1" in said.out and why in said.err
+
+
+def test_plan_says_that_it_has_not_asked_a_store_whose_keys_stand_in_the_vault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr("provision.providers.local.provider.LocalProvider.check_ready", lambda *_: [])
+    path = tmp_path / "pond.yml"
+    path.write_text("plugin: cluster\ncluster: pond\nobject_store: {kind: s3, container: eyes}\n")
+    assert cli.main(["-i", str(path), "plan"]) == 0
+    assert "object store: not asked for its container" in capsys.readouterr().out

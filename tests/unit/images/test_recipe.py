@@ -15,6 +15,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what images are made from."""
     for name in ("roles", "node", "playbooks", "group_vars"):
         shutil.copytree(recipe.PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("vault.yml"))
+    shutil.copy(recipe.PROJECT / "requirements-node.txt", tmp_path)
     monkeypatch.setattr(recipe, "PROJECT", tmp_path)
     return tmp_path
 
@@ -22,13 +23,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("changed", "bakes"),
     [
-        ("node/muster_node/staging.py", False),
+        ("node/muster_node/staging/program.py", False),
         ("node/muster_node/swift_server.py", False),
         ("node/muster_node/stores/base.py", False),
         ("roles/node/tasks/configure.yml", False),
         ("node/muster_node/class_archives.py", True),
         ("node/muster_node/artifacts.py", True),
         ("group_vars/all/artifacts.lock", True),
+        ("requirements-node.txt", True),
         ("group_vars/all/versions.yml", True),
         ("roles/node/files/wait-for-port", True),
         ("playbooks/image/install.yml", True),
@@ -41,6 +43,12 @@ def test_images_are_baked_again_for_what_is_installed_in_them_alone(
     with (project / changed).open("a") as file:
         file.write("# changed\n")
     assert ((recipe.Recipe(recipe.NODE_ROLES).key, recipe.store_recipe().key) != before) is bakes
+
+
+def test_images_are_baked_again_when_more_is_taken_out_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recipe.store_recipe().key
+    monkeypatch.setattr(recipe, "OF_ONE_MACHINE", (*recipe.OF_ONE_MACHINE, "etc/secret"))
+    assert recipe.store_recipe().key != before
 
 
 def test_the_rings_are_part_of_the_stores_image_alone(project: Path) -> None:

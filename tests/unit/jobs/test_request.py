@@ -13,6 +13,8 @@ import pytest
 from provision.core.errors import BadJob
 from provision.jobs.request import make_request, new_run_id
 
+ODD = ("my train; reboot.sh", "args (final).py")
+
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -22,7 +24,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("main.py", "helper/__init__.py", ".git/config", "__pycache__/x.pyc"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
-    for name in ("train.py", "app.jar", "run.sh", "notes.txt", "requirements.txt"):
+    for name in ("train.py", "app.jar", "run.sh", "notes.txt", "requirements.txt", *ODD):
         (tmp_path / name).write_text(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -35,9 +37,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("train.py", "python", "train.py", "train"),
         ("My Project", "folder", "main.py", "my-project"),
         ("app.jar", "jar", "app.jar", "app"),
-        ("run.sh", "shell", 'exec /bin/bash ./run.sh "$@"', "run"),
+        ("run.sh", "script", "run.sh", "run"),
+        ("my train; reboot.sh", "script", "my train; reboot.sh", "my-train-reboot"),
+        ("args (final).py", "python", "args (final).py", "args-final"),
         ("hdfs dfs -du -h /datasets", "shell", "hdfs dfs -du -h /datasets", "hdfs"),
         ("/usr/bin/du -sh /data", "shell", "/usr/bin/du -sh /data", "du"),
+        ("exec nvidia-smi", "shell", "exec nvidia-smi", "exec"),
+        (f"echo {'x' * 5000}", "shell", f"echo {'x' * 5000}", "echo"),
     ],
 )
 def test_kinds(root: Path, job: str, kind: str, entry: str, name: str) -> None:
@@ -55,10 +61,11 @@ def test_a_run_id_is_a_client_token() -> None:
     ("job", "words"),
     [
         ("", "no job was given"),
-        ("logistic_regresion", "neither a built-in job nor a file"),
+        ("logistic_regresion", r"neither a built-in job nor a file .* Did you mean logistic_regression\?"),
         ("notes.txt", "this kind of file is not known"),
         ("jobs", "has no main.py"),
         ("no/such file.py", "neither a built-in job nor a file"),
+        ("hostname", r"A command of one word: \./muster submit 'exec hostname'"),
     ],
 )
 def test_what_is_no_job_is_said_in_one_line(root: Path, job: str, words: str) -> None:

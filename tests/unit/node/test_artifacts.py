@@ -223,15 +223,19 @@ def test_spark_gets_its_layout_without_what_is_never_run(tmp_path: Path) -> None
             "lib/py4j-1-src.zip": zip_of({"py4j/__init__.py": b""}),
         }
     )
+    lock = lock_of(tmp_path, {"org/aws/aws-1.jar": b"jar"}, "maven", "s3a")
+    more = lock.read_text()
     lock = lock_of(tmp_path, {"pyspark/pyspark-9.tar.gz": archive}, "pypi", "spark")
+    lock.write_text(f"{more}\n{lock.read_text()}")
     home = tmp_path / "opt"
-    install(lock, "spark", home, [tmp_path], {"pypi": ""})
+    install(lock, "spark+s3a", home, [tmp_path], {"pypi": ""})
     files = {
         str(path.relative_to(home)) for path in home.rglob("*") if path.is_file() and path.suffix != ".pyc"
     }
     assert files == {
         "artifacts.held",
         "bin/spark-submit",
+        "jars/aws-1.jar",
         "jars/spark-core_2.13-9.jar",
         "python/pyspark/__init__.py",
         "python/py4j/__init__.py",

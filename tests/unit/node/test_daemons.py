@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import suppress
 
 import pytest
 
-from muster_node import daemons, status
+from muster_node import daemons, idle, status
 from muster_node.daemons import DataNodes, HdfsState, SparkState
 from muster_node.hdfs.webhdfs import Hdfs
 from tests.fakes.servers import HdfsHandler, Server
@@ -62,3 +64,18 @@ def test_hdfs_is_walked_through() -> None:
         assert stream is not None and stream.read() == b"one"
     assert hdfs.read("/none") is None
     server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b'{"workers": 7}', b'{"workers": [7]}', b'{"activeapps": 7}', b'{"workers": [{"state": "ALIVE", "cores": []}]}',
+     b'{"beans": 7}', b'{"beans": [7]}', b'{"beans": [{"LiveNodes": "[]", "NumLiveDataNodes": 1e999}]}',
+     b"[" * 100_000, b"[]", b"rubbish"],
+)  # fmt: skip
+def test_what_is_no_page_of_a_daemon_is_one_error(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job may hold the port of a daemon that is gone; whether the machine is used is asked all the same."""
+    monkeypatch.setattr(daemons.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(said))
+    for look in (daemons.datanodes, daemons.hdfs, daemons.spark):
+        with suppress(OSError, ValueError):
+            look("http://m")
+    assert idle.applications() == []

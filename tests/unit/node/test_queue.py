@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import sys
 import tarfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from muster_node.queue import cli, dispatch, records, results, runner, verdict
+from muster_node import idle
+from muster_node.archive import unpack
+from muster_node.hdfs.webhdfs import HdfsGone
+from muster_node.queue import cli, dispatch, environment, records, results, runner, verdict
+from provision.core.paths import PROJECT
+from tests.fakes.servers import HdfsHandler, Server
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("runs", "queue", "deps", "jobs/hello"):
+    for name in ("runs", "queue", "deps", "jobs/hello", "jobs/common"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "jobs/hello/main.py").write_text("print('hello')\n")
     settings = {
@@ -107,8 +117,11 @@ def test_what_is_in_the_environment_may_be_secret(root: Path, monkeypatch: pytes
 
 
 def test_a_built_in_job_is_copied_into_its_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "jobs/common/shared.py").write_text("WORD = 'hello'\n")
+    (root / "jobs/hello/main.py").write_text("import shared\nprint(shared.WORD)\n")
     send(monkeypatch, A, kind="builtin", name="hello", entry="main.py")
     assert run_it(A).state == "succeeded"
+    assert environment._modules(root / "runs" / A), "executors get the shared modules"
     assert (root / "runs" / A / "log").read_text().startswith("hello\nmuster-job: succeeded after ")
 
 
@@ -175,9 +188,11 @@ def test_names_that_are_no_runs_are_refused(root: Path, run: str, capsys: pytest
     assert "is not the name of a run" in capsys.readouterr().err
 
 
-def test_an_archive_cannot_write_outside_its_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(tarfile.TarError):
-        send(monkeypatch, A, {"../../evil": "x"})
+def test_an_archive_cannot_write_outside_its_run(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert send(monkeypatch, A, {"../../evil": "x"}) == 2
+    assert "is not taken in: '../../evil' lies outside" in capsys.readouterr().err
     assert list((root / "runs").iterdir()) == []
 
 
@@ -195,10 +210,113 @@ def test_damaged_records_do_not_stop_the_queue(root: Path, monkeypatch: pytest.M
     assert [record.run for record in records.every()] == [B]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"run": B}, {"run": "../../etc"}, {"run": 7}, {"submitted": "x"}, {"ended": None}, {"state": []},
+     {"env": []}, {"args": 7}, {"secrets": None}, {"more": 1}],
+)  # fmt: skip
+def test_records_that_a_job_has_forged_do_not_stop_the_queue(
+    root: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    send(monkeypatch, A)
+    send(monkeypatch, B)
+    path = root / "runs" / A / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    assert [record.run for record in records.every()] == [B]
+    with pytest.raises(records.Refused, match=f"the record of {A} is damaged"):
+        records.load(A)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link(path: Path) -> None:
+    path.symlink_to(path.parents[1] / B / "run.json")
+
+
+def endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def large(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+@pytest.mark.parametrize("put", [pipe, link, endless, large, Path.mkdir])
+def test_what_a_job_puts_in_place_of_its_record_holds_nobody_up(
+    root: Path, monkeypatch: pytest.MonkeyPatch, put: Callable[[Path], object]
+) -> None:
+    """Root reads records too, to start the next run and to see whether the machine is used."""
+    send(monkeypatch, A)
+    send(monkeypatch, B)
+    (root / "runs" / A / "run.json").unlink()
+    put(root / "runs" / A / "run.json")
+    assert [record.run for record in records.every()] == [B]
+    assert idle.jobs(0.0) == [B]
+
+
+@pytest.mark.parametrize("name", [verdict.EXIT, verdict.LOST, verdict.OOM_KILLS, "log"])
+@pytest.mark.parametrize("put", [pipe, link, endless, large, Path.mkdir])
+def test_nor_does_what_it_puts_in_place_of_other_files(
+    root: Path, monkeypatch: pytest.MonkeyPatch, put: Callable[[Path], object], name: str
+) -> None:
+    """Root waits for the word on how a run ended before it starts the next one."""
+    send(monkeypatch, A)
+    home = root / "runs" / A
+    records.save(replace(records.load(A), state="running"))
+    (home / name).unlink(missing_ok=True)
+    put(home / name)
+    ended = verdict.finish(A, verdict.VANISHED)
+    assert (ended.state, ended.reason) == ("failed", "machine restarted while it ran; submit it again")
+
+
+def test_a_note_of_a_run_that_is_none_counts_for_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(monkeypatch, A)
+    for note in ("7", '{"status": "0", "signal": []}', "[" * 100_000, "rubbish"):
+        for name in (verdict.EXIT, verdict.LOST, verdict.OOM_KILLS):
+            (root / "runs" / A / name).write_text(note)
+        assert (
+            verdict.judge(root / "runs" / A, verdict.Exit.read(root / "runs" / A), "success")[0] == "failed"
+        )
+
+
+def test_no_job_can_take_the_lock_away(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe(root / "runs" / ".lock")
+    send(monkeypatch, A)
+    assert run_it(A).state == "succeeded"
+
+
+def test_who_holds_root_up_is_ended(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = root / "muster-job"
+    program.write_text("import time; time.sleep(60)")
+    monkeypatch.setattr(dispatch.sys, "argv", [str(program)])
+    begin = time.monotonic()
+    dispatch.as_user("finish", A, verdict.VANISHED, within_s=0.3)
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize(
+    "name", ["jobs/templates/muster-jobs.service.j2", "lifetime/files/muster-idle.service"]
+)
+def test_what_root_reads_of_jobs_has_an_end(name: str) -> None:
+    assert re.search(r"^TimeoutStartSec=\d+min$", (PROJECT / "roles" / name).read_text(), re.MULTILINE)
+
+
+def test_a_folder_among_the_notes_does_not_wake_the_queue_for_ever(root: Path) -> None:
+    (root / "queue" / f"{A}.submit" / "more").mkdir(parents=True)
+    (root / "queue" / "elsewhere").symlink_to(root / "runs")
+    assert dispatch._take_notes() == []
+    assert list((root / "queue").iterdir()) == []
+    assert (root / "runs").is_dir()
+
+
 class Hdfs:
     """Stands for Hdfs."""
 
     files: dict[str, bytes]
+    gone = False
 
     def __init__(self, url: str) -> None:
         assert url == "http://master:9870"
@@ -206,6 +324,8 @@ class Hdfs:
     def make_folder(self, path: str) -> None:
         if "locked" in path:
             raise OSError("HDFS refuses\nthis")
+        if self.gone:
+            raise HdfsGone("the NameNode does not answer")
 
     def lengths(self, folder: str) -> dict[str, int]:
         return {Path(path).name: 1 for path in self.files if str(Path(path).parent) == folder}
@@ -237,16 +357,71 @@ def test_results_go_to_hdfs_and_what_the_job_put_there_stays(
     }
 
 
-def test_results_that_hdfs_does_not_take_are_a_line_in_the_log(
+LOCKED = "cd $MUSTER_RESULTS; mkdir locked; printf one > locked/a; printf two > b"
+
+
+def test_results_that_hdfs_does_not_take_fail_the_run_and_keep_no_other_from_it(
     root: Path, monkeypatch: pytest.MonkeyPatch, hdfs: dict[str, bytes]
 ) -> None:
-    send(monkeypatch, A, entry="mkdir $MUSTER_RESULTS/locked; touch $MUSTER_RESULTS/locked/a")
-    assert run_it(A).state == "succeeded"
-    assert f"{results.LOST}HDFS refuses this\n" in (root / "runs" / A / "log").read_text()
-    send(
-        monkeypatch, B, entry="mkdir $MUSTER_RESULTS/locked; touch $MUSTER_RESULTS/locked/a; echo bad; exit 1"
+    send(monkeypatch, A, entry=LOCKED)
+    ended = run_it(A)
+    lost = "1 of its results are not in HDFS: locked/a (the log says why)"
+    assert (ended.state, ended.reason) == ("failed", f"the program ended well, but {lost}")
+    assert hdfs[f"/results/{A}/b"] == b"two"
+    assert f"{results.LOST}locked/a: HDFS refuses this\n" in (root / "runs" / A / "log").read_text()
+    send(monkeypatch, B, entry=f"{LOCKED}; echo bad; exit 1")
+    assert run_it(B, "exit-code").reason == f"bad; and {lost}"
+
+
+def test_hdfs_that_is_gone_is_asked_once(
+    root: Path, monkeypatch: pytest.MonkeyPatch, hdfs: dict[str, bytes]
+) -> None:
+    monkeypatch.setattr(Hdfs, "gone", True)
+    send(monkeypatch, A, entry="cd $MUSTER_RESULTS; touch 1 2 3 4 5 6 7")
+    reason = "7 of its results are not in HDFS: 1, 2, 3, 4, 5 and 2 more (the log says why)"
+    assert run_it(A).reason == f"the program ended well, but {reason}"
+    assert (root / "runs" / A / "log").read_text().count("the NameNode does not answer") == 7
+
+
+def test_names_in_any_letters_go_to_hdfs_and_names_in_none_are_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over HTTP, with a NameNode that leaves letters beyond ASCII as they are in the addresses that it tells."""
+    server = Server(HdfsHandler)
+    known = json.loads(records.SETTINGS.read_text()) | {"namenode_url": server.url, "copies": 2}
+    records.SETTINGS.write_text(json.dumps(known))
+    make = (
+        "cd $MUSTER_RESULTS; mkdir 'sub ☃'; printf z > 'sub ☃/z + 1%.txt'; printf n > naïve; printf p > plain"
     )
-    assert run_it(B, "exit-code").reason == "bad"
+    send(monkeypatch, A, entry=f"{make}; printf x > $(printf 'bad\\377')")
+    ended = run_it(A)
+    server.shutdown()
+    assert {name.removeprefix(f"/results/{A}/"): content for name, content in server.files.items()} == {
+        "sub ☃/z + 1%.txt": b"z",
+        "naïve": b"n",
+        "plain": b"p",
+    }
+    assert ended.reason.startswith("the program ended well, but 1 of its results are not in HDFS: bad\\udcff")
+
+
+def test_links_among_results(root: Path, monkeypatch: pytest.MonkeyPatch, hdfs: dict[str, bytes]) -> None:
+    (root / "elsewhere").mkdir()
+    (root / "elsewhere" / "big").write_text("big")
+    make = (
+        "mkdir run1; printf a > run1/a; ln -s run1 latest; ln -s a run1/best; mkfifo pipe; ln -s nothing gone"
+    )
+    send(monkeypatch, A, entry=f"cd $MUSTER_RESULTS; {make}; ln -s {root}/elsewhere/big {root}/elsewhere .")
+    ended = run_it(A)
+    assert ended.reason.endswith("1 of its results are not in HDFS: elsewhere (the log says why)")
+    copied = {"run1/a": b"a", "run1/best": b"a", "big": b"big"}
+    assert hdfs.items() >= {f"/results/{A}/{name}": text for name, text in copied.items()}.items()
+    out = io.BytesIO()
+    monkeypatch.setattr(cli.sys, "stdout", SimpleNamespace(buffer=out))
+    assert cli.main(["bundle", A]) == 0
+    out.seek(0)
+    unpack(out, root / "elsewhere" / "new", most_files=9, most_bytes=10000)
+    found = {path.name: path for path in (root / "elsewhere" / "new").rglob("*") if path.is_file()}
+    assert set(found) == {"run.json", "log", "a", "best", "big"}
 
 
 def test_a_program_that_fails_is_explained(capfd: pytest.CaptureFixture[str]) -> None:
@@ -256,3 +431,19 @@ def test_a_program_that_fails_is_explained(capfd: pytest.CaptureFixture[str]) ->
     assert cli.main(["explain", "sh", "-c", "echo fine; echo noted >&2"]) == 0
     told = capfd.readouterr()
     assert (told.out, told.err) == ("fine\n", "noted\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("echo '26/11/22 05:51:38 INFO Hook: bye' >&2; echo 'preprocess: none can be read'", "preprocess: none can be read"),
+        ("echo progress; sleep 0.1; echo 'no such disk' >&2", "no such disk"),
+        ("echo '26/11/22 05:51:38 ERROR TaskSetManager: failed' >&2; echo 'it says why'", "it says why"),
+        ("echo 'Traceback (most recent call last):'; echo bye >&2; echo '  File x'; echo 'KeyError: 7'", "KeyError: 7"),
+    ],
+)  # fmt: skip
+def test_the_reason_may_be_in_either_stream(
+    capfd: pytest.CaptureFixture[str], said: str, reason: str
+) -> None:
+    assert cli.main(["explain", "sh", "-c", f"{said}; exit 1"]) == 1
+    assert capfd.readouterr().err.splitlines()[-1].startswith(reason)

@@ -81,6 +81,12 @@ def test_a_lost_executor() -> None:
     ("log", "status", "wanted"),
     [
         ("", 3, "exit status 3, and it said nothing"),
+        ("./crlf.sh: line 2: exit: 0\r: numeric argument required\n", 2,
+         "./crlf.sh: line 2: exit: 0: numeric argument required (exit status 2)"),
+        ("python: can't open file '/x/train.py\r': [Errno 2] No such file\r\n", 1,
+         "python: can't open file '/x/train.py': [Errno 2] No such file"),
+        ("  1%|   | 1/99\r 99%|## | 98/99\rno room\r\n", 1, "no room"),
+        ("10%\r20%\rTraceback (most recent call last):\r\n  File x\r\nKeyError: 'b'\r\n", 1, "KeyError: 'b'"),
         ("bash: line 1: foo: command not found\n", 127, "bash: line 1: foo: command not found (exit status 127)"),
         ("all well\n\n26/11/22 05:51:44 INFO ShutdownHookManager: Shutdown hook called\n", 2, "all well (exit status 2)"),
         ("Traceback (most recent call last):\n  File x\nKeyError: 'b'\nNo label: give --label\n", 1,
@@ -96,3 +102,27 @@ def test_a_lost_executor() -> None:
 )  # fmt: skip
 def test_other_ends(log: str, status: int, wanted: str) -> None:
     assert reason.find(log, status=status) == wanted
+
+
+def test_a_container_that_is_not_there_is_named() -> None:
+    log = (
+        "Traceback (most recent call last):\n  File x\npy4j.protocol.Py4JJavaError: An error\n"
+        ": java.io.FileNotFoundException: getFileStatus on s3a://other/x: "
+        "software.amazon.awssdk.services.s3.model.NoSuchBucketException: The specified bucket does not exist "
+        "(Service: S3, Status Code: 404, Request ID: tx1)\n\tat a.B.c(B.java:1)\n"
+    )
+    wanted = "the cluster's object store has no container other, or these keys do not open it"
+    assert reason.find(log, status=1) == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "scheme"),
+    [
+        ("java.lang.RuntimeException: java.lang.ClassNotFoundException: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found", "s3a"),
+        ('org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "gs"', "gs"),
+    ],
+)  # fmt: skip
+def test_a_store_that_spark_cannot_read_is_named_with_what_to_use_instead(line: str, scheme: str) -> None:
+    log = f"Traceback (most recent call last):\n  File x\npy4j.protocol.Py4JJavaError: An error\n: {line}\n\tat a.B.c(B.java:1)\n"
+    wanted = f"{scheme}:// is not offered here: data sets are in hdfs:/datasets, ./muster put FILE hdfs:/PATH"
+    assert reason.find(log, status=1).startswith(wanted)

@@ -170,3 +170,34 @@ def test_without_a_store_that_is_said(root: Path, monkeypatch: pytest.MonkeyPatc
     made(root)
     assert cli.upload_all(SimpleNamespace(deadline=time.time() + 5)) == 1
     assert "store.json" in capsys.readouterr().err
+
+
+def test_what_one_job_has_left_does_not_cost_the_others(
+    root: Path, store: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders in folders, until what lies there has no path any more."""
+    home = made(root)
+    (home / "results").mkdir()
+    (home / "results" / "model").write_bytes(b"w")
+    with monkeypatch.context() as inside:
+        inside.chdir(home / "results")
+        for _ in range(30):
+            Path("d" * 200).mkdir()
+            os.chdir("d" * 200)
+        Path("rows").touch()
+    assert upload.upload({"namenode_url": "", "events": "e"}, time.time() + 20) == (3, [])
+    broken = "another-20261122-050001-0001"
+    records.write(records.Record(run=broken, name="another", kind="python"), home)
+    home.rename(home.with_name(broken))
+    made(root)
+    real = records.describe
+
+    def describe(record: records.Record) -> dict[str, object]:
+        if record.run == broken:
+            raise OSError("it is\nodd")
+        return real(record)
+
+    monkeypatch.setattr(records, "describe", describe)
+    store.files.clear()
+    found = upload.upload({"namenode_url": "", "events": "e"}, time.time() + 20)
+    assert found == (2, [f"results of {broken}: it is odd"])

@@ -8,6 +8,7 @@ import pytest
 
 from provision.core.model import NodeState
 from provision.core.names import machine_name
+from provision.core.spec import Scale
 from provision.planning.plan import describe, make_plan
 from provision.providers.ec2.config import Ec2Settings
 from tests.fakes.provider import machine, spec
@@ -28,7 +29,7 @@ def test_names() -> None:
 def test_from_nothing_in_file_order() -> None:
     plan = make_plan(spec(gpu=1), [])
     assert names(plan) == ["retina-master", "retina-worker-1", "retina-worker-2", "retina-gpu-1"]
-    assert describe(plan)[0] == "create retina-master (2 cores, 2 GiB, local)"
+    assert describe(plan)[0] == "create retina-master (2 cores, 3 GiB, local)"
     assert sum(map(spec(gpu=1).size, spec(gpu=1).groups)) == 4
 
 
@@ -121,3 +122,14 @@ def test_a_machine_that_is_chosen_by_its_type_is_told_by_it() -> None:
     ]
     plan = make_plan(replace(spec(1), groups=tuple(chosen)), [])
     assert describe(plan) == ["create retina-master (g5.xlarge or g4dn.xlarge, ec2)"]
+
+
+def test_machines_unlike_the_wish_are_reshaped_and_nothing_else() -> None:
+    old = [replace(one, labels={"cores": "2", "memory_gb": "2"}) for one in (MASTER, W1)]
+    new = replace(W2, labels={"cores": "4", "memory_gb": "2"})
+    plan = make_plan(spec(3).scaled(Scale(cores=4)), [*old, new])
+    assert [m.name for _, machines in plan.reshape for m in machines] == ["retina-master", "retina-worker-1"]
+    assert [group.cores for group, _ in plan.reshape] == [4, 4]
+    assert not plan.empty and not (plan.create or plan.delete or plan.start)
+    assert describe(plan)[1] == "reshape retina-worker-1 (4 cores, 2 GiB, local; off for a while)"
+    assert make_plan(spec(3), [*old, new]).reshape == (), "nobody wished for it"

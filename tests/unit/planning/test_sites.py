@@ -65,6 +65,44 @@ def test_what_does_not_fit(text: str, said: str, spec) -> None:
     assert said in "; ".join(refusals(spec(text)))
 
 
+FLAVOR = "groups:\n  master: {flavor: B1_1X2X25}\n"
+SMALL = "2 GB of memory are too few for its daemons and one executor; give its group at least 3"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plugin: cluster\ncluster: retina\ngroups: {master: {memory_gb: 2}}",
+        "plugin: cluster\ncluster: retina\ngroups: {master: {cores: 4}}",
+        MIXED.replace("groups:\n", FLAVOR),
+        MIXED.replace("groups:\n", "softlayer: {maxMemory: 2048}\ngroups:\n"),
+    ],
+)
+def test_too_little_memory_is_refused_by_the_file(text: str, spec) -> None:
+    with pytest.raises(ConfigError) as error:
+        spec(text)
+    assert str(error.value).endswith(f"retina.yml: groups.master: {SMALL}")
+
+
+def test_too_little_memory_is_refused_before_the_order(spec, tmp_path: Path) -> None:
+    """The file alone has no workers; the size that was wished last has."""
+    alone = spec("plugin: cluster\ncluster: retina\nnodes: 1\ngroups: {worker: {memory_gb: 1}}")
+    assert refusals(alone) == ()
+    words = "groups.worker: 1 GB of memory are too few for its daemons and one executor"
+    assert refusals(alone.sized(2))[0].startswith(words)
+    cluster = open_cluster(alone.sized(2), root=tmp_path, reporter=SilentReporter())
+    with pytest.raises(PlanRefused, match=words):
+        cluster.ensure()
+    assert cluster.view.plan().refuse
+    assert not cluster.state.folder.exists()
+
+
+def test_memory_that_only_the_provider_knows_is_no_matter_of_the_file(spec) -> None:
+    assert not refusals(spec(HOSTS))
+    assert not refusals(spec(MIXED.replace("provider: softlayer", "provider: ec2")))
+    assert not refusals(spec(MIXED.replace("groups:\n", FLAVOR.replace("B1_1X2X25", "M1_OTHER"))))
+
+
 def test_ec2_regions_are_networks_of_their_own(spec) -> None:
     text = MIXED.replace("provider: softlayer", "provider: ec2\nec2: {region: eu-west-1}")
     assert refusals(spec(text)) == ()

@@ -9,11 +9,13 @@ from provision.planning.sizing import (
     GROUP_DAEMONS,
     JVM_BEYOND_HEAP_MB,
     LARGEST_HEAP_MB,
+    PREPARING_MB,
     SMALLEST_HEAP_MB,
     cluster_sizing,
     heap_within,
     node_sizing,
     overhead_mb,
+    shortage,
 )
 
 
@@ -81,6 +83,21 @@ def test_a_node_that_is_too_small_is_named_with_what_it_needs() -> None:
         cluster_sizing(cluster(2, (2, 2), (2, 2)))
     enough = float(str(caught.value).rsplit(" ", 1)[1])
     assert cluster_sizing(cluster(2, (2, enough), (2, 2))).executors == 3
+
+
+@pytest.mark.parametrize(("group", "least"), [("master", 3), ("worker", 1.5)])
+def test_what_a_group_needs_is_known_without_machines(group: str, least: float) -> None:
+    assert shortage(group, 2, least) == ""
+    assert shortage(group, 2, least - 0.25).endswith(f"give its group at least {least:g}")
+    assert shortage("gpu", 2, 0.5) == "", "it has no daemons"
+
+
+@pytest.mark.parametrize("nodes", SHAPES)
+def test_tasks_leave_the_executor_its_jvm(nodes: list[dict[str, object]]) -> None:
+    sized = cluster_sizing(nodes)
+    whole = sized.executor_memory_mb + sized.executor_overhead_mb
+    workers = sized.executor_cores * (sized.task_memory_mb + PREPARING_MB)
+    assert sized.task_memory_mb >= 128 and workers <= whole * 2 / 3
 
 
 def test_machines_of_other_groups_do_not_count() -> None:

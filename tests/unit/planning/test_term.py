@@ -20,6 +20,7 @@ from provision.planning.term import extended_term, hourly_price, may_outlive, se
 from provision.providers.softlayer.config import SoftLayerBlock
 from provision.state.journal import Journal
 from tests.fakes.provider import World, cluster, group, machine, spec
+from tests.fakes.queue import record
 
 NOW = 1_800_000_000.0
 HOUR = 3600
@@ -151,16 +152,16 @@ def test_submit_warns_of_the_deadline(left: float, took: float, said: str) -> No
 class Answers(Queue):
     def __init__(self, *runs: dict) -> None:
         super().__init__("retina", Path(), "retina-master", Path())
-        object.__setattr__(self, "runs", list(runs))
+        object.__setattr__(self, "said", list(runs))
 
     def ask(self, *words: str, timeout_s: float | None = None) -> list[dict]:
-        if not self.runs:
+        if not self.said:
             raise CommandFailed(what="does not answer")
-        return self.runs
+        return self.said
 
 
 def test_the_last_run_of_the_same_job_is_the_measure() -> None:
-    run = {"run": "r", "name": "train", "seconds": 9 * HOUR, "ended": 1.0, "state": "succeeded"}
+    run = record("train-20261122-050000-0000", seconds=9 * HOUR)
     queue = Answers(run | {"seconds": 1}, run, run | {"name": "other", "seconds": 1})
     assert "took 9 h" in deadline_warning(time.time() + 5 * HOUR, queue, "train")
     assert deadline_warning(time.time() + 5 * HOUR, queue, "new") == ""
@@ -168,8 +169,9 @@ def test_the_last_run_of_the_same_job_is_the_measure() -> None:
 
 
 def test_a_running_job_holds_a_stop_up_and_a_silent_master_does_not() -> None:
-    busy = Answers({"run": "train-1", "state": "running"}, {"run": "old-1", "state": "failed"})
-    with pytest.raises(PlanRefused, match="retina: 1 job.s. run or wait there: train-1. Wait, .*--force"):
+    running, ended = "train-20261122-050000-0000", "old-20261122-050000-0000"
+    busy = Answers(record(running, state="running"), record(ended, state="failed"))
+    with pytest.raises(PlanRefused, match=f"retina: 1 job.s. run or wait there: {running}. Wait, .*--force"):
         refuse_while_busy(busy)
     refuse_while_busy(Answers())
 

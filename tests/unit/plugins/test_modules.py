@@ -90,6 +90,24 @@ def test_nothing_is_made_in_check_mode(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("words", "taken"), [("Known yes\n", True), ("Unknown yes\n", False)])
+def test_a_file_that_its_program_refuses_is_not_put_in_place(tmp_path: Path, words: str, taken: bool) -> None:
+    path, program = tmp_path / "08-keys.conf", tmp_path / "sshd"
+    path.write_text("Before yes\n")
+    program.write_text(
+        '#!/bin/sh\n! grep Unknown "$3" > /dev/null || { echo "$3: Bad option" >&2; exit 255; }\n'
+    )
+    program.chmod(0o755)
+    asked = [str(program), "-t", "-f"]
+    if taken:
+        assert write(path, content=words, validate=asked)
+    else:
+        with pytest.raises(ValueError, match="sshd -t -f: it: Bad option"):
+            write(path, content=words, validate=asked)
+    assert path.read_text() == (words if taken else "Before yes\n")
+    assert sorted(tmp_path.iterdir()) == [path, program], "nothing is left lying about"
+
+
 def test_a_secret_is_not_in_the_diff() -> None:
     wish = muster_files.wished({"dest": "/x", "content": "hush"})
     shown = muster_files.difference("/x", muster_files.current(None, "x"), wish, True)
@@ -132,7 +150,7 @@ StateChangeTimestamp=
 def unit(
     name: str, files: list[Path] | None = None, reload_files: list[Path] | None = None
 ) -> dict[str, object]:
-    return {"name": name, "files": files or [], "reload_files": reload_files or []}
+    return {"name": name, "files": files or [], "reload_files": reload_files or [], "proof": []}
 
 
 def test_units_are_started_restarted_and_reloaded_by_file_times(tmp_path: Path) -> None:
@@ -156,6 +174,13 @@ def test_units_are_started_restarted_and_reloaded_by_file_times(tmp_path: Path) 
     assert decide(unit("a"), shown["a"], "restarted") == "restart"
 
 
+@pytest.mark.parametrize(("proof", "verb"), [("true", ""), ("false", "restart")])
+def test_a_unit_whose_work_somebody_has_undone_is_restarted(proof: str, verb: str) -> None:
+    shown = muster_units.parse_show(SHOWN)
+    assert muster_units.decide(unit("a") | {"proof": [proof]}, shown["a"], "started") == verb
+    assert muster_units.decide(unit("a") | {"proof": [proof]}, shown["a"], "reloaded") == ""
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_starts_are_waited_for_only_when_asked(wait: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[list[str]] = []
@@ -171,6 +196,29 @@ def test_starts_are_waited_for_only_when_asked(wait: bool, monkeypatch: pytest.M
     muster_units.main()
     assert ["start", "--no-block", "b"] in said
     assert (said[-1] == ["start", "b"]) is wait
+
+
+def test_a_start_that_fails_is_an_error_with_the_units_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = "Job for b.service failed because the control process exited with error code."
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        if command[0].endswith("journalctl"):
+            assert "--unit=b.service" in command
+            return SimpleNamespace(stdout="nft: no such table\n")
+        fails = command[1:] == ["start", "b"]
+        return SimpleNamespace(returncode=int(fails), stdout=SHOWN, stderr=failure if fails else "")
+
+    def fail_json(msg: str) -> None:
+        raise RuntimeError(msg)
+
+    given = {"units": [unit("b")], "state": "started", "wait": True}
+    module = SimpleNamespace(params=given, check_mode=False, exit_json=lambda **_: None, fail_json=fail_json)
+    monkeypatch.setattr(muster_units, "AnsibleModule", lambda **_: module)
+    monkeypatch.setattr(muster_units.subprocess, "run", run)
+    with pytest.raises(
+        RuntimeError, match="systemctl start b: Job for b.service failed.*words: nft: no such"
+    ):
+        muster_units.main()
 
 
 def test_a_tree_is_its_folders_and_files_without_byte_code(tmp_path: Path) -> None:
@@ -192,3 +240,14 @@ def test_a_programs_own_words_are_its_error() -> None:
         "w-1: hdfs-datanode has failed. Last lines of it:\nno room"
     )
     assert _error(["[]"]) == _error(["no json"]) == _error([]) == ""
+
+
+def test_only_units_that_were_tried_get_a_new_chance() -> None:
+    """systemd refuses to reset a unit that it has not loaded, such as one that first boot has just written."""
+    calls: list[tuple[str, ...]] = []
+    shown = {"new": {"ActiveState": "inactive"}, "broken": {"ActiveState": "failed"}}
+    muster_units.carry_out({"start": ["new", "broken"]}, shown, lambda *words: calls.append(words))
+    assert calls == [("reset-failed", "broken"), ("start", "--no-block", "new", "broken")]
+    calls.clear()
+    muster_units.carry_out({"start": ["new"]}, shown, lambda *words: calls.append(words))
+    assert calls == [("start", "--no-block", "new")]

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from itertools import count, pairwise, repeat
 
-from provision.plugins.action.muster_run import follow
+import pytest
+
+from provision.plugins.action.muster_run import _answer, _error, follow
 
 
 class Seconds:
@@ -29,3 +31,14 @@ def test_progress_that_stands_still_is_shown_once() -> None:
     same, shown, over = repeat("1 of 2 parts"), [], Seconds(600)
     follow(over, lambda: next(same), shown.append)
     assert shown == ["1 of 2 parts"]
+
+
+@pytest.mark.parametrize("lie", ["", "7", "[1]", '"x"', "null", "[" * 100_000, "{"])
+def test_what_is_no_answer_is_none(lie: str) -> None:
+    assert _answer(["x", lie]) == {}
+    assert _error([lie]) == _error([]) == ""
+
+
+def test_an_answer_is_the_last_line() -> None:
+    assert _answer(["{}", '{"error": "no room"}']) == {"error": "no room"}
+    assert _error(['{"error": "no room"}']) == "no room"

@@ -30,7 +30,13 @@ def group(name: str) -> Iterator[Requirement]:
 
 
 OURS = {"provision", "muster_node", "helper"}
-LOCKS = {"requirements.txt": RUN, "requirements-dev.txt": [*RUN, *group("dev")]}
+LOCKS = {
+    "requirements.txt": [*RUN, *group("build")],
+    "requirements-dev.txt": [*RUN, *group("build"), *group("dev")],
+    "requirements-installer.txt": list(group("installer")),
+    "requirements-node.txt": list(group("node")),
+    "tests/strangers/requirements.txt": list(group("strangers")),
+}
 
 
 def locked(name: str) -> dict[tuple[str, str], str]:
@@ -64,12 +70,19 @@ def test_everything_locked_is_pinned_and_has_hashes(name: str) -> None:
     assert "://" not in (PROJECT / name).read_text()
 
 
-def test_the_tests_run_with_the_versions_that_users_have() -> None:
-    run, test = ({entry.split()[0] for entry in locked(name).values()} for name in LOCKS)
+def test_the_tests_run_with_the_versions_that_users_and_nodes_have() -> None:
+    names = ("requirements.txt", "requirements-node.txt", "requirements-dev.txt")
+    run, nodes, test = ({entry.split()[0] for entry in locked(name).values()} for name in names)
     assert run <= test
+    only_there = {one.partition("==")[0] for one in nodes - test}
+    assert only_there <= {"setuptools"}, "which pbr wants where Python is newer"
 
 
-@pytest.mark.parametrize("requirement", [*RUN, *group("dev")], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "requirement",
+    [*RUN, *group("installer"), *group("build"), *group("dev"), *group("node"), *group("strangers")],
+    ids=lambda one: one.name,
+)
 def test_every_requirement_has_an_upper_bound(requirement: Requirement) -> None:
     assert any(one.operator in ("<", "<=", "==") for one in requirement.specifier)
 

@@ -1,11 +1,17 @@
 """A role's argument specs say what its defaults say."""
 
+import base64
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 
 from muster_node import sets
+from muster_node.proofs.firewall import CHAIN
 from provision.core.paths import PROJECT
 
 ROLES = sorted((PROJECT / "roles").iterdir())
@@ -88,6 +94,7 @@ def test_roles_hold_no_python_and_no_link() -> None:
     first = {path: path.read_text().partition("\n")[0] for path in files}
     assert [path for path in files if first[path].startswith("#!") and "python" in first[path]] == [
         ROLES[0].parent / "jobs" / "templates" / "muster-job.j2",
+        ROLES[0].parent / "node" / "templates" / "launcher-with-libraries.j2",
         ROLES[0].parent / "node" / "templates" / "launcher.j2",
     ]
 
@@ -99,3 +106,105 @@ def test_nothing_on_nodes_bends_the_path_of_imports() -> None:
     ]
     texts = {path: path.read_text(errors="replace") for path in found if "__pycache__" not in path.parts}
     assert [path for path, text in texts.items() if "sys.path" in text] == []
+
+
+def test_the_users_packages_are_looked_up_before_anything_is_installed() -> None:
+    (play,) = yaml.safe_load((PROJECT / "playbooks/image/install.yml").read_text())
+    included = [
+        task["ansible.builtin.include_role"]
+        for task in play["tasks"]
+        if "ansible.builtin.include_role" in task
+    ]
+    assert [role["tasks_from"] for role in included] == ["system", "needed", "lookup", "install", "custom"]
+    given = {task["name"]: task.get("vars", {}) for task in play["tasks"]}
+    asked, installed = (known for known in given.values() if known)
+    assert asked.items() <= installed.items()
+    looked = yaml.safe_load((PROJECT / "roles/base/tasks/lookup.yml").read_text())
+    assert all("ansible.builtin.apt" not in task or task.get("check_mode") for task in looked)
+
+
+def test_the_first_steps_on_a_new_machine() -> None:
+    """The system, then what an earlier run has done; then the first boot and what everything else presupposes."""
+    (play,) = yaml.safe_load((PROJECT / "playbooks/image/install.yml").read_text())
+    assert play["tasks"][0]["ansible.builtin.include_role"] == {"name": "base", "tasks_from": "system"}
+    assert play["module_defaults"] == {"ansible.builtin.apt": {"lock_timeout": 300}}
+    assert play["vars"]["base_needed"] == "{{ node_recipe.needed }}"
+    first = yaml.safe_load((PROJECT / "roles/base/tasks/needed.yml").read_text())
+    timers, boot, told, apt, firewall, shut = first
+    assert timers["when"] == "not base_shared", "a host of the user's own keeps its upgrades"
+    assert boot["ansible.builtin.command"]["argv"][2:] == [
+        "/usr/bin/cloud-init",
+        "status",
+        "--wait",
+        "--long",
+    ]
+    assert "rc in [0, 2]" in told["ansible.builtin.assert"]["that"]
+    assert apt["ansible.builtin.apt"]["update_cache"] is True
+    assert firewall["muster_units"]["wait"] is True
+    assert shut["ansible.builtin.command"]["removes"] == "/run/muster-shut"
+    tasks = [path.read_text() for path in (PROJECT / "roles").glob("*/tasks/*.yml")]
+    assert not [text for text in tasks if "lock_timeout" in text], "one place says how long"
+
+
+def test_the_firewall_and_the_data_disk_are_waited_for() -> None:
+    tasks = yaml.safe_load((PROJECT / "roles/base/tasks/configure.yml").read_text())
+    (units,) = [task["muster_units"] for task in tasks if "muster_units" in task]
+    assert [unit["name"] for unit in units["units"]] == ["muster-firewall", "muster-data-disk"]
+    assert units["units"][0]["proof"] == ["/usr/sbin/nft", "list", "chain", *CHAIN], "as verify looks"
+    assert units["wait"] is True
+
+
+def test_what_few_machines_have_costs_the_others_one_skipped_task() -> None:
+    """Each is a process for each machine, in every start."""
+    plays = yaml.safe_load((PROJECT / "playbooks/create.yml").read_text())
+    tasks = [
+        task for play in plays for task in play.get("tasks", ()) if "node_recipe" in str(task.get("when"))
+    ]
+    assert tasks
+    assert not [task["name"] for task in tasks if "ansible.builtin.import_role" in task]
+
+
+RELEASES = {
+    "trixie": 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_CODENAME=trixie\nID=debian\n',
+    "bookworm": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\nID=debian\n',
+    "noble": 'PRETTY_NAME="Ubuntu 24.04 LTS"\nVERSION_CODENAME=noble\nID=ubuntu\nID_LIKE=debian\n',
+    "sid": 'PRETTY_NAME="Debian GNU/Linux forky/sid"\nID=debian\n',
+    "nobody's": 'PRETTY_NAME="Built by hand"\n',
+}
+
+
+@pytest.mark.parametrize("name", list(RELEASES))
+def test_a_machine_with_another_system_is_refused_in_one_line(name: str) -> None:
+    _, refusal = yaml.safe_load((PROJECT / "roles/base/tasks/system.yml").read_text())
+    given = {"base_suite": "trixie", "inventory_hostname": "retina-worker-1"}
+    given["__base_release"] = {"content": base64.b64encode(RELEASES[name].encode()).decode()}
+    given["__base_system"] = trust_as_template(refusal["vars"]["__base_system"])
+    templar = Templar(loader=DataLoader(), variables=given)
+    conditions = [
+        templar.evaluate_conditional(trust_as_template(each))
+        for each in refusal["ansible.builtin.assert"]["that"]
+    ]
+    assert all(conditions) is (name == "trixie")
+    said = templar.template(trust_as_template(refusal["ansible.builtin.assert"]["fail_msg"]))
+    assert said.startswith(f"retina-worker-1 runs {RELEASES[name].split(chr(34))[1]}; ")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("command", ["hdfs/files/hdfs", "spark/files/spark-command"])
+def test_commands_read_names_of_files_as_utf8_whatever_the_session_says(command: str, tmp_path: Path) -> None:
+    text = (PROJECT / "roles" / command).read_text()
+    program = tmp_path / "spark-shell"
+    program.write_text(re.sub(r"exec (/usr/bin/java|/opt/spark/bin/\S+)", "exec /usr/bin/env #", text))
+    done = subprocess.run(
+        ["sh", program, "dfs"], env={"LC_ALL": "C"}, capture_output=True, text=True, check=True
+    )
+    assert "LC_ALL=C.UTF-8" in done.stdout.splitlines()
+
+
+def test_hdfs_says_how_s3_is_written() -> None:
+    program = PROJECT / "roles/hdfs/files/hdfs"
+    done = subprocess.run(
+        ["sh", program, "dfs", "-ls", "s3://muster/"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("hdfs: s3:// is not offered here; write s3a://CONTAINER/KEY")

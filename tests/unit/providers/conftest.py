@@ -14,6 +14,7 @@ import pytest
 from botocore.client import ClientCreator
 from botocore.loaders import Loader
 
+from tests.emulators.ec2 import judge
 from tests.emulators.ec2.harness import Emulator
 from tests.fakes.ec2 import Cloud
 
@@ -57,6 +58,7 @@ def cloud(ec2_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.delenv(name)
     for name, value in ec2_emulator.environment().items():
         monkeypatch.setenv(name, value)
+    judge.install(monkeypatch)
     monkeypatch.setattr("botocore.session.create_loader", one_loader)
     monkeypatch.setattr(ClientCreator, "_create_client_class", one_class)
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # another test's remembers another environment

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import http.client
+import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 
+from provision.services.gate import Gate
 from provision.services.pages import DATANODE, HISTORY, MASTER, NAMENODE, WORKER, Pages
 
 PAGE = (
@@ -37,16 +41,25 @@ class Remote(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        if self.path == "/headers":
+            body = json.dumps({name.lower(): value for name, value in self.headers.items()}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Set-Cookie", "session=1")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
         if self.path == "/moved":
             self.send_response(307)
             self.send_header("Location", "http://pond-worker-1:9864/webhdfs/v1/a?namenode=pond-master:8020")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        body = {"/": PAGE, "/script": SCRIPT}.get(self.path, b"\xff\x00" * 100_000)
+        body = {"/": PAGE, "/script": SCRIPT}.get(self.path.partition("?")[0], b"\xff\x00" * 100_000)
         kinds = {"/": "text/html", "/script": "text/javascript"}
         self.send_response(200)
-        self.send_header("Content-Type", kinds.get(self.path, "application/octet-stream"))
+        self.send_header("Content-Type", kinds.get(self.path.partition("?")[0], "application/octet-stream"))
         self.send_header("X-Host", self.headers["Host"])
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -70,48 +83,57 @@ def pages() -> Iterator[Pages]:
             raise OSError("refused")
         return Channel(socket.create_connection(remote.server_address[:2]))
 
-    made = Pages({"pond-master": "10.0.0.2", "pond-worker-1": "10.0.0.3"}, dial)
+    made = Pages({"pond-master": "10.0.0.2", "pond-worker-1": "10.0.0.3"}, dial, Gate(write=True))
     yield made
     made.close()
     remote.shutdown()
     remote.server_close()
 
 
+@pytest.fixture
+def cookie(pages: Pages) -> str:
+    """What a browser sends that was at the first address."""
+    first = urlsplit(pages.entrance("pond-master", NAMENODE))
+    response = ask(first.netloc, first.path)
+    assert (response.status, response.headers["Location"]) == (303, f"http://{first.netloc}/")
+    return response.headers["Set-Cookie"].partition(";")[0]
+
+
 def ask(
-    address: str, path: str, method: str = "GET", body: bytes | None = None, host: str = ""
+    address: str, path: str, method: str = "GET", body: bytes | None = None, **headers: str
 ) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection(address, timeout=10)
-    connection.request(method, path, body=body, headers={"Host": host} if host else {})
+    connection.request(method, path, body=body, headers=headers)
     return connection.getresponse()
 
 
-def test_links_between_pages_become_local_and_only_those(pages: Pages) -> None:
+def test_links_between_pages_become_local_and_only_those(pages: Pages, cookie: str) -> None:
     namenode = pages.local("pond-master", NAMENODE)
-    response = ask(namenode, "/")
+    response = ask(namenode, "/", Cookie=cookie)
     text = response.read().decode()
     worker = pages.local("pond-worker-1", DATANODE)
     assert text == (
         f'<a href="http://{worker}/x">w</a> "infoAddr":"{worker}" spark://pond-master:7077 pond-worker-1:9866'
     )
     assert response.headers["X-Host"] == "pond-master:9870"
-    assert ask(worker, "/").status == 200
+    assert ask(worker, "/", Cookie=cookie).status == 200
 
 
-def test_redirects_are_followed_locally(pages: Pages) -> None:
-    response = ask(pages.local("pond-master", NAMENODE), "/moved")
+def test_redirects_are_followed_locally(pages: Pages, cookie: str) -> None:
+    response = ask(pages.local("pond-master", NAMENODE), "/moved", Cookie=cookie)
     worker = pages.local("pond-worker-1", DATANODE)
     assert response.status == 307
     assert response.headers["Location"] == f"http://{worker}/webhdfs/v1/a?namenode=pond-master:8020"
 
 
-def test_downloads_and_uploads_pass_unchanged(pages: Pages) -> None:
+def test_downloads_and_uploads_pass_unchanged(pages: Pages, cookie: str) -> None:
     address = pages.local("pond-master", NAMENODE)
-    assert ask(address, "/file").read() == b"\xff\x00" * 100_000
-    assert ask(address, "/file", "PUT", b"abc").read() == b"cba"
+    assert ask(address, "/file", Cookie=cookie).read() == b"\xff\x00" * 100_000
+    assert ask(address, "/file", "PUT", b"abc", Cookie=cookie).read() == b"cba"
 
 
-def test_a_script_arrives_whole(pages: Pages) -> None:
-    assert ask(pages.local("pond-master", MASTER), "/script").read() == SCRIPT
+def test_a_script_arrives_whole(pages: Pages, cookie: str) -> None:
+    assert ask(pages.local("pond-master", MASTER), "/script", Cookie=cookie).read() == SCRIPT
 
 
 def test_the_same_page_has_one_port_and_a_taken_one_is_avoided(pages: Pages) -> None:
@@ -120,9 +142,34 @@ def test_the_same_page_has_one_port_and_a_taken_one_is_avoided(pages: Pages) -> 
     assert master != worker
 
 
-def test_a_foreign_page_is_refused(pages: Pages) -> None:
-    assert ask(pages.local("pond-master", NAMENODE), "/", host="evil.example").status == 403
+def test_a_foreign_page_is_refused(pages: Pages, cookie: str) -> None:
+    namenode = pages.local("pond-master", NAMENODE)
+    assert ask(namenode, "/", Cookie=cookie, Host="evil.example").status == 403
+    assert ask(namenode, "/", Cookie=cookie, **{"Sec-Fetch-Site": "cross-site"}).status == 403
+    assert ask(namenode, "/").status == 403
 
 
-def test_a_page_that_does_not_answer_is_said(pages: Pages) -> None:
-    assert ask(pages.local("pond-master", HISTORY), "/").status == 502
+def test_a_page_that_does_not_answer_is_said(pages: Pages, cookie: str) -> None:
+    assert ask(pages.local("pond-master", HISTORY), "/", Cookie=cookie).status == 502
+
+
+def test_cookies_and_passwords_stay_on_their_side(pages: Pages, cookie: str) -> None:
+    secret = {"Authorization": "Basic x", "Proxy-Authorization": "Basic y", "Accept": "a/b"}
+    response = ask(pages.local("pond-worker-1", 4040), "/headers", Cookie=f"{cookie}; jupyter=1", **secret)
+    assert response.headers["Set-Cookie"] is None
+    came = json.loads(response.read())
+    assert came["accept"] == "a/b"
+    assert not {"cookie", "authorization", "proxy-authorization"} & set(came)
+
+
+def test_where_a_file_is_can_be_fetched_without_a_cookie(pages: Pages, cookie: str) -> None:
+    """HDFS's file browser asks the NameNode, then the DataNode that it names, as a page of another origin."""
+    namenode = pages.local("pond-master", NAMENODE)
+    text = ask(namenode, "/?noredirect=true", Cookie=cookie).read().decode()
+    found = re.search(r'href="(http://[^"]*)"', text)
+    assert found
+    place = urlsplit(found[1])
+    assert place.netloc == pages.local("pond-worker-1", DATANODE)
+    asks = {"Origin": f"http://{namenode}", "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}
+    assert ask(place.netloc, place.path, **asks).status == 200
+    assert ask(place.netloc, place.path.rpartition("/")[2], **asks).status != 200

@@ -11,7 +11,7 @@ from muster_node.proofs import programs
 from muster_node.proofs.checks import checks
 from muster_node.proofs.cluster import BUSY
 from muster_node.proofs.plan import Plan, make
-from provision.services.verification import merge, only_busy
+from provision.services.verification import ending, merge, only_busy
 
 
 def proof(name: str, ok: bool | None = True, found: Any = "fine", remedy: str = "") -> dict[str, Any]:
@@ -62,14 +62,21 @@ def test_machines_that_compute_on_different_things_are_told_apart() -> None:
     assert merge("retina", answers, made=1.0).checks[0].found == "2 of 2 nodes, on cpu; on cuda"
 
 
-@pytest.mark.parametrize(("gpus", "device", "ok"), [(0, "cpu", True), (1, "cuda", True), (1, "cpu", False)])
-def test_a_rented_gpu_has_to_be_used(
-    monkeypatch: pytest.MonkeyPatch, gpus: int, device: str, ok: bool
+@pytest.mark.parametrize(("gpus", "remedy"), [(1, "docs/ec2.md"), (0, "Run main.yml again")])
+def test_what_does_not_compute_is_short_and_has_a_remedy(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, remedy: str
 ) -> None:
-    monkeypatch.setattr(programs, "run", lambda *_, **__: f"torch 2.7.1 on {device}")
+    def fail(*_: str, **__: object) -> str:
+        raise RuntimeError("torch 2.6.0 on cpu; the machine's type has 1 GPU(s), torch sees none")
+
+    monkeypatch.setattr(programs, "run", fail)
     (work,) = checks(Plan.parse({"wish": 1, "deep_learning": True, "dataset": {}, "gpus": gpus}))
     made = make(work)
-    assert made.ok is ok and ("docs/ec2.md" in made.remedy) is not ok
+    assert (made.ok, made.found) == (
+        False,
+        "torch 2.6.0 on cpu; the machine's type has 1 GPU(s), torch sees none",
+    )
+    assert remedy in made.remedy
 
 
 def test_short_beats_unknown() -> None:
@@ -115,3 +122,35 @@ def test_without_the_master_nothing_could_be_checked() -> None:
 def test_damaged_files_are_named() -> None:
     nodes = {"m": answer(proof("Data set", False, share(wrong=["train_16/part-0.csv.gz: checksum differs"])))}
     assert merge("retina", nodes, made=1).checks[0].found == "train_16/part-0.csv.gz: checksum differs"
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [7, None, ["x"], [{}], [proof("HDFS") | {"seconds": "x"}], [proof("HDFS") | {"name": []}],
+     [proof("HDFS") | {"seconds": 10**400}], [proof("HDFS") | {"seconds": float("nan")}],
+     [proof("HDFS") | {"ok": "yes"}], [proof("Data set", found={})], [proof("Data set", found=share(files=10**4200))],
+     [proof("Data set", found=share(all_rows={"train_16": "x"}))], [proof("Data set", found=share(files="x"))]],
+)  # fmt: skip
+def test_what_is_no_proof_proves_nothing(lie: Any) -> None:
+    report = merge("retina", {"m": {"rc": 0, "stdout": json.dumps({"checks": lie})}}, made=1.0)
+    assert report.status == "unknown"
+    assert report.checks[0].found.startswith("the program gave no answer")
+
+
+def test_what_python_cannot_take_in_proves_nothing() -> None:
+    report = merge("retina", {"m": {"rc": 0, "stdout": "[" * 100_000}}, made=1.0)
+    assert report.checks[0].found.startswith("the program gave no answer")
+
+
+def test_machines_that_would_stay_at_their_end_are_short() -> None:
+    fine, short, unknown = (
+        ending([], seconds=0.1), ending(["w"], seconds=0.1), ending(None, why="no credentials", seconds=0.1)
+    )  # fmt: skip
+    assert ending(None, seconds=0.1) == ()
+    answers = {"m": answer(proof("Spark"))}
+    assert [merge("retina", answers, made=1.0, more=more).status for more in ((), fine, short, unknown)] == [
+        "ready", "ready", "short", "unknown"
+    ]  # fmt: skip
+    report = merge("retina", answers, made=1.0, more=short)
+    assert "w would stay and bill on" in report.verdict()
+    assert report.lines()[-1] == "At their end: Run start_cluster.yml, which tells their provider"

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from muster_node import sessions
 from provision import cli
 from provision.config import edit
 from provision.core.errors import ConfigError
 from provision.core.model import ClusterIdentity
+from provision.core.paths import PROJECT
 from provision.ssh import access
 from provision.state.folder import State
 
@@ -148,10 +150,10 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_killed_removal_is_still_possible(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[list[str], str]] = []
+    seen: list[list[str]] = []
 
-    def killed(state: State, people: dict[str, str], removed: str) -> dict[str, str]:
-        seen.append((sorted(people), removed))
+    def killed(state: State, people: dict[str, str]) -> dict[str, str]:
+        seen.append(sorted(people))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(access, "apply", killed)
@@ -160,7 +162,7 @@ def test_a_killed_removal_is_still_possible(started: Path, monkeypatch: pytest.M
     monkeypatch.setattr(access, "apply", lambda *_: {})
     assert cli.main(["-i", str(started), "access", "remove", "katie"]) == 0
     assert said(started) == {"bob": BOB}
-    assert seen == [(["bob"], KATIE)]
+    assert seen == [["bob"]]
 
 
 def test_a_machine_that_does_not_answer_is_named(
@@ -181,29 +183,64 @@ def test_a_checkout_does_not_lock_itself_out(started: Path, capsys: pytest.Captu
     assert said(started) == {"me": OWN}
 
 
-def test_the_script_for_the_machines(tmp_path: Path) -> None:
-    """Run as it is, but for sudo and the accounts: whole files; a session that is over already is no error."""
-    home = tmp_path / "home"
-    home.mkdir()
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    programs = {
-        "sudo": 'exec "$@"',
-        "getent": f'echo "$2:x:1:1::{home}/$2:/bin/sh"',
-        "install": 'shift 6; exec /usr/bin/install "$@"',
-        "id": "echo root",
-        "journalctl": f'echo "Nov 1 host sshd-session[4194305]: Accepted publickey for hadoop: {access.fingerprint(KATIE)}"',
-    }
-    for name, body in programs.items():
-        (tools / name).write_text(f"#!/bin/sh\n{body}\n")
-        (tools / name).chmod(0o755)
-    done = subprocess.run(
-        ["sh", "-c", access.script([f"{BOB} access:bob"], KATIE)],
-        env={"PATH": f"{tools}:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine as the script finds it: its folders lie elsewhere, and who runs it may do all."""
+    keys, rules, program = tmp_path / "keys", tmp_path / "sshd.conf", tmp_path / "muster-sessions"
+    monkeypatch.setattr(access, "KEYS", str(keys))
+    monkeypatch.setattr(access, "SSHD", str(rules))
+    monkeypatch.setattr(access, "_END_SESSIONS", str(program))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
+    (tmp_path / "bin" / "sudo").chmod(0o755)
+    program.write_text(f"#!/bin/sh\ncat {keys}/* > {tmp_path}/ended\n")
+    program.chmod(0o755)
+    keys.mkdir()
+    rules.touch()
+    return tmp_path
+
+
+def run(script: str, machine: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", script], env={"PATH": f"{machine}/bin:/usr/bin:/bin"}, capture_output=True, text=True, check=False
+    )  # fmt: skip
+
+
+def test_the_script_for_the_machines(machine: Path) -> None:
+    """Whole files that only root writes, and then whoever came with another key is out."""
+    for user in access.USERS:
+        (machine / "keys" / user).write_text(f"{KATIE} access:katie\n{BOB} access:bob\n")
+    done = run(access.script([f"{BOB} access:bob"]), machine)
     assert (done.returncode, done.stderr) == (0, "")
     for user in ("muster", "hadoop"):
-        assert (home / user / ".ssh" / "authorized_keys").read_text() == f"{BOB} access:bob\n"
+        assert (machine / "keys" / user).read_text() == f"{BOB} access:bob\n"
+        assert (machine / "keys" / user).stat().st_mode & 0o777 == 0o644, "sshd reads it as the account"
+    assert (machine / "ended").read_text() == f"{BOB} access:bob\n" * 2, "after the keys are gone"
+    assert sorted(path.name for path in (machine / "keys").iterdir()) == ["hadoop", "muster"]
+    (machine / "muster-sessions").unlink()  # start_cluster.yml was killed before it came
+    assert run(access.script([]), machine).returncode == 0
+
+
+def test_a_machine_that_looks_elsewhere_for_keys_is_no_success(machine: Path) -> None:
+    (machine / "sshd.conf").unlink()
+    done = run(access.script([f"{BOB} access:bob"]), machine)
+    assert done.returncode == 1
+    assert done.stderr == "an older version made it: run start_cluster.yml\n"
+    assert list((machine / "keys").iterdir()) == []
+
+
+def test_on_a_host_of_its_owner_only_our_accounts_are_limited() -> None:
+    ours, shared = access.sshd_rules(shared=False), access.sshd_rules(shared=True)
+    assert ours.splitlines()[0] == "AuthorizedKeysFile /etc/muster/authorized_keys/%u"
+    assert shared.splitlines()[0] == "Match User muster,hadoop"
+    assert [line.strip() for line in shared.splitlines()[1:]] == ours.splitlines()
+    assert all(line.startswith("  ") for line in shared.splitlines()[1:])
+
+
+def test_machines_are_made_kept_and_changed_with_the_same_files() -> None:
+    role = (PROJECT / "roles/base/tasks/configure.yml").read_text()
+    for user in access.USERS:
+        assert f"dest: {access.KEYS}/{user}, template: authorized_keys.j2}}" in role
+    assert f"dest: {access.SSHD}, " in role
+    assert "/.ssh" not in role
+    assert sessions.ACCOUNTS == access.USERS and str(sessions.KEYS) == access.KEYS

@@ -131,6 +131,53 @@ def test_another_host_key_is_refused_before_logging_in(
     assert server.logins == []
 
 
+def test_a_first_boot_without_cloud_init_is_told_as_that(server: Server, key: Path) -> None:
+    """Its image's own host key is waited out; nobody logs in, and nothing is pinned."""
+    pinned: list[str] = []
+    target = Target("n1", "127.0.0.1", keys.new_bootstrap_key().public)
+    with pytest.raises(
+        HostKeyMismatch, match="^n1: 127.0.0.1 shows another .* image probably runs no cloud-init"
+    ):
+        connection.pin_own_key(target, key, deadline_s=0.5, pinned=pinned.append)
+    assert server.logins == pinned == []
+
+
+def test_the_host_key_of_the_first_boot_may_come_late(
+    server: Server, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = connection._open, []
+
+    def late(target: Target, *more: object) -> object:
+        seen.append(target.host_key)
+        if len(seen) < 3:
+            target = Target(target.name, target.address, keys.new_bootstrap_key().public)
+        return real(target, *more)
+
+    monkeypatch.setattr(connection, "_open", late)
+    target = Target("n1", "127.0.0.1", HOST_KEYS["ecdsa"])
+    assert (
+        connection.pin_own_key(target, key, deadline_s=5, pinned=lambda _: None) == HOST_KEYS["ssh-ed25519"]
+    )
+
+
+def test_what_is_told_of_a_first_boot_is_what_was_seen_last(
+    server: Server, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some images boot twice, the first time with a host key of their own."""
+    real, seen = connection._open, []
+
+    def once(*words: object) -> object:
+        seen.append(words)
+        if len(seen) > 1:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return real(*words)
+
+    monkeypatch.setattr(connection, "_open", once)
+    target = Target("n1", "127.0.0.1", keys.new_bootstrap_key().public)
+    with pytest.raises(Unreachable, match="Connection refused"):
+        connection.pin_own_key(target, key, deadline_s=0.3, pinned=lambda _: None)
+
+
 def test_nobody_there(key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         monkeypatch.setattr(connection, "_PORT", listener.getsockname()[1])

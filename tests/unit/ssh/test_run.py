@@ -29,7 +29,9 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None
 def test_what_a_machine_prints_is_returned(ssh: Callable[[str], None]) -> None:
     ssh('printf "%s|" "$@"; cat')
     printed = run_on(Path("/c"), "pond-master", "cat; true", given="words\n")
-    assert printed == "-F|/c|-o|BatchMode=yes|-T|pond-master|cat; true|words\n"
+    assert printed.startswith("-F|/c|-o|BatchMode=yes|-T|-o|ControlMaster=auto|")
+    assert printed.endswith("|pond-master|cat; true|words\n")
+    assert "|-T|-l|muster|-o|" in run_on(Path("/c"), "pond-master", "true", user="muster")
 
 
 @pytest.mark.parametrize(

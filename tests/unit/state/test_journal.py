@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,26 @@ def test_torn_last_line_is_dropped_and_overwritten(journal: Journal) -> None:
     assert journal.read().wish is None
     journal.wish(4)
     assert journal.read().wish == 4
+
+
+def test_a_torn_line_that_is_overwritten_while_others_read(journal: Journal) -> None:
+    journal.begin("abc")
+    ended = threading.Event()
+
+    def write() -> None:
+        for number in range(300):
+            with journal.path.open("ab") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                stream.write(b'{"kind":"wish","no')
+            journal.wish(number)
+        ended.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not ended.is_set():
+        journal.records()  # raised StateError: a part of the torn line, then a part of the new one
+    writer.join()
+    assert journal.read().wish == 299
 
 
 def test_torn_first_line(journal: Journal) -> None:

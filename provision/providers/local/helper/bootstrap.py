@@ -6,15 +6,16 @@ import hashlib
 import time
 from pathlib import Path
 
+from muster_node.needed import NEEDED
+
 from .errors import HelperError
 from .rootfs import apt_proxy, extra_certificates, put
 from .system import run, say
 
 SUITE = "trixie"
 PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "nftables", "iproute2", "cloud-init",
-    "python3", "python3-apt", "python3-venv", "ca-certificates", "rsync", "acl", "libpam-systemd", "procps",
-    "e2fsprogs", "curl", "zstd",
+    "systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2", "cloud-init", "python3",
+    "libpam-systemd", *NEEDED.values(),
 )  # fmt: skip
 EXCLUDED = ("doc", "man", "locale", "info", "lintian")
 DPKG = "".join(f"path-exclude=/usr/share/{name}/*\n" for name in EXCLUDED)
@@ -115,7 +116,8 @@ def build(root: Path) -> None:
         say(f"attempt {attempt} of {ATTEMPTS} failed ({reason}); trying again")
         run(["find", str(root), "-xdev", "-mindepth", "1", "-delete"])
         time.sleep(2 * attempt)
-    finish(root)
+    finish(root, FILES)
+    only_needed_units(root)
 
 
 def failure(output: str) -> str:
@@ -141,23 +143,27 @@ def is_network(output: str) -> bool:
     return any(mark in output for mark in marks)
 
 
-def finish(root: Path) -> None:
-    """Make the tree an image: no identity, the network ready to be configured, only needed units."""
-    for name, content in FILES.items():
+def finish(root: Path, files: dict[str, str]) -> None:
+    """Make the tree an image: its own files, no identity, the network ready to be configured."""
+    for name, content in files.items():
         put(root, name, content)
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     for name in ("etc/hostname", "etc/resolv.conf", "etc/apt/apt.conf.d/99mmdebstrap", "var/log/dpkg.log"):
         (root / name).unlink(missing_ok=True)
-    for unit in MASKED:
-        link(root / "etc/systemd/system" / unit, "/dev/null")
     wants = root / "etc/systemd/system/multi-user.target.wants"
     link(wants / "systemd-networkd.service", "/usr/lib/systemd/system/systemd-networkd.service")
-    link(root / "etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target")
     for name, certificate in extra_certificates().items():
         put(root, f"usr/local/share/ca-certificates/{name}", certificate)
     if extra_certificates():
         run(["chroot", str(root), "update-ca-certificates"])
+
+
+def only_needed_units(root: Path) -> None:
+    """Leave out the units that no node needs."""
+    for unit in MASKED:
+        link(root / "etc/systemd/system" / unit, "/dev/null")
+    link(root / "etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target")
 
 
 def link(path: Path, target: str) -> None:

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import HelperError
-from .registry import ROOT
-from .system import locked, until
+from .system import until
 
 UNIFIED = Path("/sys/fs/cgroup")
 V1_LIMITS = ("memory", "cpu", "cpuacct", "cpu,cpuacct", "pids", "freezer", "devices")
 # What every machine has in /dev: null, zero, full, random, urandom, tty, ptmx, pts/*, net/tun.
 DEVICES = ("c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:2", "c 136:*", "c 10:200")
-LOOPS = "b 7:*"  # all loop devices: what one node or another may use
+PROCESSES_PER_MB, FEWEST_PROCESSES = 2, 1024
 
 
 def is_v2() -> bool:
@@ -56,14 +55,18 @@ def groups(unit: str) -> list[Path]:
     return sorted(below, key=lambda path: "memory" not in str(path))
 
 
-def make(unit: str, memory_mb: int, cores: float, device: str = "") -> list[Path]:
-    """Create the node's groups.
+def processes_of(memory_mb: int) -> int:
+    """How many processes and threads a node of so many MiB may have: what a fork bomb takes is its own."""
+    return max(FEWEST_PROCESSES, PROCESSES_PER_MB * memory_mb)
+
+
+def make(unit: str, memory_mb: int, cores: float) -> list[Path]:
+    """Create the node's groups; no disk is open to it (v1; a unit has DevicePolicy).
 
     Args:
         unit: the node's.
-        memory_mb: hard memory limit, MiB.
+        memory_mb: hard memory limit, MiB; there is no swap beyond it.
         cores: CPU quota.
-        device: the node's loop device, or ''; no other disk is open to it (v1; a unit has DevicePolicy).
     """
     made = groups(unit)
     if is_v2():
@@ -71,46 +74,42 @@ def make(unit: str, memory_mb: int, cores: float, device: str = "") -> list[Path
             parent.mkdir(exist_ok=True)
             (parent / "cgroup.subtree_control").write_text("+memory +cpu +pids")
     for group in made:
-        if (group.parent.parent / "devices.deny").exists():
-            with locked(ROOT / "locks" / "devices"):
-                group.parent.mkdir(exist_ok=True)
-                everything = (group.parent / "devices.list").read_text().startswith("a ")
-                _fence(group.parent, [*DEVICES, LOOPS], close=everything)  # once: with children it refuses
-                group.mkdir(exist_ok=True)
-                _fence(group, [*DEVICES, *([_number(device)] if device else [])])
         group.mkdir(parents=True, exist_ok=True)
-        _limit(group, memory_mb * 1024 * 1024, int(cores * 100_000))
+        if (group / "devices.deny").exists():
+            _fence(group)
+        _limit(group, memory_mb, cores)
     return made
 
 
-def _fence(group: Path, devices: list[str], *, close: bool = True) -> None:
-    """Close every device to a group of v1's controller (`close`) but the given ones.
-
-    Root in a node can undo what is set on the node's own group, but not what is set on the one above it.
-    """
-    if close:
-        (group / "devices.deny").write_text("a")
-    for device in devices:
+def _fence(group: Path) -> None:
+    """Close every device to a group of v1's controller but those that every machine has."""
+    (group / "devices.deny").write_text("a")
+    for device in DEVICES:
         with contextlib.suppress(PermissionError):  # this computer may not use it itself
             (group / "devices.allow").write_text(f"{device} rwm")
 
 
-def _number(device: str) -> str:
-    """A block device as the controller names it."""
-    found = Path(device).stat().st_rdev
-    return f"b {os.major(found)}:{os.minor(found)}"
-
-
-def _limit(group: Path, memory: int, quota: int) -> None:
-    for name, value in (
-        ("memory.max", str(memory)),
-        ("cpu.max", f"{quota} 100000"),
-        ("memory.limit_in_bytes", str(memory)),
-        ("cpu.cfs_period_us", "100000"),
-        ("cpu.cfs_quota_us", str(quota)),
-    ):
+def _limit(group: Path, memory_mb: int, cores: float) -> None:
+    memory, quota = str(memory_mb * 1024 * 1024), str(int(cores * 100_000))
+    limits = {
+        "memory.max": memory, "memory.swap.max": "0", "cpu.max": f"{quota} 100000",
+        "memory.limit_in_bytes": memory, "memory.memsw.limit_in_bytes": memory,
+        "cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": quota,
+        "pids.max": str(processes_of(memory_mb)),
+    }  # fmt: skip
+    for name, value in limits.items():
         if (group / name).exists():
             (group / name).write_text(value)
+
+
+def show_limits(unit: str, memory_mb: int, cores: float) -> None:
+    """Write a node's limits into the group that it takes for its outermost one, too (v2).
+
+    What runs in it looks there for how much there is: Java sizes its heap by it, PyTorch its threads.
+    """
+    for group in groups(unit):
+        if (inner := group / "payload").is_dir():
+            _limit(inner, memory_mb, cores)
 
 
 def processes(unit: str) -> set[int]:

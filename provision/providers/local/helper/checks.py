@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from ipaddress import IPv4Network
 from typing import Any
 
-from . import capacity, network, nodes, registry, validate
+from . import capacity, network, registry, shapes, validate
 from .errors import HelperError
 from .registry import ROOT
 
@@ -20,14 +21,18 @@ def ready(request: dict[str, Any]) -> None:
     capacity.require_tools()
     prepare_root()
     capacity.require_mount()
+    capacity.require_user_namespaces()
     state = registry.load()
     groups = [validate.mapping(group, "group") for group in request.get("groups", [])]
     wishes = [
         capacity.Wish(
-            int(validate.number(group.get("count"), "count", 0, 100_000)), nodes.sizes(group)["memory_mb"]
+            int(validate.number(group.get("count"), "count", 0, 100_000)), shapes.sizes(group)["memory_mb"]
         )
         for group in groups
     ]
+    grown = [validate.mapping(one, "grown") for one in request.get("grown", [])]
+    sizes = {str(key): shapes.memory_of(one) for one in grown for key in one.get("keys", [])}
+    capacity.require_growth(state, sizes, capacity.total_memory_mb())
     count = sum(wish.count for wish in wishes)
     if not count:
         return
@@ -57,7 +62,10 @@ def prepare_root() -> None:
     if os.geteuid() != 0:
         raise HelperError("the helper must run as root", kind="not_ready")
     ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for name in ("nodes", "images", "locks"):
-        (ROOT / name).mkdir(mode=0o755, exist_ok=True)
-    (ROOT / "stores").mkdir(mode=0o700, exist_ok=True)
+    # Programs and secrets of nodes lie in them: nobody else walks in, not even to start one.
+    for name in ("nodes", "images", "locks", "stores"):
+        (ROOT / name).mkdir(mode=0o700, exist_ok=True)
+        (ROOT / name).chmod(0o700)
+    with contextlib.suppress(FileNotFoundError):
+        (ROOT / "registry.json").chmod(0o600)
     registry.own_artifacts(registry.caller())

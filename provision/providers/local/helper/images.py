@@ -2,6 +2,7 @@
 
 `images/<id>/root` is the tree, `images/<id>/meta.json` says what it is. A directory appears under its name
 only when it is complete; everything unfinished lies in `images/.tmp-<pid>-…` and is removed by the next run.
+Anybody can work out a recipe's key, so a layer serves whom it was made by, and only root's serve everybody.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import bootstrap, disks, layer, registry, supervisor, validate
+from muster_node import clean
+
+from . import bootstrap, disks, registry, supervisor, validate
 from .errors import HelperError
 from .registry import ROOT, Registry
 from .system import locked, mount_points, remove_tree, run, say, write
@@ -27,7 +30,7 @@ BASE_SPACE = 1024**3  # bytes needed while a base is built
 class Image:
     """One base or layer."""
 
-    id: str
+    id: str  # of a layer: its key, and when it was made
     kind: str  # base | layer
     base: str  # the base a layer lies on; '' for a base
     created: float
@@ -35,6 +38,17 @@ class Image:
     owner: int
     recipe: str = ""  # of a base: digest of how it is made
     meta: dict[str, Any] = field(default_factory=dict)  # what the caller wants to remember of it
+    key: str = ""  # of a layer: its recipe's; '' = the id, as it was once
+
+    @property
+    def name(self) -> str:
+        """What it is asked for by."""
+        return self.key or self.id
+
+    @property
+    def usable(self) -> bool:
+        """Whether the caller's machines may boot from it."""
+        return self.kind == "base" or self.owner in (0, registry.caller())
 
 
 def known() -> list[Image]:
@@ -47,25 +61,25 @@ def known() -> list[Image]:
     return sorted(found, key=lambda image: image.created)
 
 
-def get(key: str) -> Image | None:
-    """One image, or None."""
-    path = IMAGES / key / "meta.json"
-    return Image(**json.loads(path.read_text())) if path.exists() else None
+def find(name: str) -> Image | None:
+    """The newest image of this name that the caller may use, or None."""
+    return next((image for image in reversed(known()) if image.name == name and image.usable), None)
 
 
 def lower(key: str) -> list[str]:
-    """The ids below a new machine, uppermost first; the newest base when `key` is empty.
+    """The ids below a new machine, uppermost first; the newest base of this recipe when `key` is empty.
 
     Raises:
         HelperError: there is no such image (kind `no_image`).
     """
     if not key:
-        bases = [image.id for image in known() if image.kind == "base"]
+        recipe = bootstrap.recipe()
+        bases = [image.id for image in known() if (image.kind, image.recipe) == ("base", recipe)]
         if not bases:
             raise HelperError("there is no base image on this computer yet", kind="no_image")
         return bases[-1:]
-    image = get(key)
-    if image is None or (image.base and get(image.base) is None):
+    image = find(key)
+    if image is None or (image.base and find(image.base) is None):
         raise HelperError(
             f"there is no image {key} on this computer; run the command again to bake it", kind="no_image"
         )
@@ -140,9 +154,10 @@ def commit(request: dict[str, Any]) -> dict[str, Any]:
         locked(ROOT / "locks" / "images", waiting="waiting for another image"),
     ):
         state = registry.load()
-        if existing := get(key):
-            return asdict(existing)
         found = [node for node in state.of(cluster_id) if name in ("", node.name)]
+        existing = find(key)
+        if existing and not any(node.created > existing.created for node in found):
+            return asdict(existing)  # asked again, after the answer was lost
         if len(found) != 1 or not found[0].prepared.exists():
             raise HelperError(
                 f"cluster {cluster_id} has no builder {name} (any more); run the command again",
@@ -155,23 +170,39 @@ def commit(request: dict[str, Any]) -> dict[str, Any]:
         sweep()
         disks.require_space(0, "an image layer")
         supervisor.halt(node)
-        disks.unmount_root(node)
-        disks.detach(node)
+        disks.release(node)
         node.prepared.unlink()
         temporary = IMAGES / f".tmp-{os.getpid()}-layer"
         temporary.mkdir(parents=True)
-        (node.directory / "upper").rename(temporary / "root")
-        layer.clean(temporary / "root")
+        changes = disks.mount_changes(node) / "upper"
+        clean.clean(changes)
+        disks.require_space(tree_size(changes), "an image layer")
+        run(["cp", "--archive", str(changes), str(temporary / "root")])
+        disks.release(node)
+        created = time.time()
         made = Image(
-            id=key,
+            id=f"{key}.{created:.0f}",
+            key=key,
             kind="layer",
             base=node.lower[-1],
-            created=time.time(),
+            created=created,
             size=tree_size(temporary / "root"),
             owner=registry.caller(),
             meta=meta,
         )
-        return asdict(_finish(temporary, made))
+        finished = asdict(_finish(temporary, made))
+        with registry.changing() as state:
+            _forget_older(made, state)
+        return finished
+
+
+def _forget_older(newest: Image, state: Registry) -> None:
+    """Delete the layers in whose place a new one is, but for those that machines still use."""
+    images = known()
+    for image in images:
+        replaced = image.kind == "layer" and image.name == newest.name and image.owner == newest.owner
+        if replaced and image.id != newest.id and not users(image, state, images):
+            remove_tree(IMAGES / image.id)
 
 
 def users(image: Image, state: Registry, images: list[Image]) -> list[str]:
@@ -185,9 +216,16 @@ def users(image: Image, state: Registry, images: list[Image]) -> list[str]:
 def listing(_: dict[str, Any]) -> list[dict[str, Any]]:
     """All images with age and users."""
     state, images = registry.load(), known()
+    now = time.time()
     return [
-        {**asdict(image), "age_s": time.time() - image.created, "used_by": users(image, state, images)}
-        for image in images
+        {
+            **asdict(i),
+            "key": i.name,
+            "usable": i.usable,
+            "age_s": now - i.created,
+            "used_by": users(i, state, images),
+        }
+        for i in images
     ]
 
 
@@ -197,15 +235,16 @@ def remove(request: dict[str, Any]) -> list[str]:
         sweep()
         wanted = [validate.token(key, "image key") for key in request.get("keys", [])]
         for key in wanted:
-            image = get(key)
-            if image is None:
+            found = [image for image in known() if key in (image.id, image.name)]
+            if not found:
                 raise HelperError(f"there is no image {key}; `./muster images` lists them", kind="refused")
-            registry.authorize(image.owner, f"image {key}")
-            if using := users(image, state, known()):
-                raise HelperError(
-                    f"image {key} is used by {', '.join(using)}; remove these first", kind="in_use"
-                )
-            remove_tree(IMAGES / key)
+            for image in [one for one in found if registry.caller() in (0, one.owner)] or found:
+                registry.authorize(image.owner, f"image {key}")
+                if using := users(image, state, known()):
+                    raise HelperError(
+                        f"image {key} is used by {', '.join(using)}; remove these first", kind="in_use"
+                    )
+                remove_tree(IMAGES / image.id)
         return wanted + (_prune(state, float(request.get("older_than_s", 0))) if request.get("prune") else [])
 
 
@@ -229,5 +268,6 @@ def sweep() -> None:
 
 
 def tree_size(root: Path) -> int:
-    """Bytes on the disk, hard links counted once."""
-    return int(run(["du", "--summarize", "--block-size=1", "--one-file-system", str(root)]).stdout.split()[0])
+    """Bytes on the disk, hard links counted once; without what vanishes meanwhile, as in a store at work."""
+    command = ["du", "--summarize", "--block-size=1", "--one-file-system", str(root)]
+    return int((run(command, check=False).stdout.split() or ["0"])[0])

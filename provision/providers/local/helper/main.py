@@ -8,17 +8,19 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import checks, images, nodes, stores
+from . import checks, images, machines, nodes, shapes, stores
 from .errors import HelperError
 
 VERBS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "ready": checks.ready,
-    "list": nodes.listing,
-    "list-all": nodes.listing_all,
-    "label": nodes.label,
+    "list": machines.of_cluster,
+    "list-all": machines.of_all,
+    "label": machines.label,
     "create": nodes.create,
     "start": nodes.start,
     "stop": nodes.stop,
+    "reshape": shapes.reshape,
+    "reach": nodes.reach,
     "delete": nodes.delete,
     "image-base": images.base,
     "image-commit": images.commit,

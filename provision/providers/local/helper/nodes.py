@@ -9,12 +9,25 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from . import capacity, cgroups, disks, images, network, registry, rootfs, supervisor, validate
+from . import (
+    capacity,
+    cgroups,
+    disks,
+    idmap,
+    images,
+    machines,
+    network,
+    registry,
+    rootfs,
+    shapes,
+    supervisor,
+    validate,
+)
 from .errors import HelperError
 from .registry import ROOT, Network, Node, Registry
 from .rootfs import Seed
@@ -34,12 +47,12 @@ def create(request: dict[str, Any]) -> list[dict[str, Any]]:
         with registry.changing() as state:
             sweep(state, keep=cluster_id)
             nodes = _record(state, request, cluster_id, names)
-            net = state.networks[cluster_id]
-            total = len(state.nodes)
+            net, inherit = state.networks[cluster_id], validate.mapping(request.get("inherit"), "inherit")
+            net.admit(rootfs.ports_here(inherit))
         seed = Seed(user_data, builder=net.name.startswith("image-"))
-        bring_up(nodes, net, total, seed, validate.mapping(request.get("inherit"), "inherit"))
+        bring_up(nodes, net, seed, inherit)
     say(f"{len(nodes)} machines booted in {time.monotonic() - started:.2f} s")
-    return [describe(node) for node in nodes]
+    return [machines.describe(node) for node in nodes]
 
 
 def _record(state: Registry, request: dict[str, Any], cluster_id: str, names: list[str]) -> list[Node]:
@@ -47,7 +60,7 @@ def _record(state: Registry, request: dict[str, Any], cluster_id: str, names: li
     cluster = validate.name(request.get("cluster"), "cluster")
     token = validate.token(request.get("token"))
     group = validate.mapping(request.get("group"), "group")
-    size = sizes(group)
+    size = shapes.sizes(group)
     existing = {node.name: node for node in state.of(cluster_id)}
     for name in names:
         if (node := existing.get(name)) and (node.token != token or node.deleting):
@@ -63,11 +76,13 @@ def _record(state: Registry, request: dict[str, Any], cluster_id: str, names: li
         image = validate.image_key(request.get("image"))
         lower = images.lower(image)
         for name in missing:
+            unit = secrets.token_hex(5)
             node = Node(
                 name=name,
                 group=validate.name(group.get("name"), "group"),
                 cluster_id=cluster_id,
-                unit=secrets.token_hex(5),
+                unit=unit,
+                first_id=idmap.choose(unit, state.first_ids()),
                 token=token,
                 address=next_address(state, net),
                 image=image,
@@ -80,15 +95,6 @@ def _record(state: Registry, request: dict[str, Any], cluster_id: str, names: li
             state.nodes[node.key] = node
     registry.authorize(state.networks[cluster_id].owner, f"cluster {cluster}")
     return [state.nodes[f"{name}.{cluster_id}"] for name in names]
-
-
-def sizes(group: dict[str, Any]) -> dict[str, Any]:
-    """The validated size of a group's machines."""
-    return {
-        "cores": float(validate.number(group.get("cores"), "cores", 0.1, 1024)),
-        "memory_mb": int(validate.number(group.get("memory_gb"), "memory_gb", 0.25, 65536) * 1024),
-        "disk_gb": int(validate.number(group.get("data_disk_gb", 0), "data_disk_gb", 0, 65536)),
-    }
 
 
 def network_of(state: Registry, cluster_id: str, name: str, wish: str = "") -> Network:
@@ -114,24 +120,39 @@ def next_address(state: Registry, net: Network) -> str:
     raise HelperError(f"subnet {net.subnet} has no free address left", kind="not_ready")
 
 
-def bring_up(
-    nodes: Sequence[Node], net: Network, total: int, seed: Seed | None, inherit: dict[str, Any]
-) -> None:
+def raise_networks(network_id: str) -> Registry:
+    """Make the network of a cluster or store work, unless it is gone, and let it reach its stores.
+
+    Under the registry's lock: nobody writes who may ask a store after having read it before another did.
+    Returns the registry.
+    """
+    with registry.changing() as state:
+        own = [state.networks[network_id]] if network_id in state.networks else []
+        for one in (*own, *(store for store in state.stores_of(network_id) if network.is_up(store))):
+            network.up(one, state.clients(one.id))
+    return state
+
+
+def bring_up(nodes: Sequence[Node], net: Network, seed: Seed | None, inherit: dict[str, Any]) -> None:
     """Make everything up to running machines, whatever part of it exists.
 
     Args:
         nodes: machines of one cluster.
         net: their network.
-        total: machines on this computer, for its limits.
         seed: first-boot data; None for machines that have been booted before.
         inherit: settings of the caller for new machines.
     """
-    network.up(net)
-    network.room_for_nodes(total)
+    network.room_for_nodes(len(raise_networks(net.id).nodes))
 
     def one(node: Node) -> None:
         if cgroups.processes(node.unit):
             return
+        if not node.first_id:
+            raise HelperError(
+                f"machine {node.name} was made by an older version, without user ids of its own; "
+                f"destroy its cluster and make it again",
+                kind="refused",
+            )
         if seed is None and not node.prepared.exists():
             raise HelperError(f"machine {node.name} was never completed; delete it and create it again")
         if seed is not None and not node.prepared.exists():
@@ -139,17 +160,16 @@ def bring_up(
         registry.own_artifacts(node.owner)
         root = disks.mount_root(node)
         if seed is not None and not node.prepared.exists():
-            rootfs.prepare(node, net, root, seed, inherit)
+            idmap.as_root_of(node.first_id, partial(rootfs.prepare, node, net, root, seed, inherit))
             write(node.prepared, "")
-        supervisor.boot(node, disks.attach(node))
+        supervisor.boot(node)
 
     together(one, nodes)
 
 
 def discard(node: Node) -> None:
     """Take away everything of a node that does not run."""
-    disks.unmount_root(node)
-    disks.detach(node)
+    disks.release(node)
     remove_tree(node.directory)
 
 
@@ -172,53 +192,6 @@ def _outcome(action: Callable[[Node], None], node: Node) -> HelperError | None:
     return None
 
 
-def describe(node: Node) -> dict[str, Any]:
-    """What the caller gets to know about a machine."""
-    known = asdict(node)
-    known["provider_id"] = node.key
-    known["state"] = condition(node)
-    return known
-
-
-def condition(node: Node) -> str:
-    """The state of a machine, seen from its processes."""
-    if node.deleting:
-        return "deleting"
-    if not node.prepared.exists():
-        return "pending"
-    return "running" if cgroups.processes(node.unit) else "stopped"
-
-
-def listing(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """The machines of one cluster."""
-    cluster_id = validate.hex_id(request.get("cluster_id"))
-    return [describe(node) for node in registry.load().of(cluster_id)]
-
-
-def listing_all(request: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: ARG001  every verb takes one
-    """The machines of every cluster of this computer, those of object stores left out."""
-    state = registry.load()
-    found = []
-    for node in state.nodes.values():
-        if not node.store and node.cluster_id in state.networks:
-            known = describe(node)
-            owner = {"cluster": state.networks[node.cluster_id].name, "cluster_id": node.cluster_id}
-            mine = registry.caller() in (0, node.owner)
-            found.append({**known, "labels": {**known["labels"], **owner, "mine": "yes" if mine else "no"}})
-    return found
-
-
-def label(request: dict[str, Any]) -> None:
-    """Give machines labels that they keep; labels that are not mentioned stay."""
-    cluster_id = validate.hex_id(request.get("cluster_id"))
-    wanted = validate.mapping(request.get("labels"), "labels")
-    with registry.cluster_lock(cluster_id), registry.changing() as state:
-        for node in state.of(cluster_id):
-            if node.key in wanted:
-                registry.authorize(node.owner, f"machine {node.name}")
-                node.labels |= validate.labels(wanted[node.key])
-
-
 def _chosen(state: Registry, request: dict[str, Any]) -> list[Node]:
     cluster_id = validate.hex_id(request.get("cluster_id"))
     names = request.get("names")
@@ -235,7 +208,30 @@ def start(request: dict[str, Any]) -> None:
         state = registry.load()
         nodes = _chosen(state, request)
         if nodes:
-            bring_up(nodes, state.networks[nodes[0].cluster_id], len(state.nodes), None, {})
+            bring_up(nodes, state.networks[nodes[0].cluster_id], None, {})
+
+
+def reach(request: dict[str, Any]) -> list[str]:
+    """What keeps packets of a cluster that is up, and of its stores, from going where they should.
+
+    A firewall that was started or loaded anew after the cluster does that, silently; `mend` puts it right.
+    """
+    cluster_id = validate.hex_id(request.get("cluster_id"))
+    state = registry.load()
+    if cluster_id not in state.networks:
+        return []
+    net = state.networks[cluster_id]
+    registry.authorize(net.owner, f"cluster {net.name}")
+    found = [
+        fault
+        for one in (net, *state.stores_of(cluster_id))
+        if network.is_up(one)
+        for fault in network.faults(one)
+    ]
+    if found and request.get("mend"):
+        with registry.cluster_lock(cluster_id):
+            raise_networks(cluster_id)
+    return list(dict.fromkeys(found))
 
 
 def stop(request: dict[str, Any]) -> None:
@@ -252,8 +248,7 @@ def power_off(node: Node, deadline_s: float = 15) -> None:
             os.kill(init, signal.SIGRTMIN + 4)
         until(lambda: not cgroups.processes(node.unit), deadline_s, 0.02)
     supervisor.halt(node)
-    disks.unmount_root(node)
-    disks.detach(node)
+    disks.release(node)
 
 
 def delete(request: dict[str, Any]) -> None:

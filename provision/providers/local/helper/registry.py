@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -20,9 +20,14 @@ from .errors import HelperError
 from .system import locked, write
 
 ROOT = Path("/var/lib/muster")
-FORMAT = 1
+FORMAT = 2
+"""1 had no user ids of nodes; it is read as well."""
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+"""Subnets may lie in these, https://www.rfc-editor.org/rfc/rfc1918."""
+BRIDGE = "mu"
+"""What the name of every bridge begins with; the network's id follows."""
 POOL = IPv4Network("10.77.0.0/16")
-"""Every node's address lies in here; packets from here to here are not masqueraded."""
+"""Where subnets are chosen that nobody wished otherwise."""
 
 
 @dataclass
@@ -34,6 +39,7 @@ class Network:
     subnet: str  # a.b.c.0/24
     owner: int  # uid
     next_host: int = 10  # addresses are handed out round robin, so neighbours' ARP caches are never wrong
+    host_ports: list[int] = field(default_factory=list)  # of this computer, that its nodes may ask: a proxy's
 
     @property
     def prefix(self) -> str:
@@ -48,7 +54,11 @@ class Network:
     @property
     def bridge(self) -> str:
         """The bridge's interface name."""
-        return f"mu{self.id}"
+        return f"{BRIDGE}{self.id}"
+
+    def admit(self, ports: Iterable[int]) -> None:
+        """Let nodes ask these ports of this computer, too; older ones keep what they were told to use."""
+        self.host_ports = sorted({*self.host_ports, *ports})
 
     @property
     def table(self) -> str:
@@ -76,6 +86,7 @@ class Node:
     labels: dict[str, str] = field(default_factory=dict)
     deleting: bool = False
     store: str = ""  # name of the store this machine serves
+    first_id: int = 0  # of its user namespace; 0: made before nodes had one, such a one is not started again
 
     @property
     def key(self) -> str:
@@ -126,9 +137,25 @@ class Registry:
         """The nodes of one cluster, in the order they were asked for."""
         return [node for node in self.nodes.values() if node.cluster_id == cluster_id]
 
+    def clients(self, network_id: str) -> list[str] | None:
+        """The subnets of the clusters that an object store serves; None for a network that is no store's."""
+        store = next((store for store in self.stores.values() if store.network_id == network_id), None)
+        if store is None:
+            return None
+        return [self.networks[cluster].subnet for cluster in store.clusters if cluster in self.networks]
+
+    def stores_of(self, cluster_id: str) -> list[Network]:
+        """The networks of the object stores that a cluster uses."""
+        return [self.networks[s.network_id] for s in self.stores.values() if cluster_id in s.clusters]
+
+    def first_ids(self) -> set[int]:
+        """The first user ids of all nodes."""
+        return {node.first_id for node in self.nodes.values()}
+
     def save(self) -> None:
         """Write durably; call with the lock held."""
-        write(ROOT / "registry.json", json.dumps({"format": FORMAT, **asdict(self)}, indent=1), durable=True)
+        content = json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+        write(ROOT / "registry.json", content, 0o600, durable=True)
 
 
 def load() -> Registry:
@@ -141,7 +168,7 @@ def load() -> Registry:
     if not path.exists():
         return Registry()
     raw: dict[str, Any] = json.loads(path.read_text())
-    if raw.get("format") != FORMAT:
+    if raw.get("format") not in (1, FORMAT):
         raise HelperError(
             f"{path} has format {raw.get('format')}, this version knows {FORMAT}; update muster",
             kind="not_ready",

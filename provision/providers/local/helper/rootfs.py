@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import stat
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,12 +16,14 @@ from typing import Any
 from . import validate
 from .errors import HelperError
 from .registry import POOL, Network, Node
-from .system import run, write
+from .system import run
 
 CA_SOURCE = Path("/usr/local/share/ca-certificates")
 CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+MOUNT_POINTS = ("data", "srv/node", "var/cache/muster/artifacts")
 PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries")
 PROXY_KEYS = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
+PORT = re.compile(r"(?<=[/@=,\s])(?:localhost|127\.\d+\.\d+\.\d+):(\d{1,5})(?=[/\s\";]|$)")
 LOOPBACK = re.compile(r"(?<=[/@=,\s])(?:localhost|127\.\d+\.\d+\.\d+)(?=[:/\s]|$)")
 
 
@@ -37,24 +42,77 @@ BUILDER = {
 }
 
 
-def put(root: Path, name: str, content: str | bytes, mode: int = 0o644) -> None:
-    """Write a file of the node; never through a symbolic link, which could lead out of it.
+@contextlib.contextmanager
+def _folder(root: Path, name: str) -> Iterator[int]:
+    """A folder of the node, made when missing, as a descriptor.
+
+    Step by step, never through a symbolic link: the node could lead us out with one, also while we look.
 
     Raises:
-        HelperError: a parent is a link.
+        HelperError: something on the way is no folder.
     """
-    path = root
-    for part in Path(name).parts[:-1]:
-        path = path / part
-        if path.is_symlink():
-            raise HelperError(f"{path} is a symbolic link; the image is not usable", kind="refused")
-        if not path.exists():
-            path.mkdir(mode=0o755)
-    write(root / name, content, mode)
+    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in Path(name).parts:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, 0o755, dir_fd=here)
+            try:
+                below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            except OSError:
+                raise HelperError(
+                    f"{part} of {name} in {root} is no folder; the image is not usable", kind="refused"
+                ) from None
+            os.close(here)
+            here = below
+        yield here
+    finally:
+        os.close(here)
+
+
+def put(root: Path, name: str, content: str | bytes, mode: int = 0o644) -> None:
+    """Replace a file of a node, atomically; see `_folder` for links.
+
+    Raises:
+        HelperError: something on the way is no folder.
+    """
+    parent, _, last = name.rpartition("/")
+    with _folder(root, parent) as folder:
+        fresh = f".{last}.{os.getpid()}.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with os.fdopen(os.open(fresh, flags, mode, dir_fd=folder), "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content.encode() if isinstance(content, str) else content)
+        os.rename(fresh, last, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def read(root: Path, name: str, limit: int = 16 * 1024**2) -> bytes:
+    """Read a regular file of a node.
+
+    Args:
+        root: the node's.
+        name: of the file, below it; see `_folder` for links.
+        limit: the most bytes that it may have.
+
+    Raises:
+        HelperError: it is something else, or too large.
+    """
+    parent, _, last = name.rpartition("/")
+    with _folder(root, parent) as folder:
+        try:
+            descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        except OSError as error:
+            raise HelperError(f"{name} in {root} cannot be read: {error.strerror}", kind="refused") from None
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+                raise HelperError(
+                    f"{name} in {root} is no usual file; the image is not usable", kind="refused"
+                )
+            return file.read()
 
 
 def prepare(node: Node, network: Network, root: Path, seed: Seed, inherit: dict[str, Any]) -> None:
-    """Fill a freshly mounted root.
+    """Fill a freshly mounted root; call it as the node's root (`idmap.as_root_of`).
 
     Args:
         node: the node.
@@ -63,6 +121,9 @@ def prepare(node: Node, network: Network, root: Path, seed: Seed, inherit: dict[
         seed: first-boot data and further files.
         inherit: `pip` and `proxy`, the caller's settings.
     """
+    for point in MOUNT_POINTS:  # systemd-nspawn itself may make nothing in a tree that is not its user's
+        with _folder(root, point):
+            pass
     put(root, "etc/hostname", f"{node.name}\n")
     put(root, "etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
     put(root, "etc/hosts", f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{node.address} {node.name}\n")
@@ -92,7 +153,7 @@ def inherit_settings(root: Path, network: Network, inherit: dict[str, Any]) -> N
     for name, certificate in extra.items():
         put(root, f"usr/local/share/ca-certificates/{name}", certificate)
     if extra:
-        bundle = (root / CA_BUNDLE).read_bytes()
+        bundle = read(root, CA_BUNDLE)
         missing = [c for c in extra.values() if c.strip() not in bundle]
         put(root, CA_BUNDLE, b"".join([bundle, *(c.rstrip() + b"\n" for c in missing)]))
     pip = {key: value for key, value in settings(inherit.get("pip"), PIP_KEYS, network).items() if value}
@@ -106,7 +167,7 @@ def inherit_settings(root: Path, network: Network, inherit: dict[str, Any]) -> N
     proxy = settings(inherit.get("proxy"), PROXY_KEYS, network)
     if proxy:
         proxy["no_proxy"] = ",".join(
-            filter(None, [inherit["proxy"].get("no_proxy", ""), "localhost", str(POOL)])
+            filter(None, [inherit["proxy"].get("no_proxy", ""), "localhost", str(POOL), network.subnet])
         )
         lines = [f'{case}="{value}"' for key, value in proxy.items() for case in (key, key.upper())]
         put(root, "etc/environment", "\n".join([*lines, ""]))
@@ -124,6 +185,13 @@ def settings(value: object, known: tuple[str, ...], network: Network) -> dict[st
                 )
             found[key] = reachable(" ".join(text.split()), network)
     return found
+
+
+def ports_here(inherit: dict[str, Any]) -> list[int]:
+    """The ports of this computer's loopback which the caller's proxy and index, and apt's proxy, are on."""
+    kinds = [validate.mapping(kind, "inherited settings") for kind in inherit.values()]
+    said = [apt_proxy(), *(str(value) for kind in kinds for value in kind.values())]
+    return sorted({int(port) for text in said for port in PORT.findall(text)} & set(range(1, 65536)))
 
 
 def reachable(text: str, network: Network) -> str:

@@ -8,7 +8,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import capacity, cgroups, disks, images, network, nodes, registry, rootfs, supervisor, validate
+from . import (
+    capacity,
+    cgroups,
+    disks,
+    idmap,
+    images,
+    machines,
+    network,
+    nodes,
+    registry,
+    rootfs,
+    shapes,
+    supervisor,
+    validate,
+)
 from .errors import HelperError
 from .registry import Node, Registry, Store
 from .rootfs import Seed
@@ -20,7 +34,7 @@ AUTHORIZED = "etc/muster/authorized_keys/muster"
 # Before every other drop-in: of two keys of one kind sshd shows the first.
 SSHD = f"""\
 HostKey /etc/muster/{HOST_KEY}
-AuthorizedKeysFile /etc/muster/authorized_keys/%u .ssh/authorized_keys
+AuthorizedKeysFile /etc/muster/authorized_keys/%u
 """
 
 
@@ -31,9 +45,9 @@ def opened(request: dict[str, Any]) -> dict[str, Any]:
     cluster_id = validate.hex_id(request.get("cluster_id"))
     key = validate.public_key(request.get("public_key"))
     user_data = validate.text(request.get("user_data"), "user_data", 512 * 1024)
-    size = nodes.sizes(validate.mapping(request.get("group"), "group"))
+    size = shapes.sizes(validate.mapping(request.get("group"), "group"))
     image = validate.image_key(request.get("image"))
-    lower = images.lower(image)
+    images.lower(image)  # or it is told before anything is changed
     with registry.store_lock(name):
         _end_outdated(registry.load(), name, image, cluster_id)
         with registry.changing() as state:
@@ -52,15 +66,17 @@ def opened(request: dict[str, Any]) -> dict[str, Any]:
                     state, [capacity.Wish(1, size["memory_mb"])], capacity.total_memory_mb()
                 )
                 capacity.require_disk(1, f"object store {asked}")
+            unit = secrets.token_hex(5)
             node = node or Node(
                 name=MACHINE,
                 group=MACHINE,
                 cluster_id=net.id,
-                unit=secrets.token_hex(5),
+                unit=unit,
+                first_id=idmap.choose(unit, state.first_ids()),
                 token=f"store-{name}",
                 address=f"{net.prefix}10",
                 image=image,
-                lower=lower,
+                lower=images.lower(image),
                 created=time.time(),
                 owner=store.owner,
                 store=name,
@@ -68,25 +84,24 @@ def opened(request: dict[str, Any]) -> dict[str, Any]:
             )
             state.nodes[node.key] = node
             store.clusters[cluster_id] = key
-            total = len(state.nodes)
+            inherit = validate.mapping(request.get("inherit"), "inherit")
+            net.admit(rootfs.ports_here(inherit))
         known, host_key = kept(store)
         started = not cgroups.processes(node.unit)
         files = (
             (f"etc/muster/{HOST_KEY}", host_key, 0o600),
             ("etc/ssh/sshd_config.d/05-muster-store.conf", SSHD, 0o644),
         )
-        nodes.bring_up(
-            [node], net, total, Seed(user_data, files), validate.mapping(request.get("inherit"), "inherit")
-        )
+        nodes.bring_up([node], net, Seed(user_data, files), inherit)
         authorize_keys(store, node)
     return {"address": node.address, "started": started, "network_id": net.id, "name": name, **known}
 
 
 def _end_outdated(state: Registry, name: str, image: str, cluster_id: str) -> None:
-    """Take away a machine made from another image, unless another cluster uses it right now."""
+    """Take away a machine made from another image, or without ids of its own, unless others use it now."""
     store = state.stores.get(name)
     node = next(iter(state.of(store.network_id)), None) if store else None
-    if store is None or node is None or node.image == image:
+    if store is None or node is None or (node.image == image and node.first_id):
         return
     registry.authorize(store.owner, f"object store {name}")
     if set(store.clusters) - {cluster_id} and cgroups.processes(node.unit):
@@ -122,7 +137,8 @@ def authorize_keys(store: Store, node: Node) -> None:
     lines = [
         f"{' '.join(key.split()[:2])} cluster-{cluster}" for cluster, key in sorted(store.clusters.items())
     ]
-    rootfs.put(disks.mount_root(node), AUTHORIZED, "".join(f"{line}\n" for line in lines))
+    content, root = "".join(f"{line}\n" for line in lines), disks.mount_root(node)
+    idmap.as_root_of(node.first_id, lambda: rootfs.put(root, AUTHORIZED, content))
 
 
 def closed(request: dict[str, Any]) -> dict[str, Any]:
@@ -140,10 +156,12 @@ def closed(request: dict[str, Any]) -> dict[str, Any]:
         if store.clusters:
             if node is not None and cgroups.processes(node.unit):
                 authorize_keys(store, node)
+                nodes.raise_networks(store.network_id)
             return {"stopped": False}
         if node is not None:
             nodes.power_off(node, deadline_s=4)
-        network.down(state.networks[store.network_id])
+        with registry.changing():  # nobody brings up another, and relies on forwarding, meanwhile
+            network.down(state.networks[store.network_id])
         return {"stopped": True}
 
 
@@ -170,7 +188,7 @@ def listing(_: dict[str, Any]) -> list[dict[str, Any]]:
                 "clusters": sorted(store.clusters),
                 "created": store.created,
                 "owner": store.owner,
-                "state": nodes.condition(node) if node else "stopped",
+                "state": machines.condition(node) if node else "stopped",
                 "address": node.address if node else "",
                 "bytes": images.tree_size(data) if data.is_dir() else 0,
             }

@@ -7,15 +7,17 @@ itself off (stay down). Killing systemd-nspawn does not end the node, so the loo
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from pathlib import Path
 
-from . import cgroups, registry
+from . import cgroups, disks, idmap, registry
 from .errors import HelperError
-from .registry import ROOT, Node
-from .system import ENVIRONMENT, run, until
+from .registry import Node
+from .system import ENVIRONMENT, is_mounted, run, until
 
 NSPAWN = {"SYSTEMD_NSPAWN_TMPFS_TMP": "0"}  # /tmp on the disk: memory is what a node has little of
+UNIT_DEVICES = ("char-pts rw", "/dev/net/tun rwm")  # besides those that DevicePolicy=closed leaves open
 # $1: number of groups; then the groups (the one with the limits first); then the command.
 # It begins when told to, in its groups by then; whoever starts it may be killed before.
 LOOP = """
@@ -32,40 +34,38 @@ for pid in $(cat "$first/cgroup.procs"); do [ "$pid" = $$ ] || kill -9 "$pid"; d
 """
 
 
-def command(node: Node, device: str) -> list[str]:
-    """The systemd-nspawn call of a node.
-
-    Args:
-        node: the node.
-        device: its loop device, or ''.
-    """
+def command(node: Node) -> list[str]:
+    """The systemd-nspawn call of a node whose disks are mounted."""
     line = [
         "systemd-nspawn", "--quiet", "--keep-unit", "--register=no", "--settings=no", "--boot",
         f"--directory={node.directory}/root", f"--machine={node.machine}", f"--hostname={node.name}",
-        f"--network-bridge=mu{node.cluster_id}", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
+        f"--network-bridge={registry.BRIDGE}{node.cluster_id}",
+        "--resolv-conf=off", "--timezone=off", "--link-journal=no",
         "--console=read-only", "--drop-capability=CAP_MKNOD",
+        f"--private-users={node.first_id}:{idmap.COUNT}", "--private-users-ownership=off",
         f"--bind-ro={registry.artifacts(node.owner)}:/var/cache/muster/artifacts",
     ]  # fmt: skip
-    if device:
-        line.append(f"--bind={device}:/dev/xvdc")
-    if node.store:
-        line.append(f"--bind={ROOT}/stores/{node.store}/data:/srv/node")
+    for source, target in ((disks.mount_data(node), "/data"), (disks.show_store(node), "/srv/node")):
+        if source:
+            line.append(f"--bind={source}:{target}")
     return line
 
 
-def boot(node: Node, device: str) -> None:
-    """Start a node that does not run and see its init come up.
+def boot(node: Node) -> None:
+    """Start a node that does not run and whose root is mounted, and see its init come up.
 
     Raises:
         HelperError: it ended at once; the message is its last word.
     """
-    log = node.directory / "console.log"
+    _forget(node)
+    log = disks.console(node)
     with log.open("ab") as output:
+        os.fchmod(output.fileno(), 0o600)
         if cgroups.has_systemd() and cgroups.is_v2():
-            _boot_unit(node, device)
+            _boot_unit(node, log)
             started = None
         else:
-            started = _boot_loop(node, device, output.fileno())
+            started = _boot_loop(node, output.fileno())
 
     def up_or_dead() -> bool:
         dead = started.poll() is not None if started else not cgroups.processes(node.unit)
@@ -74,6 +74,7 @@ def boot(node: Node, device: str) -> None:
     if not until(up_or_dead, 30) or not _runs_its_own(node):
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         raise HelperError(f"node {node.name} did not boot: {lines[-1] if lines else 'no reason given'}")
+    cgroups.show_limits(node.unit, node.memory_mb, node.cores)
 
 
 def _runs_its_own(node: Node) -> bool:
@@ -84,13 +85,13 @@ def _runs_its_own(node: Node) -> bool:
     return False
 
 
-def _boot_loop(node: Node, device: str, output: int) -> subprocess.Popen[bytes]:
-    groups = cgroups.make(node.unit, node.memory_mb, node.cores, device)
+def _boot_loop(node: Node, output: int) -> subprocess.Popen[bytes]:
+    groups = cgroups.make(node.unit, node.memory_mb, node.cores)
     keeper = ""
     if cgroups.is_v2():  # there, a group with limits for its children may hold no process itself
         keeper = "keeper"
         (groups[0] / "keeper").mkdir(exist_ok=True)
-    arguments = [str(len(groups)), *map(str, groups), *command(node, device)]
+    arguments = [str(len(groups)), *map(str, groups), *command(node)]
     loop = subprocess.Popen(
         ["/bin/sh", "-c", LOOP, f"muster-{node.key}", *arguments],
         stdin=subprocess.PIPE,
@@ -108,20 +109,20 @@ def _boot_loop(node: Node, device: str, output: int) -> subprocess.Popen[bytes]:
     return loop
 
 
-def _boot_unit(node: Node, device: str) -> None:
+def _boot_unit(node: Node, log: Path) -> None:
     unit = f"muster-{node.unit}.service"
     run(["systemctl", "reset-failed", unit], check=False)
     settings = {
         "Description": f"Muster node {node.key}", "Delegate": "yes", "MemoryMax": f"{node.memory_mb}M",
         "CPUQuota": f"{node.cores * 100:g}%", "RestartForceExitStatus": "133", "SuccessExitStatus": "133",
-        "RestartSec": "0", "KillMode": "mixed", "TimeoutStopSec": "5", "TasksMax": "infinity",
-        "StandardOutput": f"append:{node.directory}/console.log", "StandardError": "inherit",
+        "RestartSec": "0", "KillMode": "mixed", "TimeoutStopSec": "5",
+        "MemorySwapMax": "0", "TasksMax": str(cgroups.processes_of(node.memory_mb)),
+        "StandardOutput": f"append:{log}", "StandardError": "inherit",
         "DevicePolicy": "closed",
     }  # fmt: skip
-    allowed = ["char-pts rw", *([f"{device} rw"] if device else [])]
     settled = [f"--setenv={name}={value}" for name, value in NSPAWN.items()]
     properties = [f"--property={name}={value}" for name, value in settings.items()]
-    properties += [f"--property=DeviceAllow={one}" for one in allowed]
+    properties += [f"--property=DeviceAllow={device}" for device in UNIT_DEVICES]
     run(
         [
             "systemd-run",
@@ -130,7 +131,7 @@ def _boot_unit(node: Node, device: str) -> None:
             "--quiet",
             *settled,
             *properties,
-            *command(node, device),
+            *command(node),
         ]
     )
 
@@ -151,7 +152,14 @@ def halt(node: Node) -> None:
         run(["ip", "link", "del", interface.name], check=False)
     if not until(lambda: not interface.exists(), 5):
         raise HelperError(f"interface {interface.name} of {node.name} cannot be removed; see `ip link`")
+    _forget(node)
+
+
+def _forget(node: Node) -> None:
+    """Take away what a killed systemd-nspawn leaves, on which it would not start that machine again."""
     for kind in ("propagate", "unix-export"):
         leftover = Path("/run/systemd/nspawn", kind, node.machine)
-        if leftover.is_dir() and not leftover.is_mount():
+        if is_mounted(leftover):
+            run(["umount", "--lazy", str(leftover)])
+        if leftover.is_dir():
             leftover.rmdir()

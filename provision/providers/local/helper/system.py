@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ def run(
     """Run a program to its end with a clean environment.
 
     Raises:
-        HelperError: it is missing, or it failed and `check` is set; the message is its last line.
+        HelperError: it is missing, or it failed and `check` is set; the message is what it said of that.
     """
     try:
         done = subprocess.run(
@@ -37,7 +36,8 @@ def run(
         raise HelperError(f"{command[0]} is not installed on this computer", kind="not_ready") from None
     if check and done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()
-        raise HelperError(f"{' '.join(command[:3])} failed ({done.returncode}): {lines[-1]}")
+        said = next((line for line in lines if "Error: " in line), lines[-1])  # nft draws a picture below
+        raise HelperError(f"{' '.join(command[:3])} failed ({done.returncode}): {said}")
     return done
 
 
@@ -81,6 +81,14 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sysctl(name: str, at_least: int) -> None:
+    """Raise a setting of this computer's kernel, named by its path below /proc/sys, and say so."""
+    path = Path("/proc/sys", name)
+    if int(path.read_text()) < at_least:
+        path.write_text(str(at_least))
+        say(f"set {name.replace('/', '.')} to {at_least} on this computer")
 
 
 @contextlib.contextmanager
@@ -137,10 +145,16 @@ def remove_tree(path: Path) -> None:
     below = f"{doomed}/"
     if any(point.startswith(below) for point in mount_points()):
         raise HelperError(f"{doomed} still has something mounted below it")
-    shutil.rmtree(doomed)
+    # A node's root makes folders deeper than shutil.rmtree can follow.
+    run(["rm", "--recursive", "--force", "--one-file-system", str(doomed)])
 
 
 def mount_points() -> list[str]:
     """Every mount point of this namespace."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     return [line.split()[4].encode().decode("unicode_escape") for line in lines]
+
+
+def is_mounted(path: Path) -> bool:
+    """Whether something is mounted there; unlike `Path.is_mount` also when it is of the same file system."""
+    return str(path) in mount_points()

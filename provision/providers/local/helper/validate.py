@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from .errors import HelperError
-from .registry import POOL
+from .registry import PRIVATE
 
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,39}[a-z0-9])?")
 STORE = re.compile(rf"{NAME.pattern}(?:\.[0-9]{{1,10}})?")
@@ -81,15 +81,15 @@ def public_key(value: object) -> str:
 
 
 def subnet(value: object) -> str:
-    """A /24 of the pool in CIDR notation; empty when the helper shall choose."""
+    """A private /24 in CIDR notation; empty when the helper shall choose."""
     if value in ("", None):
         return ""
     try:
         network = IPv4Network(str(value))
     except ValueError as error:
         raise HelperError(f"subnet {value!r}: {error}; write it as a.b.c.0/24", kind="refused") from None
-    if network.prefixlen != 24 or not network.subnet_of(POOL):
-        raise HelperError(f"subnet {value} is not a /24 inside {POOL}; choose one there", kind="refused")
+    if network.prefixlen != 24 or not any(network.subnet_of(IPv4Network(one)) for one in PRIVATE):
+        raise HelperError(f"subnet {value} is not a /24 inside {', '.join(PRIVATE)}", kind="refused")
     return str(network)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 
 from provision.cluster.cluster import Cluster
-from provision.core.errors import NoCapacity, PlanRefused
+from provision.core.errors import NoCapacity, NotReady, PlanRefused
+from provision.providers.ec2 import tags
 from tests.fakes.ec2 import Cloud
 
 
@@ -95,3 +97,63 @@ def test_calls_grow_with_groups_not_with_machines(cloud: Cloud, hurry: None) -> 
         seen.append({name: n for name, n in cloud.emulator.books()["calls"].items() if name != "CreateTags"})
     few, many = seen
     assert many == few and many["RunInstances"] == 2
+
+
+def shutdown(cloud: Cloud) -> set[str]:
+    """What becomes of the machines when they power themselves off."""
+    return {one["shutdown"] for one in cloud.emulator.alive()}
+
+
+@pytest.mark.parametrize("later", [{"ttl": "8h"}, {"autostop": "30m"}, {"budget": {"total": 20}}])
+def test_an_end_that_is_added_later_deletes_the_machines(cloud: Cloud, later: dict[str, Any]) -> None:
+    cloud.emulator.set(listed={"t3.medium": 0.0456, "t3.small": 0.0228, "gp3": 0.088})
+    cloud.cluster(2).ensure()
+    assert shutdown(cloud) == {"stop"} and cloud.cluster(2).view.stays() is None
+    ends = cloud.cluster(2, **later)
+    ends.ensure()
+    assert shutdown(cloud) == {"terminate"} and ends.view.stays() == []
+    before = cloud.emulator.books()["calls"]["ModifyInstanceAttribute"]
+    cloud.cluster(3, **later).ensure()
+    assert shutdown(cloud) == {"terminate"}
+    assert cloud.emulator.books()["calls"]["ModifyInstanceAttribute"] == before == 2
+    cloud.cluster(3, **later).destroy()
+
+
+def test_an_end_that_was_told_halfway_is_told_to_all_by_the_same_command(cloud: Cloud) -> None:
+    cloud.cluster(3).ensure()
+    cloud.emulator.fault("ModifyInstanceAttribute", "error", code="UnauthorizedOperation", skip=1)
+    with pytest.raises(NotReady, match="does not permit ModifyInstanceAttribute"):
+        cloud.cluster(3, ttl="8h").ensure()
+    assert shutdown(cloud) == {"terminate", "stop"}
+    assert cloud.cluster(3, ttl="8h").view.stays()
+    cloud.cluster(3, ttl="8h").ensure()
+    assert shutdown(cloud) == {"terminate"} and cloud.cluster(3, ttl="8h").view.stays() == []
+    cloud.cluster(3).destroy()
+
+
+def test_machines_that_end_no_more_stay_when_they_power_themselves_off(cloud: Cloud) -> None:
+    cloud.cluster(2, ttl="8h").ensure()
+    cloud.cluster(2).ensure()
+    assert shutdown(cloud) == {"terminate"}, "its deadline stays until it is stopped"
+    cloud.cluster(3).ensure()
+    assert shutdown(cloud) == {"terminate"}, "nor do machines that join it live longer"
+    cloud.cluster(3).stop()
+    cloud.cluster(3).ensure()
+    assert shutdown(cloud) == {"stop"}
+    cloud.cluster(3).destroy()
+
+
+def test_an_extension_tells_machines_of_an_earlier_version_too(cloud: Cloud) -> None:
+    cluster = cloud.cluster(2, ttl="8h")
+    cluster.ensure()
+    cloud.emulator.set(policy=False)
+    client = boto3.client("ec2")
+    for one in cloud.emulator.alive():
+        client.modify_instance_attribute(
+            InstanceId=one["id"], InstanceInitiatedShutdownBehavior={"Value": "stop"}
+        )
+        client.delete_tags(Resources=[one["id"]], Tags=[{"Key": f"{tags.LABEL}{tags.POWEROFF}"}])
+    assert cluster.view.stays() == ["retina-master", "retina-worker-1"]
+    cluster.extend("1h")
+    assert shutdown(cloud) == {"terminate"} and cluster.view.stays() == []
+    cluster.destroy()

@@ -53,7 +53,7 @@ class Mortal:
             with self._lock:
                 if self._dead:
                     raise KilledError
-                hit = self._note(action)
+                hit = self._note(f"{action} (dry)" if told.get("DryRun") else action)
             answer = real(client, action, told)
             if hit and self._kind == "killed after":
                 self._die()
@@ -279,6 +279,7 @@ def random_run(cloud: Cloud, mortal: Mortal, patch: pytest.MonkeyPatch, seed: in
     """Start, scale and destroy in a random order while random calls fail; return how many faults there were."""
     dice = random.Random(seed)  # noqa: S311  not for secrets
     late = {"unseen_looks": dice.choice([0, 0, 1, 2, 5]), "pending_s": dice.choice([0, 0, 0.03])}
+    late["late_disks"] = dice.choice([0, 0, 1, 3])
     cloud.emulator.set(**late, shutting_down_s=dice.choice([0, 0, 0.03]))
     worker = {"instance_type": ["t3.small", "t3.medium"], "data_disk_gb": 10, "spot": dice.random() < 0.3}
     patch.setenv("AWS_MAX_ATTEMPTS", str(dice.choice([1, 1, 2])))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from typing import Any
 
-from provision.core.errors import NoCapacity, OutcomeUnknown, ProviderError
+import pytest
+from botocore.client import BaseClient
+
+from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import CreateRequest, NodeState
 from provision.core.spec import NodeGroup
 from provision.providers.ec2 import requests, tags
+from provision.providers.ec2.ledger import Alternative, Ledger, Order
 from tests.fakes.ec2 import IDENTITY, Cloud, names, order
 
 WORKERS = ["retina-worker-1", "retina-worker-2"]
@@ -62,7 +67,8 @@ def test_the_numbers_of_a_thousand_machines_fit_into_tags() -> None:
     group = NodeGroup("worker", "ec2", None, 2, 2.0, 10)
     written = tags.of_request(CreateRequest(IDENTITY, group, wanted, "t", "", ""), recipe="", own={})
     assert len(written) < 50 and max(map(len, written.values())) <= tags.VALUE_LIMIT
-    assert tuple(tags.name_of(written, index) for index in range(1000)) == wanted
+    machines = {f"i-{number:04}": written for number in range(1000)}
+    assert tuple(tags.names_of(machines).values()) == wanted
 
 
 def test_the_same_token_gives_the_same_machines(cloud: Cloud) -> None:
@@ -80,6 +86,26 @@ def test_a_call_that_fails_once_is_repeated_and_makes_one_set(cloud: Cloud, kind
     assert names(provider.create(order(provider))) == WORKERS
     books = cloud.emulator.books()
     assert len(books["orders"]) == 1 and books["calls"]["RunInstances"] == 2
+
+
+def test_each_attempt_is_noted_as_machines_of_it_may_turn_up_so_much_later(
+    cloud: Cloud, hurry: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the last of many attempts, minutes after the first, a refusal must not be believed at once."""
+    real, begun = BaseClient._make_api_call, []
+
+    def call(client: Any, action: str, told: dict[str, Any]) -> Any:
+        if action == "RunInstances":
+            (noted,) = Ledger(cloud.folder / "state" / "retina").unsettled().values()
+            begun.append(noted.begun)
+        return real(client, action, told)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    cloud.emulator.fault("RunInstances", "500-before")
+    cloud.emulator.fault("RunInstances", "error", code="InvalidKeyPair.NotFound")
+    provider = cloud.provider()
+    provider.create(order(provider))
+    assert len(begun) == 3 and begun[0] < begun[1] < begun[2]
 
 
 @pytest.mark.parametrize(("kind", "made"), [("drop-before", 0), ("drop-after", 2), ("500-after", 2)])
@@ -111,9 +137,9 @@ def test_a_refused_repetition_does_not_hide_that_the_first_attempt_was_carried_o
 def test_killed_around_the_call(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     real = requests.run
 
-    def mortal(*arguments: object) -> int:
+    def mortal(*arguments: object, **named: object) -> int:
         if moment == "after":
-            real(*arguments)  # type: ignore[arg-type]
+            real(*arguments, **named)  # type: ignore[arg-type]
         raise KilledError
 
     cloud.emulator.set(invisible_s=1)
@@ -144,6 +170,16 @@ def test_the_address_is_withheld_until_the_disk_is_known(cloud: Cloud) -> None:
     cloud.emulator.set(pending_s=60)
     provider = cloud.provider()
     assert {(m.state, m.ssh_address) for m in provider.create(order(provider))} == {(NodeState.PENDING, "")}
+
+
+def test_the_address_is_withheld_while_aws_has_not_linked_the_disk(cloud: Cloud) -> None:
+    cloud.emulator.set(late_disks=4)
+    provider = cloud.provider()
+    (made,) = provider.create(order(provider, count=1))
+    assert (made.state, made.ssh_address, made.data_device) == (NodeState.RUNNING, "", "")
+    seen = [provider.list(IDENTITY)[0] for _ in range(4)]
+    assert seen[-1].ssh_address and seen[-1].data_device
+    assert all(bool(one.ssh_address) == bool(one.data_device) for one in seen)
 
 
 def test_no_room_next_zone_then_next_type(cloud: Cloud) -> None:
@@ -223,3 +259,74 @@ def test_machines_with_a_time_to_live_delete_themselves(cloud: Cloud) -> None:
     provider = cloud.provider(ttl="8h")
     provider.create(order(provider))
     assert {one["shutdown"] for one in cloud.emulator.alive()} == {"terminate"}
+
+
+@pytest.mark.parametrize("code", ["InsufficientInstanceCapacity", "InsufficientHostCapacity"])
+def test_no_room_is_an_answer_though_it_is_an_error_of_the_server(cloud: Cloud, code: str) -> None:
+    """It is asked once for each alternative, and what it refuses was not made."""
+    cloud.emulator.fault("RunInstances", "error", code=code)
+    provider = cloud.provider(groups=FALL_OVER)
+    provider.create(order(provider))
+    books = cloud.emulator.books()
+    assert books["calls"]["RunInstances"] == 2 and [o["zone"] for o in books["orders"]] == ["eu-west-1b"]
+
+
+def test_a_type_that_a_zone_does_not_have_is_not_waited_for(cloud: Cloud) -> None:
+    cloud.emulator.fault("RunInstances", "error", code="Unsupported", message="not supported in your zone")
+    provider = cloud.provider(groups=FALL_OVER)
+    provider.create(order(provider))
+    assert [o["zone"] for o in cloud.emulator.books()["orders"]] == ["eu-west-1b"]
+    cloud.emulator.fault("RunInstances", "error", times=9, code="Unsupported")
+    with pytest.raises(ProviderError, match="does not have these types there.*other zones") as caught:
+        provider.create(order(provider, token="1" * 32))
+    assert not isinstance(caught.value, NoCapacity)
+
+
+@pytest.mark.parametrize("kind", ["drop-after", "500-after"])
+def test_no_room_for_a_repetition_does_not_lead_to_the_next_alternative(cloud: Cloud, kind: str) -> None:
+    """The attempt before may have been carried out: machines of another type beside it would be double."""
+    cloud.emulator.fault("RunInstances", kind)
+    cloud.emulator.fault("RunInstances", "error", code="InsufficientInstanceCapacity")
+    cloud.emulator.set(invisible_s=1)
+    provider = cloud.provider(groups=FALL_OVER)
+    with pytest.raises(OutcomeUnknown, match="InsufficientInstanceCapacity"):
+        provider.create(order(provider))
+    assert names(cloud.provider(groups=FALL_OVER).create(order(provider))) == WORKERS
+    assert len(cloud.emulator.books()["orders"]) == 1
+
+
+def test_an_order_that_comes_too_often_is_asked_again_and_then_refused(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    cloud.emulator.fault("RunInstances", "throttle", times=2)
+    provider = cloud.provider()
+    with pytest.raises(ProviderError, match="RequestLimitExceeded") as caught:
+        provider.create(order(provider))
+    assert not isinstance(caught.value, OutcomeUnknown)
+    assert cloud.emulator.books()["calls"]["RunInstances"] == 2 and not cloud.emulator.alive()
+
+
+def test_an_account_on_the_free_plan(cloud: Cloud) -> None:
+    cloud.emulator.fault(
+        "RunInstances",
+        "error",
+        code="InvalidParameterCombination",
+        message="The specified instance type is not eligible for Free Tier.",
+    )
+    provider = cloud.provider()
+    with pytest.raises(NotReady, match=r"free plan.*free-tier-eligible"):
+        provider.create(order(provider))
+
+
+def test_the_request_of_spot_machines_is_tagged_too(cloud: Cloud) -> None:
+    made = Alternative("t3.small", "subnet-1", "a", spot=True, image="ami-1", root="/dev/xvda", root_gb=8)
+    provider = cloud.provider()
+    common = requests.common(order(provider), key_name="k", security_group="sg-1", lives=True)
+    for spot, kinds in (
+        (True, {"instance", "volume", "spot-instances-request"}),
+        (False, {"instance", "volume"}),
+    ):
+        wanted = requests.parameters(Order("eu-west-1", 2, common, (replace(made, spot=spot),)), "t")
+        assert {one["ResourceType"] for one in wanted["TagSpecifications"]} == kinds
+        assert wanted["InstanceInitiatedShutdownBehavior"] == ("terminate" if spot else "stop")

@@ -103,7 +103,12 @@ def test_refused_then_the_next_one(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [("InsufficientInstanceCapacity", NoCapacity), ("VcpuLimitExceeded", ProviderError)]
+    ("code", "error"),
+    [
+        ("InsufficientInstanceCapacity", NoCapacity),
+        ("Unsupported", NoCapacity),  # of the other one there may be room later
+        ("VcpuLimitExceeded", ProviderError),
+    ],
 )
 def test_exhausted(aws: Aws, code: str, error: type[ProviderError]) -> None:
     aws.answers = [ROOM, Refused(code, "none")]

@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from provision.core.errors import MusterError, NotReady, ProviderError
+from provision.providers.ec2.client import Clients
 from tests.emulators.ec2 import images
 from tests.fakes.ec2 import IDENTITY, Cloud, check, order
 
@@ -30,6 +31,8 @@ def test_a_good_config_is_ready_and_nothing_is_made(cloud: Cloud) -> None:
         (worker(cores=4), r"t3\.small has 2 core\(s\), groups\.worker\.cores asks for 4.*larger"),
         (worker(image="debian-99-*"), r"groups\.worker\.image: no image of self is called 'debian-99-\*'.*image_owner"),
         (worker(image="ami-0123456789abcdef0"), r"groups\.worker\.image: there is no image ami-0123"),
+        (worker(image=images.NVIDIA), r"ami-0dea1ea2.* \(Deep Learning .*\) has Ubuntu, and nodes run Debian 13\. Leave `image` out"),
+        (worker(image="debian-12-*") | {"ec2": {"image_owner": "136693071363"}}, r"groups\.worker\.image: .*debian-12, and nodes run Debian 13"),
         (worker(subnet="subnet-0123456789abcdef0"), r"subnet.*Name subnets of the region eu-west-1"),
         ({"ec2": {"vpc": "vpc-0123456789abcdef0"}}, r"vpc-0123456789abcdef0 has no subnet"),
         (worker(spot=True, max_price=0.01), r"max_price: 0\.01 is below the market: t3\.small in eu-west-1a costs 0\.03"),
@@ -46,12 +49,17 @@ def test_refused(cloud: Cloud, keys: dict[str, Any], message: str) -> None:
 
 
 def test_groups_that_could_not_reach_each_other(cloud: Cloud) -> None:
+    cloud.emulator.set(policy=False)
     client = boto3.client("ec2")
     vpc = client.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     subnet = client.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
     with pytest.raises(NotReady, match="master and worker are in different VPCs"):
         check(cloud.provider(**worker(subnet=subnet)))
-    check(cloud.provider(ec2={"subnet": subnet}))
+    check(cloud.provider(ec2={"subnet": subnet, "ssh_address": "private"}))
+    with pytest.raises(NotReady, match=rf"no public address in {subnet}\. Set ec2\.ssh_address"):
+        check(cloud.provider(ec2={"subnet": subnet}))
+    check(cloud.provider(ec2={"subnet": subnet, "ssh_address": "public"}))
+    check(cloud.provider(ec2={"subnet": subnet, "jump_host": "ada@gate.example"}))
 
 
 def test_no_default_vpc(cloud: Cloud) -> None:
@@ -71,9 +79,45 @@ def test_no_default_vpc(cloud: Cloud) -> None:
     ],
 )
 def test_credentials(cloud: Cloud, code: str, message: str) -> None:
-    cloud.emulator.fault("GetCallerIdentity", "error", code=code)
+    cloud.emulator.fault("GetCallerIdentity", "error", code=code, times=2)  # elsewhere, too
     with pytest.raises(NotReady, match=message):
         check(cloud.provider())
+
+
+def test_a_region_that_the_account_has_not_enabled(cloud: Cloud) -> None:
+    cloud.emulator.fault("GetCallerIdentity", "error", code="InvalidClientTokenId")
+    with pytest.raises(NotReady, match="region eu-west-1 is not enabled for this account.*Enable it"):
+        check(cloud.provider())
+
+
+def test_a_region_that_is_newer_than_this_boto3_is_let_pass(cloud: Cloud) -> None:
+    with pytest.raises(NotReady, match="there is no region 'eu-wst-9'"):
+        Clients().ec2("eu-wst-9")
+    assert Clients().ec2("eu-west-9").meta.region_name == "eu-west-9"
+
+
+def test_something_that_is_not_aws_answers(cloud: Cloud) -> None:
+    """A proxy's page, for example; the emulator has no such region either, and says so in HTML."""
+    with pytest.raises(ProviderError, match="AWS cannot be reached.*network and proxy") as caught:
+        check(cloud.provider(ec2={"region": "eu-west-9"}))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_security_group_that_is_full(cloud: Cloud) -> None:
+    provider = cloud.provider()
+    provider.create(order(provider, count=1))
+    cloud.emulator.fault("AuthorizeSecurityGroupIngress", "error", code="RulesPerSecurityGroupLimitExceeded")
+    with pytest.raises(NotReady, match="security group is full.*allow --only"):
+        provider.allow(IDENTITY, ["192.0.2.0/24"])
+
+
+def test_what_is_not_permitted_is_known_before_anything_is_made(cloud: Cloud) -> None:
+    cloud.emulator.set(denied=["ec2:RunInstances"])
+    with pytest.raises(NotReady, match="groups.master: AWS does not permit RunInstances"):
+        cloud.cluster(2).view.ready(cloud.cluster(2).view.plan())
+    with pytest.raises(NotReady, match="does not permit RunInstances"):
+        cloud.cluster(2).ensure()
+    assert cloud.emulator.left_over() == []
 
 
 def test_no_credentials_at_all(cloud: Cloud) -> None:
@@ -98,14 +142,18 @@ def test_no_network(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
         check(cloud.provider())
 
 
-def test_the_callers_address_cannot_be_found_out(cloud: Cloud) -> None:
-    cloud.emulator.set(address="<html>sign in here</html>")
-    provider = cloud.provider()
-    with pytest.raises(NotReady, match=r"checkip.*Say who may log in with allow_from"):
-        provider.create(order(provider))
-    assert cloud.emulator.alive() == []
-    allowing = cloud.provider(allow_from=["203.0.113.0/24"])
-    allowing.create(order(allowing))
+@pytest.mark.parametrize(
+    "told", ["<html>sign in here</html>", "192.0.2.10, 198.51.100.7", "2001:db8::17", ""]
+)
+def test_the_callers_address_cannot_be_found_out(cloud: Cloud, told: str) -> None:
+    """It is asked for before anything is made, the security group and the key pair included."""
+    cloud.emulator.set(address=told)
+    with pytest.raises(NotReady, match=r"checkip.*Say who may log in with allow_from") as caught:
+        cloud.cluster(2).ensure()
+    assert "<html>" not in str(caught.value)
+    assert cloud.emulator.left_over() == [] and not cloud.emulator.books()["keys"]
+    assert not (cloud.folder / "state").exists()
+    cloud.cluster(2, allow_from=["203.0.113.0/24"]).ensure()
     assert cloud.emulator.books()["groups"][0]["ssh"] == ["203.0.113.0/24"]
 
 
@@ -138,11 +186,11 @@ def test_an_own_image_with_everything_installed_is_preferred(cloud: Cloud) -> No
     assert {machine.image for machine in other} == {""}
 
 
-def test_gpu_machines_boot_an_image_with_drivers(cloud: Cloud) -> None:
+def test_gpu_machines_boot_the_image_of_all(cloud: Cloud) -> None:
     provider = cloud.provider(groups={"gpu": {"count": 1, "instance_type": "g5.xlarge", "memory_gb": 8}})
     provider.create(order(provider, "gpu", 1))
     (one,) = cloud.emulator.alive()
-    assert (one["type"], one["image"]) == ("g5.xlarge", images.NVIDIA)
+    assert (one["type"], one["image"]) == ("g5.xlarge", images.DEBIAN)
 
 
 def test_arm_machines_boot_an_image_of_their_own(cloud: Cloud) -> None:

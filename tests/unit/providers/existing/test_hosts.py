@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from muster_node.needed import NEEDED
 from provision.config.load import load_config
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, NodeState
@@ -38,6 +39,7 @@ LOOK = {
     "record": None,
     "image": "",
     "against": "",
+    "from": "198.51.100.7",
 }
 
 
@@ -245,6 +247,80 @@ def test_a_known_host_key_is_pinned_without_a_bootstrap_key(spec, world, tmp_pat
     assert state.journal.read().pins == {machine.provider_id: KEY}
 
 
+@pytest.mark.parametrize(
+    ("allow_from", "words"),
+    [
+        ((), ""),
+        (("198.51.100.0/24",), ""),
+        (
+            ("203.0.113.0/24",),
+            "192.0.2.1: sees this computer as 198.51.100.7, which allow_from does not let in",
+        ),
+    ],
+)
+def test_nobody_locks_themselves_out_of_their_own_hosts(
+    spec, world, allow_from: tuple[str, ...], words: str
+) -> None:
+    limited = replace(spec, allow_from=allow_from)
+    if words:
+        with pytest.raises(NotReady, match=words):
+            existing(limited).check_ready(limited, make_plan(limited, []))
+    else:
+        existing(limited).check_ready(limited, make_plan(limited, []))
+
+
+def test_a_host_says_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent.sys, "argv", ["-", "198.51.100.7 40000 192.0.2.1 22"])
+    monkeypatch.setattr(agent, "against", lambda: "")
+    assert agent.look({})["from"] == "198.51.100.7"
+    monkeypatch.setattr(agent.sys, "argv", ["-", ""])
+    assert agent.look({})["from"] == ""
+
+
+def test_what_a_host_lacks_is_installed_once_another_apt_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner's own upgrades stay as they are; they are waited for."""
+    ran: list[list[str]] = []
+
+    def run(command: list[str], *_: Any, **__: Any) -> None:
+        ran.append(command)
+        if len(ran) == 1:
+            raise agent.Refused("apt-get: E: Unable to lock directory /var/lib/apt/lists/")
+
+    monkeypatch.setattr(agent, "run", run)
+    monkeypatch.setattr(agent.time, "sleep", lambda _: None)
+    monkeypatch.setattr(agent, "matching", lambda pattern: [Path(pattern)] if "sudo" in pattern else [])
+    agent.install_needed({"/usr/bin/sudo": "sudo", "/usr/sbin/nft": "nftables"})
+    assert [command[-1] for command in ran] == ["update", "update", "nftables"]
+    assert all(f"DPkg::Lock::Timeout={agent.APT_LOCK_S}" in command for command in ran)
+    assert not [word for command in ran for word in command if "systemctl" in word]
+    ran.clear()
+    agent.install_needed({"/usr/bin/sudo": "sudo"})
+    assert ran == []
+
+
+def test_other_failures_of_apt_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: Any) -> None:
+        raise agent.Refused("apt-get: E: no network")
+
+    monkeypatch.setattr(agent, "run", run)
+    monkeypatch.setattr(agent, "matching", lambda _: [])
+    with pytest.raises(agent.Refused, match="no network"):
+        agent.install_needed({"/usr/sbin/nft": "nftables"})
+
+
+def test_a_host_is_told_what_it_needs(spec, world, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Mapping[str, Any]] = []
+    ask = Host.ask
+
+    def asking(one: Host, verb: str, request: Mapping[str, Any] | None = None, **more: Any) -> Any:
+        given.extend([request] if verb == "prepare" and request else [])
+        return ask(one, verb, request, **more)
+
+    monkeypatch.setattr(Host, "ask", asking)
+    existing(spec).create(request(spec))
+    assert [one["needed"] for one in given] == [NEEDED]
+
+
 def destinations(value: Any) -> list[str]:
     """All `dest` in tasks of a role."""
     if isinstance(value, list):
@@ -264,8 +340,9 @@ def test_all_that_roles_put_on_a_host_is_taken_back() -> None:
         *(f"/data/{name}" for name in agent.OURS_IN_DATA),
     ]
     known = [*agent.PATHS, *units, *folders]
+    elsewhere = ("nvidia", "object_store")  # roles that no host of the user's gets
     files = [
-        path for role in ROLES.iterdir() if role.name != "object_store" for path in role.glob("tasks/*.yml")
+        path for role in ROLES.iterdir() if role.name not in elsewhere for path in role.glob("tasks/*.yml")
     ]
     found = {
         name for path in files for name in destinations(yaml.safe_load(path.read_text())) if name[0] == "/"
@@ -279,3 +356,16 @@ def matches(name: str, pattern: str) -> bool:
     return any(str(place) == name for place in [name] if Path(place).match(pattern)) or any(
         parent.match(pattern) for parent in Path(name).parents if str(parent) != "/"
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "fine"),
+    [
+        ("Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n", True),
+        ("UsePAM yes\n  include /etc/ssh/mine /etc/ssh/sshd_config.d/*.conf\n", True),
+        ("#Include /etc/ssh/sshd_config.d/*.conf\n", False),
+        ("UsePAM yes\n", False),
+    ],
+)
+def test_a_host_whose_sshd_would_look_for_our_keys_in_homes_is_refused(settings: str, fine: bool) -> None:
+    assert bool(agent.INCLUDES.search(settings)) is fine

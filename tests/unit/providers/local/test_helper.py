@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,14 +16,17 @@ import pytest
 from provision.providers.local.helper import (
     bootstrap,
     capacity,
+    cgroups,
     checks,
     disks,
+    idmap,
     images,
     main,
     network,
     nodes,
     registry,
     rootfs,
+    shapes,
     validate,
 )
 from provision.providers.local.helper.errors import HelperError
@@ -97,11 +101,12 @@ def test_tokens_and_image_keys_are_one_path_component(bad: object) -> None:
         validate.token(bad)
 
 
-@pytest.mark.parametrize("bad", ["10.0.0.0/16", "10.0.0.1/24", "8.8.8.0/24", "192.168.7.0/24", "nonsense", 5])
+@pytest.mark.parametrize("bad", ["10.0.0.0/16", "10.0.0.1/24", "8.8.8.0/24", "172.32.0.0/24", "nonsense", 5])
 def test_subnets(bad: object) -> None:
     with pytest.raises(HelperError):
         validate.subnet(bad)
-    assert validate.subnet("10.77.5.0/24") == "10.77.5.0/24"
+    for good in ("10.77.5.0/24", "192.168.77.0/24", "172.16.3.0/24"):
+        assert validate.subnet(good) == good
 
 
 @pytest.mark.parametrize("bad", [True, "3", None, float("nan"), -1, 1e9])
@@ -134,7 +139,7 @@ def test_whatever_it_is_told_the_helper_answers_in_one_line(
 
 def test_the_first_free_subnet_is_chosen() -> None:
     assert network.choose([]) == "10.77.1.0/24"
-    taken = [IPv4Network("10.77.1.0/24"), IPv4Network("10.77.2.128/25"), IPv4Network("0.0.0.0/0")]
+    taken = [IPv4Network("10.77.1.0/24"), IPv4Network("10.77.2.128/25")]
     assert network.choose(taken) == "10.77.3.0/24"
 
 
@@ -164,26 +169,6 @@ def test_interface_names_fit_the_kernel() -> None:
     assert len(Network(CLUSTER, "x", "10.77.1.0/24", 0).bridge) <= 15
 
 
-def test_own_rules_are_withdrawn_from_a_chain_that_drops_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    chain = {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward", "policy": "accept"}
-    others = {"comment": "docker", "handle": 3}
-    calls: list[list[str]] = []
-
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        calls.append(command)
-        found = [{"chain": chain}]
-        if command[-1] == "FORWARD":
-            found += [{"rule": {"comment": "muster_x", "handle": 7}}, {"rule": others}]
-        return subprocess.CompletedProcess(command, 0, json.dumps({"nftables": found}), "")
-
-    monkeypatch.setattr(network, "run", run)
-    network._admit(Network(CLUSTER, "retina", "10.77.1.0/24", 0))
-    assert not [call for call in calls if "-f" in call], "nothing drops: nothing to admit"
-    network._withdraw("muster_x")
-    deleted = [call[-1] for call in calls if call[1] == "delete"]
-    assert deleted == ["7"]
-
-
 # --- memory
 
 
@@ -209,10 +194,36 @@ def test_too_many_nodes_says_how_many_fit() -> None:
         )
 
 
+def test_a_machine_that_is_off_gets_other_limits(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running: set[int] = set()
+    monkeypatch.setattr(cgroups, "processes", lambda unit: running)
+    with registry.changing() as state:
+        state.nodes["retina-worker-1.0a1b2c3d"] = node(labels={"cores": "2", "memory_gb": "2", "wish": "3"})
+    asked = {
+        "cluster_id": CLUSTER, "names": ["retina-worker-1"], "size": {"cores": 4, "memory_gb": 8},
+        "labels": {"cores": "4", "memory_gb": "8"},
+    }  # fmt: skip
+    for _ in range(2):
+        shapes.reshape(asked)
+        (found,) = registry.load().nodes.values()
+        assert (found.cores, found.memory_mb, found.disk_gb) == (4.0, 8192, 10)
+        assert found.labels == {"cores": "4", "memory_gb": "8", "wish": "3"}
+    with pytest.raises(
+        HelperError, match=r"24\.0 GiB of memory more; this computer has 7\.0 of 16\.0 GiB left"
+    ):
+        shapes.reshape(asked | {"size": {"cores": 4, "memory_gb": 32}})
+    running.add(7)
+    with pytest.raises(HelperError, match="retina-worker-1 must be off"):
+        shapes.reshape(asked)
+    monkeypatch.setattr(registry, "caller", lambda: 1000)
+    with pytest.raises(HelperError, match="belongs to user 0"):
+        shapes.reshape(asked)
+
+
 def test_memory_keeps_room_for_a_store_that_does_not_run_yet(
     recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("require_tools", "require_mount"):
+    for name in ("require_tools", "require_mount", "require_user_namespaces"):
         monkeypatch.setattr(capacity, name, lambda: None)
     monkeypatch.setattr(checks, "prepare_root", lambda: None)
     group = {"name": "worker", "cores": 2, "memory_gb": 5, "data_disk_gb": 10, "count": 3}
@@ -311,7 +322,8 @@ def make_image(root: Path, key: str, *, base: str = "", created: float = 1.0, re
 
 def test_layers_lie_on_the_base_they_were_made_on(root: Path) -> None:
     make_image(root, "base-1", created=1)
-    make_image(root, "base-2", created=2)
+    make_image(root, "base-2", created=2, recipe=bootstrap.recipe())
+    make_image(root, "base-3", created=3, recipe="of another version")
     make_image(root, "abcd", base="base-1")
     assert images.lower("abcd") == ["abcd", "base-1"]
     assert images.lower("") == ["base-2"]
@@ -387,9 +399,121 @@ def test_files_are_never_written_through_a_link_out_of_the_root(tmp_path: Path) 
     outside.mkdir()
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "etc").symlink_to(outside)
-    with pytest.raises(HelperError, match="symbolic link"):
+    with pytest.raises(HelperError, match="is no folder"):
         rootfs.put(tmp_path / "root", "etc/hostname", "x")
     assert not list(outside.iterdir())
     (tmp_path / "root" / "file").symlink_to(outside / "victim")
     rootfs.put(tmp_path / "root", "file", "x")
     assert not (outside / "victim").exists()
+
+
+def test_files_of_a_node_are_read_only_where_they_are_usual_files(tmp_path: Path) -> None:
+    outside = tmp_path / "secret"
+    outside.write_text("secret")
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc" / "link").symlink_to(outside)
+    os.mkfifo(root / "etc" / "pipe")
+    (root / "etc" / "large").write_text("123456")
+    for name in ("etc/link", "etc/pipe", "etc/large", "etc/none"):
+        with pytest.raises(HelperError):
+            rootfs.read(root, name, limit=5)
+    (root / "etc" / "file").write_text("12345")
+    assert rootfs.read(root, "etc/file", limit=5) == b"12345"
+
+
+def test_only_the_ports_of_inherited_settings_on_this_computer_are_open_for_nodes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rootfs, "apt_proxy", lambda: 'Acquire::http::proxy "http://127.0.0.1:3142";\n')
+    inherit = {
+        "pip": {"index-url": "https://me:pw@localhost:8443/simple", "proxy": "http://elsewhere.example:99"},
+        "proxy": {"http_proxy": "http://127.0.0.1:3128"},
+    }
+    assert rootfs.ports_here(inherit) == [3128, 3142, 8443]
+    net = Network(CLUSTER, "retina", "10.77.1.0/24", 0, host_ports=[3128])
+    assert "th dport != { 53, 3128 } drop" in network._table(net, None)
+    assert "chain clients" not in network._table(net, None)
+
+
+def test_only_clusters_that_are_attached_reach_a_store() -> None:
+    net = Network("ffffffff", "store-default", "10.77.9.0/24", 0)
+    assert 'oifname "muffffffff" ct state new drop' in network._table(net, [])
+    asked = network._table(net, ["192.168.77.0/24", "10.77.1.0/24"])
+    assert "ip saddr != { 10.77.1.0/24, 192.168.77.0/24 } drop" in asked
+    state = Registry()
+    state.networks = {"ffffffff": net, CLUSTER: Network(CLUSTER, "retina", "10.77.1.0/24", 0)}
+    state.stores["s"] = Store("s", "ffffffff", 0, 1.0, clusters={CLUSTER: "key", "gone0000": "key"})
+    assert state.clients("ffffffff") == ["10.77.1.0/24"]
+    assert state.clients(CLUSTER) is None
+    assert state.stores_of(CLUSTER) == [net]
+
+
+# --- user ids of nodes
+
+
+def test_ranges_of_ids_are_nobody_elses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    first = idmap.choose("0000000000", [])
+    assert first == idmap.FIRST
+    second = idmap.choose("0000000000", [first])
+    assert second == first + idmap.COUNT
+    given = tmp_path / "subuid"
+    given.write_text(f"alice:{second + 5}:65536\nbroken\n")
+    monkeypatch.setattr(idmap, "SUBORDINATE", (given, tmp_path / "none"))
+    assert idmap.choose("0000000000", [first]) == first + 3 * idmap.COUNT
+    assert {idmap.choose(f"{n:010x}", []) % idmap.COUNT for n in (1, 77, 2**39)} == {0}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_an_idmapped_mount_adds_the_first_id_and_takes_it_off_again(tmp_path: Path) -> None:
+    source, shown = tmp_path / "source", tmp_path / "shown"
+    source.mkdir()
+    shown.mkdir()
+    (source / "file").write_text("x")
+    idmap.bind(source, shown, 1_000_000_000)
+    try:
+        assert (shown / "file").stat().st_uid == 1_000_000_000
+        with pytest.raises(OSError, match="too large"):
+            (shown / "by-root").write_text("this computer's root is nobody there")
+        idmap.as_root_of(1_000_000_000, lambda: (shown / "by-node").write_text("y"))
+        assert (source / "by-node").stat().st_uid == 0
+        (tmp_path / "after").write_text("this thread kept its own ids")
+        assert (tmp_path / "after").stat().st_uid == 0
+    finally:
+        subprocess.run(["umount", shown], check=True)
+
+
+# --- images
+
+
+def image(root: Path, identity: str, **changes: Any) -> images.Image:
+    values: dict[str, Any] = {
+        "id": identity, "kind": "layer", "base": "", "created": 1.0, "size": 1, "owner": 0, "key": "recipe",
+    } | changes  # fmt: skip
+    (root / "images" / identity / "root").mkdir(parents=True)
+    (root / "images" / identity / "meta.json").write_text(json.dumps(values))
+    return images.Image(**values)
+
+
+def test_a_layer_serves_whom_it_was_made_by_and_roots_serve_everybody(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "caller", lambda: 1234)
+    image(root, "recipe.9", owner=5678, created=9.0)
+    assert images.find("recipe") is None, "somebody else's, made under a key that anybody can work out"
+    with pytest.raises(HelperError, match="belongs to user 5678"):
+        images.remove({"keys": ["recipe"]})
+    image(root, "recipe.2", owner=0, created=2.0)
+    image(root, "recipe.3", owner=1234, created=3.0)
+    assert images.lower("recipe") == ["recipe.3"]
+    assert {one["id"] for one in images.listing({}) if one["usable"]} == {"recipe.2", "recipe.3"}
+    assert images.remove({"keys": ["recipe"]}) == ["recipe"]
+    assert images.lower("recipe") == ["recipe.2"]
+
+
+# --- processes
+
+
+def test_a_node_has_processes_by_its_memory() -> None:
+    assert cgroups.processes_of(2048) == 4096
+    assert cgroups.processes_of(256) == 1024

@@ -10,7 +10,7 @@ import pytest
 
 from provision.core.wait import until
 from provision.providers.softlayer import client
-from tests.emulators.softlayer.books import Delays
+from tests.emulators.softlayer.guests import Delays
 from tests.emulators.softlayer.server import Emulator
 from tests.fakes.softlayer import Account
 
@@ -23,7 +23,10 @@ def quick(condition: Callable[[], Any], *, deadline_s: float, interval_s: float 
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """An account of the test's own, found by the client's settings file."""
-    made = Account(Emulator(tmp_path / "home", delays=Delays(provision=0.005, reclaim=0.005)), tmp_path)
+    made = Account(
+        Emulator(tmp_path / "home", delays=Delays(provision=0.005, reclaim=0.005, transaction=0.005)),
+        tmp_path,
+    )
     for name, value in made.emulator.environment({}).items():
         monkeypatch.setenv(name, value)
     for name in (
@@ -38,11 +41,14 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.fsync", lambda _: None)
     monkeypatch.setattr(client, "TIMEOUT_S", 0.4)
+    monkeypatch.setattr(client, "SLOW_TIMEOUT_S", 0.4)
     monkeypatch.setattr(client, "RETRY_FOR_S", 1.0)
     monkeypatch.setattr(client, "RETRY_AFTER_S", 0.02)
     monkeypatch.setattr(client, "PER_SECOND", 1000)
     made.emulator.per_second = 1000
     monkeypatch.setattr("provision.providers.softlayer.provider.POLL_S", 0.01)
+    monkeypatch.setattr("provision.providers.softlayer.security.POLL_S", 0.01)
+    monkeypatch.setattr("provision.providers.softlayer.security.UNUSED_S", 2.0)
     monkeypatch.setattr("provision.cluster.carry_out.until", quick)
     monkeypatch.setattr("provision.cluster.orders.until", quick)
     yield made

@@ -1,0 +1,122 @@
+"""Reading prepared sets: which there are in HDFS, what is written about them, and their rows in Spark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from options import option
+
+from muster_node import sets
+from muster_node.sets import Manifest
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
+    from pyspark.sql import DataFrame, SparkSession
+
+FILES = "part-*.csv*"
+
+
+@dataclass(frozen=True)
+class SetParameters:
+    """The parameters of every job that learns from a prepared set; the cluster has set the defaults."""
+
+    size: int = option(
+        lambda: int(os.environ.get("MUSTER_IMAGE_SIZE", sets.DEFAULT_SIZE)),
+        "pixels a side of the pictures",
+        choices=sets.SIZES,
+        shown="the size last staged",
+    )
+    dataset: str = option(
+        lambda: os.environ.get("MUSTER_DATASET", "digits"),
+        "name of the data set",
+        shown="that of the config file",
+    )
+
+    def folder(self, part: str) -> str:
+        """Return the folder in HDFS of one part (`train`, `holdout`, `test`)."""
+        return sets.staged_folder(self.dataset, part, self.size)
+
+
+@contextmanager
+def session(name: str, *refusals: type[Exception]) -> Iterator[SparkSession]:
+    """Yield Spark's session, and stop it whatever happens: what ends the job is its last line then.
+
+    Args:
+        name: of the application.
+        refusals: errors that end the job with their own words, as a line.
+    """
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.builder.appName(name).getOrCreate()
+    try:
+        yield spark
+    except (SystemExit, *refusals) as error:
+        # Executors that are only just coming find nobody; what Spark says of that is not why the job ends.
+        spark.sparkContext.setLogLevel("OFF")
+        raise SystemExit(str(error)) from error
+    finally:
+        spark.stop()
+
+
+def manifest(spark: SparkSession, folder: str) -> Manifest:
+    """Return what is written about the set in a folder. Ends the job with a line when it is not there."""
+    text = read_text(spark, f"{folder}/{sets.STAGED_MANIFEST}")
+    if text is None:
+        size = folder.rpartition("_")[2]
+        raise SystemExit(
+            f"There is no {folder}: stage this size with "
+            f"`ansible-playbook main.yml -e IMAGE_SIZE={size}`, then submit again."
+        )
+    return Manifest.from_json(text)
+
+
+def exists(spark: SparkSession, path: str) -> bool:
+    """Return whether there is a file or folder at a path of HDFS."""
+    there = hadoop_path(spark, path)
+    return bool(file_system(spark, there).exists(there))
+
+
+def read_text(spark: SparkSession, path: str) -> str | None:
+    """Return a small file of HDFS, None when there is none."""
+    if not exists(spark, path):
+        return None
+    there = hadoop_path(spark, path)
+    stream = file_system(spark, there).open(there)
+    try:
+        return str(spark._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+    finally:
+        stream.close()
+
+
+def lines(spark: SparkSession, folder: str) -> DataFrame:
+    """Return the lines `label,pixel,pixel,…` of a set as a frame of one column, `value`."""
+    return spark.read.text(folder, pathGlobFilter=FILES)
+
+
+def vectors(rows: DataFrame, *kept: str) -> DataFrame:
+    """Turn lines into a frame (label, features), pixels scaled to 0 … 1; the columns `kept` stay.
+
+    A line is split and cast inside the JVM: no schema of a column per pixel, no Python process in between.
+    """
+    from pyspark.ml.functions import array_to_vector
+    from pyspark.sql import functions as sql
+
+    values = rows.select(sql.split("value", ",").cast("array<double>").alias("values"), *kept)
+    pixels = sql.transform(sql.expr("slice(values, 2, size(values) - 1)"), lambda value: value / 255.0)
+    return values.select(
+        sql.expr("values[0]").alias("label"), array_to_vector(pixels).alias("features"), *kept
+    )
+
+
+def hadoop_path(spark: SparkSession, path: str) -> JavaObject:
+    """Return `path` as Hadoop's Path."""
+    return spark._jvm.org.apache.hadoop.fs.Path(path)
+
+
+def file_system(spark: SparkSession, path: JavaObject) -> JavaObject:
+    """Return the file system that a Hadoop path lies in."""
+    return path.getFileSystem(spark._jsc.hadoopConfiguration())

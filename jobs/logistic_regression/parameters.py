@@ -1,0 +1,30 @@
+"""The parameters of this job; `python parameters.py help` prints them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from options import check, option
+from prepared import SetParameters
+
+
+@dataclass(frozen=True)
+class Parameters(SetParameters):
+    """How the regression is fitted."""
+
+    iterations: int = option(100, "most iterations of L-BFGS", least=1)
+    regularisation: float = option(0.01, "weight of the penalty on coefficients", least=0)
+    l1: float = option(
+        0.0, "share of L1 in the penalty: 0 is L2, 1 is L1, between is elastic net", least=0, most=1
+    )
+    balance: str = option(
+        "none",
+        "rare classes: more weight for their rows, or as few rows of the others",
+        choices=("none", "weights", "subsample"),
+    )
+    sample: float = option(1.0, "share of each class's rows to train on", least=0.0001, most=1)
+    seed: int = option(2016, "of the sample", least=0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(check(Parameters))

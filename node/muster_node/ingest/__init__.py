@@ -1,0 +1,1 @@
+"""Bringing data in: archives in parts, lists of addresses, other stores; what nodes do for job `ingest`."""

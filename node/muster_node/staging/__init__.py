@@ -1,0 +1,1 @@
+"""Putting prepared sets into HDFS, on all nodes at once."""

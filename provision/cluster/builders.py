@@ -1,0 +1,151 @@
+"""Builders: clusters of one machine, of which an image is made when the roles' `install` parts are on it.
+
+A builder's config file lies beside the states, and goes last: where one is, a bake goes on or was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from provision.cluster.cluster import Cluster
+from provision.cluster.store import StoreLink
+from provision.cluster.view import ClusterView
+from provision.config.load import load_config
+from provision.core import files, programs
+from provision.core.errors import CommandFailed
+from provision.core.paths import PROJECT, project_root, states_folder
+from provision.core.reporter import Reporter
+from provision.images.recipe import Recipe
+from provision.ssh.pinning import Reach
+from provision.state.timeline import Subordinate
+
+
+def config_of(name: str) -> Path:
+    """Return where the config file of the builder `name` lies."""
+    return states_folder(project_root()) / f"{name}.yml"
+
+
+def write_config(path: Path, provider: str, group: Mapping[str, Any], **keys: Any) -> Path:  # noqa: ANN401
+    """Write a builder's config file: one machine without a data disk.
+
+    Args:
+        path: where, see `config_of`.
+        provider: the machine's.
+        group: keys of its group.
+        keys: more keys of the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config = {
+        "plugin": "cluster",
+        "cluster": path.stem,
+        "provider": provider,
+        "nodes": 1,
+        "groups": {"master": {**group, "data_disk_gb": 0}},
+        "object_store": {"kind": "none"},
+        **keys,
+    }
+    files.write(path, yaml.safe_dump(config))
+    return path
+
+
+def builder(file: Path, reporter: Reporter) -> Cluster:
+    """Return the cluster of one machine in which an image is made; it boots from a base image."""
+
+    def base(_: Recipe) -> str:
+        return ""
+
+    spec = load_config(file)
+    view = ClusterView(spec, root=project_root(file.parent))
+    return Cluster(view, reporter=Subordinate(reporter), reach=Reach(), stores=StoreLink(base), bake=base)
+
+
+def install(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
+    """Run playbooks/image/install.yml; its output goes to a log, its task names become progress lines.
+
+    Raises CommandFailed, with the reason; the log stays then.
+    """
+    log = inventory.with_suffix(".log")
+    # In a file: a command line is seen by everybody here, and set-up scripts may hold what is not for them.
+    given = inventory.with_suffix(".json")
+    files.write(given, json.dumps({"node_recipe": recipe.as_variable(), "node_recipe_key": recipe.key}))
+    with (
+        log.open("w", buffering=1, encoding="utf-8") as sink,
+        subprocess.Popen(
+            programs.playbook(["playbooks/image/install.yml"], inventory, {}, ["-e", f"@{given}"]),
+            cwd=PROJECT,
+            env=programs.playbook_environment() | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        assert process.stdout is not None  # noqa: S101  PIPE was asked for
+        for line in process.stdout:
+            sink.write(line)
+            if line.startswith("TASK ["):
+                reporter.say(f"{inventory.stem}: {line[6:].split(']')[0]}")  # two are made at once
+    if process.returncode != 0:
+        lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+        raise CommandFailed(
+            what="an install step failed while the image was made: " + reason(lines),
+            where=str(log),
+            remedy="Mend the package list or the set-up script and run the same command again.",
+            status=process.returncode,
+            output="\n".join(lines[-12:]),
+        )
+
+
+def reason(lines: list[str]) -> str:
+    """What a failed playbook says of its failure: the first line of the error, not the recap behind it."""
+    errors = [line for line in lines if "[ERROR]: " in line or line.startswith("fatal: [")]
+    return re.sub(r"^(\[ERROR\]: |fatal: \[.*?\]: )", "", (errors or lines or ["no output"])[0]).strip()[:400]
+
+
+def end(file: Path, reporter: Reporter) -> None:
+    """Delete a builder, whatever there is of it, then its config file. Raises MusterError; again goes on."""
+    if file.exists():
+        builder(file, reporter).destroy(force=True)
+        file.with_suffix(".json").unlink(missing_ok=True)  # what its playbook was given
+        file.unlink(missing_ok=True)
+
+
+def left(prefix: str, locks: Path) -> Iterator[Path]:
+    """Yield the config files of builders whose bake was killed, each while nobody else has its lock."""
+    for file in sorted(config_of(prefix).parent.glob(f"{prefix}*.yml")):
+        try:
+            with locked(locks, file.stem):
+                if file.exists():
+                    yield file
+        except BlockingIOError:
+            continue
+
+
+@contextmanager
+def locked(folder: Path, name: str, waiter: Reporter | None = None) -> Iterator[None]:
+    """One process at a time has the builder `name`.
+
+    Args:
+        folder: where its lock lies.
+        name: the builder's.
+        waiter: told when another command has it and is waited for; None raises BlockingIOError instead.
+    """
+    with (folder / f".{name}.lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiter is None:
+                raise
+            with waiter.phase("image", "another command is making it"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
