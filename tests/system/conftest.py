@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from provision.core import files
 from provision.core.paths import PROJECT
+from provision.images import cache
 from provision.providers.local.stores import store_remove
+from tests.names import MARK
 from tests.system.clouds import ACCOUNTS, Account
 from tests.system.lab import Lab, registry
-from tests.system.leftovers import nothing_left
+from tests.system.leftovers import alone, nothing_left
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,10 +29,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.system)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _alone() -> Iterator[None]:
+    """Take away first what killed runs left: their machines hold memory that this run needs."""
+    with alone(files.private_folder(cache.cache_folder(), readable=True) / "tests.lock"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def store() -> Iterator[str]:
     """The name of an object store of this session's own; it is deleted with its data at the end."""
-    name = f"s{secrets.token_hex(2)}"
+    name = f"{MARK}{secrets.token_hex(2)}"
     yield name
     if name in registry()["stores"]:
         store_remove(name)

@@ -13,6 +13,7 @@ from provision.core.paths import PROJECT
 from provision.core.spec import NodeGroup
 from provision.images.recipe import NODE_ROLES, Recipe
 from provision.providers.local.provider import LocalProvider
+from tests.names import MARK
 from tests.system.lab import eventually
 
 INVENTORY = PROJECT / "inventories" / "local.yml"
@@ -47,7 +48,7 @@ class Hosts:
         self.key = folder / "me"
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
-        self.identity = ClusterIdentity("theirs", secrets.token_hex(4))
+        self.identity = ClusterIdentity(f"{MARK}theirs", secrets.token_hex(4))
         self.provider = LocalProvider(load_config(INVENTORY), Path("/none"))
         public = self.key.with_suffix(".pub").read_text().strip()
         group = NodeGroup("host", "local", count, 2, memory_gb, 0)

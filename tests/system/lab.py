@@ -22,6 +22,7 @@ from testinfra.host import Host
 
 from provision.core.paths import PROJECT
 from provision.ssh.run import BATCH, ssh_command
+from tests.names import MARK
 
 BINARIES = Path(sys.executable).parent
 RECAP = re.compile(
@@ -82,7 +83,7 @@ class Lab:
     """A cluster in the making. Nothing happens until a command is run; `close` takes everything away."""
 
     def __init__(self, folder: Path, store: str, *, nodes: int = 3, name: str = "", **keys: Any) -> None:
-        self.name = name or f"t{secrets.token_hex(2)}"
+        self.name = name or f"{MARK}{secrets.token_hex(2)}"
         self.folder = folder
         self.state = folder / "state"
         self.config = folder / f"{self.name}.yml"

@@ -1,19 +1,48 @@
-"""What a cluster may leave on this computer, as sets that can be subtracted from each other."""
+"""What a cluster may leave on this computer, as sets that can be subtracted; and what killed test runs left."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from provision.core.model import ClusterIdentity
+from provision.providers.local import client, stores
+from tests.names import MARK
 from tests.system.lab import Lab, registry
 
 ROOT = Path("/var/lib/muster")
 KEPT = ("images", "artifacts", "stores", "locks", "probe", "registry.json")
 """Caches, data that outlives clusters, and what there is one of for the whole computer."""
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Hold a shared lock while tests run; whoever finds it free first takes away what killed runs left."""
+    with lock.open("a") as file:
+        with suppress(BlockingIOError):  # another run is at work: what is there may be its own
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _sweep()
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def _sweep() -> None:
+    """Delete all clusters and stores of tests that are on this computer."""
+    found = registry()
+    for network in found["networks"].values():
+        if network["name"].startswith(MARK):
+            names = [one["name"] for one in found["nodes"].values() if one["cluster_id"] == network["id"]]
+            client.call("delete", {"cluster_id": network["id"], "names": names})
+    for name, store in found["stores"].items():
+        if name.startswith(MARK):
+            for cluster in store["clusters"]:
+                stores.store_close(name, ClusterIdentity(name, cluster))
+            stores.store_remove(name)
 
 
 def snapshot(marks: Sequence[str] = ()) -> set[str]:

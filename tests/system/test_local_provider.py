@@ -27,6 +27,7 @@ from provision.images import cache
 from provision.providers.local import client, images, stores
 from provision.providers.local.helper import cgroups
 from provision.providers.local.provider import LocalProvider, group_request
+from tests.names import MARK
 
 pytestmark = [
     pytest.mark.system,
@@ -59,7 +60,7 @@ def provider() -> LocalProvider:
 @pytest.fixture
 def cluster(provider: LocalProvider) -> Iterator[ClusterIdentity]:
     """An identity of its own; the test fails when anything of it is left afterwards."""
-    identity = ClusterIdentity("ptest", secrets.token_hex(4))
+    identity = ClusterIdentity(f"{MARK}local", secrets.token_hex(4))
     units: set[str] = set()
     yield identity
     units |= units_of(identity)
@@ -311,7 +312,7 @@ def test_a_layer_is_the_changes_of_a_builder(provider: LocalProvider, cluster: C
             inside(machine, "sh", "-c", "cat /opt/file; test -e /etc/issue || echo gone") == "baked\ngone\n"
         )
         (image,) = [image for image in images.list_images() if image["key"] == key]
-        assert (image["used_by"], image["meta"]) == (["ptest/ptest-worker-9"], {"made": "by a test"})
+        assert (image["used_by"], image["meta"]) == ([f"{MARK}local/ptest-worker-9"], {"made": "by a test"})
         with pytest.raises(ProviderError, match="is used by"):
             images.remove(key)
     finally:
@@ -346,7 +347,7 @@ def test_prune_takes_what_nothing_uses_and_nothing_else(
         )
         left = {image["key"]: image["used_by"] for image in json.loads(done.stdout)}
         ids = {path.parent.name for path in tmp_path.glob("*/meta.json")}
-        assert left[used] == ["ptest/ptest-worker-9"] and all(left.values())
+        assert left[used] == [f"{MARK}local/ptest-worker-9"] and all(left.values())
         assert unused not in left and unused in done.stderr
         assert {image for node in registered()["nodes"].values() for image in node["lower"]} <= ids
         assert {used, unused} <= images.layers(), "in truth nothing was removed"
@@ -356,8 +357,8 @@ def test_prune_takes_what_nothing_uses_and_nothing_else(
 
 
 def test_a_store_outlives_its_clusters(provider: LocalProvider, cluster: ClusterIdentity) -> None:
-    name = f"ptest-{secrets.token_hex(3)}"
-    other = ClusterIdentity("other", secrets.token_hex(4))
+    name = f"{MARK}{secrets.token_hex(3)}"
+    other = ClusterIdentity(f"{MARK}other", secrets.token_hex(4))
     key = "ssh-ed25519 " + "A" * 68
 
     def opened(identity: ClusterIdentity) -> stores.OpenStore:
@@ -399,8 +400,8 @@ def test_every_user_has_stores_of_their_own(
     provider: LocalProvider, cluster: ClusterIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that somebody else calls by the same name is another one, and stays out of the way."""
-    name, uid = f"ptest-{secrets.token_hex(3)}", 65001
-    theirs = ClusterIdentity("theirs", secrets.token_hex(4))
+    name, uid = f"{MARK}{secrets.token_hex(3)}", 65001
+    theirs = ClusterIdentity(f"{MARK}theirs", secrets.token_hex(4))
     key = "ssh-ed25519 " + "A" * 68
 
     def opened(identity: ClusterIdentity) -> stores.OpenStore:
@@ -439,7 +440,7 @@ def scan(address: str) -> str:
 
 
 def test_a_new_image_replaces_the_machine_of_a_store_but_nothing_else(cluster: ClusterIdentity) -> None:
-    name, key = f"ptest-{secrets.token_hex(3)}", f"ptest{secrets.token_hex(4)}"
+    name, key = f"{MARK}{secrets.token_hex(3)}", f"ptest{secrets.token_hex(4)}"
     login = "ssh-ed25519 " + "A" * 68
     provider = LocalProvider(SPEC, Path("/none"))
     provider.create(request(cluster, 1))
@@ -519,8 +520,8 @@ def test_a_firewall_that_comes_early_or_late_lets_own_packets_through(tmp_path: 
 
 
 def test_two_clones_open_one_store_at_once(cluster: ClusterIdentity) -> None:
-    name = f"ptest-{secrets.token_hex(3)}"
-    others = [ClusterIdentity("other", secrets.token_hex(4)) for _ in range(2)]
+    name = f"{MARK}{secrets.token_hex(3)}"
+    others = [ClusterIdentity(f"{MARK}other", secrets.token_hex(4)) for _ in range(2)]
     body: Callable[[ClusterIdentity], dict[str, object]] = lambda identity: {  # noqa: E731
         "store": name, "cluster_id": identity.id, "public_key": "ssh-ed25519 " + "A" * 68, "image": "",
         "user_data": USER_DATA, "group": group_request(GROUP), "inherit": {},

@@ -11,6 +11,7 @@ from typing import Protocol
 from provision.core.errors import ProviderError
 from provision.providers.local import client
 from tests.emulators import hardware
+from tests.names import MARK
 
 MEMORY_CAP_GB, CORES_CAP = 4.0, 4
 """A type with more is emulated by a node with this."""
@@ -95,7 +96,7 @@ class LocalNodes:
 
     def create(self, wish: Wish) -> dict[str, str]:
         body = {
-            "cluster": f"ec2-{self.cluster_id}",
+            "cluster": f"{MARK}ec2-{self.cluster_id}",
             "cluster_id": self.cluster_id,
             "group": {
                 "name": "ec2",

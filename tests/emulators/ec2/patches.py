@@ -14,6 +14,7 @@ from moto.ec2.models import instances, subnets
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance, InstanceBackend
 
+from provision.core.errors import ProviderError
 from provision.providers.ec2 import tags
 from tests.emulators.ec2 import groups
 from tests.emulators.ec2.books import Books
@@ -100,7 +101,10 @@ class Patches:
             ),
             volumes={own: volume for (own, device), volume in volumes.items() if device == DATA_DISK},
         )
-        self.addresses |= self.nodes.create(wish)
+        try:
+            self.addresses |= self.nodes.create(wish)
+        except ProviderError as error:  # this computer's reason, told to the test
+            raise EC2ClientError("InternalError", str(error)) from None
         self.ids.extend(ids)
         self.volume_ids.extend(volumes.values())
         try:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from provision.providers.local import client
 from tests.emulators import hardware
+from tests.names import MARK
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Local:
                 "data_disk_gb": first.data_disk_gb,
             }
             body: dict[str, Any] = {
-                "cluster": f"sl-{self.id}",
+                "cluster": f"{MARK}sl-{self.id}",
                 "cluster_id": self.id,
                 "group": group,
                 "names": [order.name for order in alike],
