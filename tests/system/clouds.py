@@ -190,7 +190,7 @@ def softlayer_account(folder: Path, *, baked: bool = True) -> Iterator[SoftLayer
             emulator.add_image(f"muster-{layer()}")
         yield SoftLayerAccount(emulator)
     finally:
-        print(*emulator.machines.failures, sep="\n")  # why a test waited in vain
+        sys.stderr.write("\n".join(emulator.machines.failures))  # why a test waited in vain
         emulator.close()
     assert emulator.machines.id not in registry()["networks"]
 
