@@ -9,28 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from provision.commands import (
-    access,
-    adopt,
-    allow,
-    data,
-    destroy,
-    images,
-    ingest,
-    init,
-    plan,
-    reap,
-    size,
-    ssh,
-    status,
-    stop,
-    submit,
-    sweep,
-    test,
-    ui,
-    up,
-    verify,
-)
+from provision.commands.catalogue import Catalogue
 from provision.commands.invocation import Invocation
 from provision.commands.output import examples, say
 from provision.core.errors import MusterError, one_line
@@ -43,6 +22,7 @@ FOREIGN = frozenset({"ssh", "run"})
 
 app = typer.Typer(
     name="muster",
+    cls=Catalogue,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -74,14 +54,6 @@ def start(
 ) -> None:
     """Gathers a training cluster from one config file: machines, HDFS, Spark, deep learning, staged data."""
     context.obj = Invocation(inventory)
-
-
-MODULES = (
-    init, up, status, destroy, plan, size, stop, reap, ssh, allow, submit, verify, ui, images, data, ingest,
-    adopt, access, sweep, test,
-)  # fmt: skip
-for module in MODULES:
-    module.register(app)
 
 
 def inventory_first(arguments: Sequence[str]) -> list[str]:

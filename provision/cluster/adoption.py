@@ -13,9 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import paramiko
-from cryptography.hazmat.primitives import serialization
-
 from provision.cluster.carry_out import carry_out
 from provision.cluster.orders import Orders
 from provision.cluster.run import Run
@@ -29,9 +26,8 @@ from provision.costs.books import Books
 from provision.data.stores.keys import StoreKeys, door, record
 from provision.planning.nodes import wish_of
 from provision.providers.base import Provider
-from provision.ssh import access, connection, firewall, hostkey
+from provision.ssh import access, firewall, hostkey
 from provision.ssh.files import ssh_config
-from provision.ssh.keys import ensure_login_key
 from provision.state.folder import Snapshot, Target
 from provision.state.journal import wish_record
 
@@ -173,6 +169,8 @@ def finish(run: Run) -> None:
 
 def _fill(run: Run, key_file: Path, remembered: Remembered) -> None:
     """Write all of the state folder but the journal."""
+    from provision.ssh.keys import ensure_login_key
+
     state = run.state
     state.make_folder()
     state.key_file.unlink(missing_ok=True)
@@ -199,6 +197,8 @@ def _bills(run: Run, found: Found) -> list[dict[str, Any]]:
 
 def _public_key(key_file: Path) -> str:
     """Return `TYPE BASE64` of a private key. Raises NotReady when it cannot be used."""
+    from cryptography.hazmat.primitives import serialization  # slow to import
+
     what = ""
     try:
         key = serialization.load_ssh_private_key(key_file.read_bytes(), password=None)
@@ -236,13 +236,17 @@ def _term(machines: list[Machine]) -> list[dict[str, Any]]:
 
 def read_master(target: Target, key_file: Path) -> Remembered:
     """Read over SSH what the master remembers. Raises HostKeyMismatch, Unreachable."""
+    from paramiko import SSHException  # slow to import
+
+    from provision.ssh import connection
+
     command = "; ".join(
         f"printf '\\0{name}\\0'; sudo cat {path} 2>/dev/null" for name, path in _PARTS.items()
     )
     transport = connection.connect(target, key_file, user=LOGIN_USER, deadline_s=_CONNECT_S)
     try:
         _, output, _ = connection.execute(transport, command, timeout_s=_READ_S)
-    except (OSError, EOFError, paramiko.SSHException) as error:
+    except (OSError, EOFError, SSHException) as error:
         raise Unreachable(
             machines=[target.name], what=f"the SSH connection broke ({error})", remedy="Run adopt again"
         ) from error

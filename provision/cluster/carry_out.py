@@ -20,7 +20,7 @@ from provision.planning.nodes import node_of, wish_labels
 from provision.planning.plan import describe
 from provision.providers.facts import deadlines, facts_of
 from provision.providers.local.stores import MACHINE as STORE_MACHINE
-from provision.ssh import hostkey, keys
+from provision.ssh import hostkey
 from provision.ssh.files import ssh_config
 from provision.ssh.hostkey import LABEL as HOST_KEY
 from provision.state.folder import Snapshot, Store
@@ -41,9 +41,11 @@ def carry_out(run: Run, orders: Orders, plan: Plan, *, images: Mapping[str, str]
     Raises:
         MusterError: the journal has what was done; machines that cannot be reached stop no others.
     """
+    from provision.ssh.keys import ensure_login_key  # slow to import, as it needs cryptography
+
     for line in describe(plan):
         run.reporter.say(line)
-    login_key = keys.ensure_login_key(run.state.key_file, f"muster-{run.spec.name}")
+    login_key = ensure_login_key(run.state.key_file, f"muster-{run.spec.name}")
     run.state.secret("spark")
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
         store = pool.submit(_open_store, run, store_image, login_key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from provision.core.names import JOB_USER
 from provision.core.names import LOGIN_USER as USER
@@ -10,7 +11,9 @@ from provision.core.networks import merged
 from provision.core.templates import render
 from provision.planning.term import GRACE_S, LEAD_S
 from provision.ssh import access, firewall
-from provision.ssh.keys import BootstrapKey
+
+if TYPE_CHECKING:
+    from provision.ssh.keys import BootstrapKey
 
 TUNING = "/etc/ssh/sshd_config.d/12-muster-tuning.conf"
 """On machines that are not their owner's: what sshd would do without, as far as it knows it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from provision.core.model import ClusterIdentity, Machine, NodeState
@@ -27,17 +28,21 @@ class Listing:
     _listed_by: dict[str, str] = field(default_factory=dict)
 
     def machines(self) -> list[Machine]:
-        """Return every machine that exists, at all providers that the cluster ever used.
+        """Return every machine that exists, at all providers that the cluster ever used, asked at once.
 
         Raises:
             ProviderError, NotReady: one of them cannot be asked.
         """
+        names = self.providers()
         found: list[Machine] = []
-        for name in self.providers():
-            machines = self.provider(name).list(self.identity)
-            self._listed_by |= {machine.provider_id: name for machine in machines}
-            found += machines
+        with ThreadPoolExecutor(max_workers=len(names)) as pool:
+            for name, machines in zip(names, pool.map(self._list, names), strict=True):
+                self._listed_by |= {machine.provider_id: name for machine in machines}
+                found += machines
         return [machine for machine in found if machine.state is not NodeState.GONE]
+
+    def _list(self, name: str) -> list[Machine]:
+        return self.provider(name).list(self.identity)
 
     def providers(self) -> Sequence[str]:
         """Return the names of the providers that the cluster uses or has used."""

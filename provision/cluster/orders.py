@@ -23,7 +23,6 @@ from provision.core.wait import until
 from provision.costs.books import Books
 from provision.planning.nodes import node_of
 from provision.providers.facts import deadlines, facts_of, is_shared
-from provision.ssh import keys
 from provision.state.journal import Intent, Journal, View, new_token
 
 LONGEST_CALL_S = 1800
@@ -104,7 +103,9 @@ class Orders:
             NoCapacity: there is no room; nothing was made and nothing is open.
             ProviderError: the order is still open in the journal.
         """
-        bootstrap = keys.new_bootstrap_key()
+        from provision.ssh.keys import new_bootstrap_key  # slow to import, as it needs cryptography
+
+        bootstrap = new_bootstrap_key()
         deadline = self._journal.read().term.deadline
         admitted = self.run.state.admitted()
         request = CreateRequest(

@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
     people.command(
         "list", short_help="Who may log in.", epilog=examples("access list", "access list --json")
     )(list_people)
-    app.add_typer(people, name="access", short_help="Who may log in: add, remove, list.")
+    app.add_typer(people, name="access", epilog=examples("access add katie ~/katie.pub", "access list"))
 
 
 def add(

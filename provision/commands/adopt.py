@@ -15,7 +15,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's command."""
     app.command(
         "adopt",
-        short_help="Work from here on a cluster that was started elsewhere.",
         epilog=examples("adopt retina", "adopt retina --key ~/.ssh/muster"),
     )(adopt)
 

@@ -17,7 +17,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's command."""
     app.command(
         "allow",
-        short_help="Let an address reach a cluster in a cloud.",
         epilog=examples(
             "allow                    this computer, when its address has changed",
             "allow 203.0.113.0/24     a network",

@@ -35,7 +35,7 @@ def list_data(context: typer.Context, as_json: AsJson = False) -> None:
     """List the data sets in the cluster's object store."""
     from provision.data import sets
 
-    view = invocation_of(context).cluster().view
+    view = invocation_of(context).view()
     with waiting("asking the object store"):
         found = sets.list_sets(view.spec, view.state)
     if as_json:
@@ -85,7 +85,7 @@ def remove_data(
         return
     from provision.data import sets
 
-    view = invocation_of(context).cluster().view
+    view = invocation_of(context).view()
     where = view.spec.object_store
     place = where.path or (f"{where.url}, container {where.container}" if where.elsewhere else where.name)
     confirm(f"Delete {name} from the object store {place} for good?", yes=yes)

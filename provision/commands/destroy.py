@@ -15,7 +15,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's command."""
     app.command(
         "destroy",
-        short_help="Delete the machines; the data stays.",
         epilog=examples("destroy             asks first", "destroy --yes       asks nothing; for scripts"),
     )(destroy)
 

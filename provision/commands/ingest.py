@@ -15,7 +15,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "ingest",
-        short_help="Bring a data set into the object store.",
         epilog=examples(
             "ingest retina.yml              archives, addresses, a folder or another store: docs/data.md",
             "ingest retina.yml -d           do not wait for its end",
@@ -40,7 +39,7 @@ def ingest(
         extra = {"SOURCE": str(file.resolve()), "DETACH": detach}
         play_or_fail(["ingest.yml"], invocation.inventory, extra, more or [])
         return
-    view = invocation.cluster().view
+    view = invocation.view()
     run = bringing.bring(
         view.spec, view.state, view.queue, described, file, deadline=view.deadline, follow=not detach, say=say
     )

@@ -18,7 +18,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's command."""
     app.command(
         "init",
-        short_help="Write a new inventory file.",
         epilog=examples(
             "init                                      asks what it needs to know",
             "init retina --nodes 5 --memory 4          asks nothing",

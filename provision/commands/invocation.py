@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provision.cluster.cluster import Cluster
+    from provision.cluster.view import ClusterView
     from provision.core.spec import ClusterSpec
     from provision.state.folder import State
 
@@ -70,6 +71,12 @@ class Invocation:
         from provision.state.timeline import ConsoleReporter
 
         return open_cluster(spec or self.spec(), root=PROJECT, reporter=ConsoleReporter(say))
+
+    def view(self, spec: ClusterSpec | None = None) -> ClusterView:
+        """The cluster to look at only, which needs less of Muster than one to change. Raises ConfigError."""
+        from provision.cluster.view import ClusterView
+
+        return ClusterView(spec or self.spec(), root=PROJECT)
 
     def started(self) -> State:
         """The state of the cluster. Raises StateError when it has no machines."""

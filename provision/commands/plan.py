@@ -21,15 +21,11 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "plan",
-        short_help="What `up` would create, keep, delete; what that costs.",
         epilog=examples("plan", "plan -n 10 --json", "plan -n 2 --scale-in"),
     )(plan)
-    app.command(
-        "cost", short_help="What each cluster has cost so far.", epilog=examples("cost", "cost --json")
-    )(cost)
+    app.command("cost", epilog=examples("cost", "cost --json"))(cost)
     app.command(
         "list",
-        short_help="Every cluster on every configured provider.",
         epilog=examples("list", "list --json", "-i ~/elsewhere/ec2.yml list    that file's providers too"),
     )(list_clusters)
 

@@ -26,7 +26,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "reap",
-        short_help="Delete what has outlived its time.",
         epilog=examples(
             "reap                 shows it and asks; all inventories",
             "reap --dry-run       only shows it",

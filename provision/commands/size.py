@@ -24,7 +24,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "size",
-        short_help="Which cluster to rent for a job and its data.",
         epilog=examples(
             "size --data 7GB --job logistic_regression        machines of all providers",
             "size --rows 35126 --image-size 128 --channels 3   the same, by rows",

@@ -38,7 +38,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "ssh",
-        short_help="Log in on a machine, or run one command there.",
         context_settings=REMOTE_WORDS,
         epilog=examples(
             "ssh                             a shell on the master, as hadoop",
@@ -49,13 +48,11 @@ def register(app: typer.Typer) -> None:
     )(ssh)
     app.command(
         "run",
-        short_help="Run a command on all machines at once.",
         context_settings=REMOTE_WORDS,
         epilog=examples("run -- df -h /data", "run --json -- hostname"),
     )(run)
     app.command(
         "put",
-        short_help="Copy to a machine or into HDFS.",
         epilog=examples(
             "put train.py                    to the home of hadoop on the master",
             "put images/ worker-1:/data/scratch/images",
@@ -64,7 +61,6 @@ def register(app: typer.Typer) -> None:
     )(put)
     app.command(
         "get",
-        short_help="Copy from a machine or out of HDFS.",
         epilog=examples("get master:train.py .", "get hdfs:/results/RUN .      makes the folder RUN"),
     )(get)
 
@@ -99,14 +95,14 @@ def run(
     from provision.core.names import STORE_HOST
     from provision.ssh import connection
 
-    cluster = invocation_of(context).cluster()
+    view = invocation_of(context).view()
     words = command[1:] if command[:1] == ["--"] else command
     line = words[0] if len(words) == 1 else shlex.join(words)
-    names = [name for name in cluster.state.targets() if name != STORE_HOST]
+    names = [name for name in view.state.targets() if name != STORE_HOST]
     if not names:
-        raise MusterError(what="no machines", where=cluster.spec.name, remedy="Start it with ./muster up")
+        raise MusterError(what="no machines", where=view.spec.name, remedy="Start it with ./muster up")
     with waiting(f"running on {len(names)} machines"):
-        results = connection.run_on_all(cluster.state.folder, names, line, timeout_s=timeout)
+        results = connection.run_on_all(view.state.folder, names, line, timeout_s=timeout)
     if as_json:
         print_json(
             {

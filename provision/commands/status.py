@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this module's command."""
-    app.command(
-        "status", short_help="Nodes, addresses, roles, what runs.", epilog=examples("status", "status --json")
-    )(status)
+    app.command("status", epilog=examples("status", "status --json"))(status)
 
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:
@@ -36,7 +34,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     spec = invocation.spec()
 
     def listed() -> tuple[ClusterView, tuple[Node, ...], list[str]]:
-        view = invocation.cluster(spec).view
+        view = invocation.view(spec)
         return view, view.nodes, view.cut_off()
 
     with waiting(f"asking the machines of {spec.name}"):

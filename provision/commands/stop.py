@@ -16,14 +16,12 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "stop",
-        short_help="Power the machines off; their disks stay.",
         epilog=examples(
             "stop", "stop --force         also while a job runs", "up                   starts it again"
         ),
     )(stop)
     app.command(
         "extend",
-        short_help="Give the cluster more time.",
         epilog=examples("extend 4h            four hours after its present deadline", "extend 30m"),
     )(extend)
 

@@ -19,7 +19,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "submit",
-        short_help="Send a job to the cluster and follow it.",
         epilog=examples(
             "submit logistic_regression iterations=50      a built-in job (jobs/) and a parameter",
             "submit logistic_regression help               its parameters",
@@ -30,17 +29,14 @@ def register(app: typer.Typer) -> None:
             "submit 'hdfs dfs -du -h /datasets'            a shell command",
         ),
     )(submit)
-    app.command("jobs", short_help="List the runs.", epilog=examples("jobs", "jobs --json"))(jobs)
+    app.command("jobs", epilog=examples("jobs", "jobs --json"))(jobs)
     app.command(
         "logs",
-        short_help="Print what a run has printed.",
         epilog=examples(
             "logs                the newest run", "logs RUN -f         follow it; fetch its results"
         ),
     )(logs)
-    app.command("cancel", short_help="Stop a run.", epilog=examples("cancel RUN          see ./muster jobs"))(
-        cancel
-    )
+    app.command("cancel", epilog=examples("cancel RUN          see ./muster jobs"))(cancel)
 
 
 def submit(
@@ -75,11 +71,11 @@ def submit(
     if args == [builtin.HELP] and job in builtin.builtin_jobs(PROJECT):
         print_result(builtin.parameters_help(PROJECT, job))
         return
-    cluster = invocation_of(context).cluster()
+    view = invocation_of(context).view()
     run = runs.submit(
-        cluster.view.queue,
+        view.queue,
         job,
-        deadline=cluster.view.deadline,
+        deadline=view.deadline,
         args=args or [],
         deps=deps,
         main_class=main_class or None,
@@ -95,7 +91,7 @@ def jobs(context: typer.Context, as_json: AsJson = False) -> None:
     """List the runs, the newest first."""
     from provision.jobs import runs
 
-    found = runs.list_runs(invocation_of(context).cluster().view.queue)
+    found = runs.list_runs(invocation_of(context).view().queue)
     if as_json:
         print_json(found)
         return
@@ -118,12 +114,12 @@ def logs(
     """Print what a run has printed; with -f until it ends, and then its results come to results/."""
     from provision.jobs import runs
 
-    runs.logs(invocation_of(context).cluster().view.queue, run or None, follow=follow)
+    runs.logs(invocation_of(context).view().queue, run or None, follow=follow)
 
 
 def cancel(context: typer.Context, run: Annotated[str, typer.Argument(help="See ./muster jobs.")]) -> None:
     """Stop a run, or take it out of the queue."""
     from provision.jobs import runs
 
-    runs.cancel(invocation_of(context).cluster().view.queue, run)
+    runs.cancel(invocation_of(context).view().queue, run)
     say(f"{run}: cancelled")

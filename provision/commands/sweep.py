@@ -18,7 +18,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "sweep",
-        short_help="Try a job on many clusters and layouts.",
         epilog=examples(
             "sweep sweeps/2015.yml              nodes x cores x memory, as in 2015",
             "sweep sweeps/2015.yml --plan       what it would do; machine operations, hours, price",
@@ -51,7 +50,7 @@ def sweep(
     def play(books: Sequence[str], variables: Mapping[str, Any]) -> None:
         play_or_fail(books, invocation.inventory, variables)
 
-    bench = OnCluster(wanted, lambda: invocation.cluster().view, play, say)
+    bench = OnCluster(wanted, invocation.view, play, say)
     bench.check()
     plan = conduct.outlook(wanted, diary.read(), bench)
     for line in plan.lines(wanted):

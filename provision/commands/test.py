@@ -57,7 +57,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's command."""
     app.command(
         "test",
-        short_help="Lint and test Muster itself.",
         epilog=examples(
             "test                        lint, unit and system tests",
             "test --long                 also what takes long",

@@ -25,7 +25,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's command."""
     app.command(
         "ui",
-        short_help="Open the web pages of HDFS and Spark here.",
         epilog=examples(
             "ui               Ctrl-C closes them again",
             "ui --json        prints the addresses as JSON first",
@@ -46,19 +45,19 @@ def ui(
     from provision.ssh import connection
     from provision.ssh.tunnels import through
 
-    cluster = invocation_of(context).cluster()
-    targets = cluster.state.targets()
-    machines = cluster.state.load().machines
+    view = invocation_of(context).view()
+    targets = view.state.targets()
+    machines = view.state.load().machines
     master = next((machine.name for machine in machines if machine.group == "master"), "")
     if master not in targets:
-        raise MusterError(what="no machines", where=cluster.spec.name, remedy="Start it with ./muster up")
+        raise MusterError(what="no machines", where=view.spec.name, remedy="Start it with ./muster up")
     with waiting(f"connecting to {master}"):
-        link = connection.connect(targets[master], cluster.state.key_file, user=JOB_USER, deadline_s=15)
+        link = connection.connect(targets[master], view.state.key_file, user=JOB_USER, deadline_s=15)
     link.set_keepalive(30)
     nodes = {machine.name: machine.address for machine in machines}
     pages = Pages(nodes, through(link), Gate(write=write))
     try:
-        found = addresses(pages, master, live.look(cluster.state.folder, cluster.spec.name).applications)
+        found = addresses(pages, master, live.look(view.state.folder, view.spec.name).applications)
         if as_json:
             print_json(dict(found))
         else:

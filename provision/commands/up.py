@@ -16,7 +16,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "up",
-        short_help="Make the cluster as wished and ready to train.",
         epilog=examples(
             "up                              as the config file says",
             "up -n 5 --image-size 128        five nodes, the 128x128 set",
@@ -27,7 +26,6 @@ def register(app: typer.Typer) -> None:
     )(up)
     app.command(
         "demo",
-        short_help="From nothing to a trained model, here.",
         epilog=examples("demo", "demo -n 1            on a small computer"),
     )(demo)
 
@@ -64,8 +62,8 @@ def up(
     if scale_in:
         extra["SCALE_IN"] = True
     play_or_fail(["start_cluster.yml", "main.yml"], invocation.inventory, extra, more or [])
-    cluster = invocation.cluster()
-    for line in ending_words(cluster.spec, cluster.view.deadline):
+    view = invocation.view()
+    for line in ending_words(view.spec, view.deadline):
         say(line)
     say("Ready. Next: ./muster submit logistic_regression, ./muster ui; at the end ./muster destroy")
 
@@ -87,7 +85,7 @@ def demo(
     extra = wished | {"IMAGE_SIZE": 16}
     say(f"Cluster {spec.name}: {spec.nodes} machines, HDFS, Spark, digits at 16x16, then a training run.")
     play_or_fail(["start_cluster.yml", "main.yml"], invocation.inventory, extra)
-    run = runs.submit(invocation.cluster().view.queue, "logistic_regression")
+    run = runs.submit(invocation.view().queue, "logistic_regression")
     option = "" if invocation.given == "inventories/local.yml" else f" -i {invocation.given}"
     say("")
     say(f"From nothing to a trained model in {time.monotonic() - begin:.0f} s; it lies in results/{run}/.")

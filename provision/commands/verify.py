@@ -20,14 +20,12 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         "verify",
-        short_help="Prove that the cluster is ready.",
         epilog=examples(
             "verify", "verify --json       exit status: 0 ready, 1 something is short, 2 could not check"
         ),
     )(verify)
     app.command(
         "timeline",
-        short_help="What the last run took how long for.",
         epilog=examples("timeline", "timeline --json"),
     )(timeline)
 
@@ -37,20 +35,18 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
     from provision.commands.playbooks import play
 
     invocation = invocation_of(context)
-    cluster = invocation.cluster()
+    view = invocation.view()
     begin = time.time()
     play(["verify.yml"], invocation.inventory, {}, output_to_stderr=as_json)
-    report = newest_report(cluster.state.reports, since=begin)
+    report = newest_report(view.state.reports, since=begin)
     if report is None:
-        raise Unproved(
-            what="could not be checked; the reason is above", where=cluster.spec.name, exit_status=2
-        )
+        raise Unproved(what="could not be checked; the reason is above", where=view.spec.name, exit_status=2)
     if as_json:
         print_json(report)
     if report["status"] != "ready":
         raise Unproved(
             what=f"not proved ready ({report['status']}); the table says why",
-            where=cluster.spec.name,
+            where=view.spec.name,
             exit_status=report["exit_status"],
         )
 
@@ -71,13 +67,13 @@ def timeline(context: typer.Context, as_json: AsJson = False) -> None:
     """Print the phases of the last run and their seconds."""
     from provision.state import timeline as recorded
 
-    cluster = invocation_of(context).cluster()
-    phases = recorded.last_run(cluster.state.folder)
+    view = invocation_of(context).view()
+    phases = recorded.last_run(view.state.folder)
     if as_json:
         print_json(phases)
         return
     if not phases:
-        print_result(f"{cluster.spec.name}: nothing recorded yet")
+        print_result(f"{view.spec.name}: nothing recorded yet")
         return
     begin = min(phase["begin"] for phase in phases)
     rows = [

@@ -23,6 +23,7 @@ from provision.core.errors import CommandFailed, HostKeyMismatch, MusterError, U
 from provision.core.names import JOB_USER
 from provision.core.names import LOGIN_USER as USER
 from provision.core.wait import until
+from provision.ssh.run import jump_command
 from provision.state.folder import State, Target
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -279,12 +280,6 @@ def _open(target: Target, key: paramiko.Ed25519Key, user: str) -> paramiko.Trans
         transport.close()
         raise
     return transport
-
-
-def jump_command(jump: str) -> str:
-    """Return ssh_config's ProxyCommand for a host to go by; the user's own settings and keys count for it."""
-    host, _, port = jump.partition(":")
-    return f"ssh -o BatchMode=yes {f'-p {port} ' if port else ''}-W %h:%p {host}" if jump else ""
 
 
 def _link(target: Target) -> socket.socket | paramiko.ProxyCommand:

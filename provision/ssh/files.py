@@ -7,7 +7,7 @@ from pathlib import Path
 from provision.core import files
 from provision.core.names import JOB_USER, LOGIN_USER, STORE_HOST
 from provision.core.templates import render
-from provision.ssh import connection
+from provision.ssh.run import jump_command
 from provision.ssh.sharing import quoted
 from provision.state.folder import State
 
@@ -25,7 +25,7 @@ def ssh_config(state: State) -> Path:
         {
             "name": target.name,
             "address": target.address,
-            "jump": connection.jump_command(target.jump),
+            "jump": jump_command(target.jump),
             "user": LOGIN_USER if target.name == STORE_HOST else JOB_USER,
         }
         for target in targets.values()

@@ -1,4 +1,7 @@
-"""From machines that exist to machines that answer: their host keys are pinned, never trusted unseen."""
+"""From machines that exist to machines that answer: their host keys are pinned, never trusted unseen.
+
+`connection` is imported where machines are reached: it needs paramiko, which is slow to import.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from provision.core.errors import StateError
 from provision.core.model import Machine
 from provision.core.names import LOGIN_USER
-from provision.ssh import connection, hostkey, sharing
+from provision.ssh import hostkey, sharing
 from provision.state.folder import State, Target, target_of
 from provision.state.journal import View
 
@@ -77,16 +80,22 @@ class Reach:
         stop: Callable[[], None],
     ) -> str:
         """Reach a machine by its bootstrap key and pin its own; see `connection.pin_own_key`."""
+        from provision.ssh import connection
+
         return connection.pin_own_key(target, key_file, deadline_s=deadline_s, pinned=pinned, stop=stop)
 
     def check(
         self, target: Target, key_file: Path, *, deadline_s: float, unfinished: bool, stop: Callable[[], None]
     ) -> None:
         """Reach a machine whose own key is known; see `connection.check`."""
+        from provision.ssh import connection
+
         connection.check(target, key_file, deadline_s=deadline_s, unfinished=unfinished, stop=stop)
 
     def run_as_root(self, state: State, names: Sequence[str], command: str) -> dict[str, str]:
         """Run a command as root on machines; return what went wrong, by machine."""
+        from provision.ssh import connection
+
         done = connection.run_on_all(
             state.folder, names, f"sudo {command}", user=LOGIN_USER, timeout_s=COMMAND_S
         )

@@ -39,6 +39,12 @@ def ssh_to(config: Path | str, machine: str, *, options: Sequence[str] = ()) -> 
     return ["ssh", "-F", str(config), *options, *shared]
 
 
+def jump_command(jump: str) -> str:
+    """Return ssh_config's ProxyCommand for a host to go by; the user's own settings and keys count for it."""
+    host, _, port = jump.partition(":")
+    return f"ssh -o BatchMode=yes {f'-p {port} ' if port else ''}-W %h:%p {host}" if jump else ""
+
+
 def run_on(
     config: Path,
     machine: str,

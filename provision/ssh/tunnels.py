@@ -15,7 +15,6 @@ from typing import Any
 
 from provision.core.errors import StoreError, Unreachable
 from provision.core.spec import FOLDER_PORT
-from provision.ssh import connection
 from provision.ssh.run import BATCH, ssh_command
 from provision.state.folder import Target
 
@@ -82,6 +81,8 @@ def to_store(store: Target, key_file: Path) -> Iterator[Dial]:
         StoreError: it does not answer.
         HostKeyMismatch: another machine does.
     """
+    from provision.ssh import connection  # slow to import, as it needs paramiko
+
     try:
         link = connection.connect(store, key_file, deadline_s=TO_STORE_S)
     except Unreachable as error:

@@ -65,7 +65,7 @@ def start(root: Path, *words: str, path: str = "") -> tuple[str, list[str]]:
 def bare_path(folder: Path, *, without: tuple[str, ...]) -> str:
     """A PATH with the programs the launcher itself needs, and nothing named in `without`."""
     folder.mkdir()
-    for name in ("sh", "cat", "cksum", "uname", "grep", "dirname", "readlink", "python3"):
+    for name in ("sh", "cat", "cksum", "uname", "grep", "readlink", "python3"):
         (folder / name).symlink_to(sys.executable if name == "python3" else shutil.which(name) or "")
     for name in ("ssh", "rsync", "systemd-nspawn", "mmdebstrap"):
         if name not in without:
@@ -93,6 +93,20 @@ def test_a_moved_clone_is_set_up_again(clone: Path) -> None:
     start(clone, "status")
     moved = clone.rename(clone.parent / "elsewhere")
     assert "--base" in start(moved, "status")[1][0]
+
+
+def test_a_later_use_starts_few_programs(clone: Path, tmp_path: Path) -> None:
+    """Each costs a millisecond or two; `exec` makes the last process Python's."""
+    start(clone, "status")
+    path = bare_path(tmp_path / "bin", without=())
+    for program in (tmp_path / "bin").iterdir():
+        real = program.readlink()
+        program.unlink()
+        program.write_text(f'#!/bin/sh\necho {program.name} >> "{tmp_path}/started"\nexec {real} "$@"\n')
+        program.chmod(0o755)
+    start(clone, "-i", str(clone / "inventories" / "cloud.yml"), "status", path=path)
+    started = (tmp_path / "started").read_text().split()
+    assert sorted(started) == ["cat", "cksum", "grep", "grep", "readlink", "uname"]
 
 
 def test_only_the_tests_need_the_test_tools(clone: Path) -> None:

@@ -6,7 +6,6 @@ request until it is answered.
 
 from __future__ import annotations
 
-import xmlrpc.client
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,12 +25,14 @@ def requests(guests: Sequence[str], username: str, api_key: str, endpoint: str =
         api_key: the key.
         endpoint: of the XML-RPC API; default: the one in the settings of SoftLayer's client on this computer.
     """
+    from xmlrpc.client import dumps  # brings a client of HTTP, and only who opted in needs it
+
     base = (endpoint or _endpoint()).rstrip("/")
     return [
         {
             "what": f"cancel guest {guest}",
             "url": f"{base}/SoftLayer_Virtual_Guest",
-            "body": xmlrpc.client.dumps(
+            "body": dumps(
                 (
                     {
                         "headers": {

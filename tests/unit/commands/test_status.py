@@ -35,7 +35,7 @@ def test_a_master_that_is_off_is_no_error(
     made = cluster(world, tmp_path)
     made.ensure()
     provider = FakeProvider(world, made.spec)
-    monkeypatch.setattr(Invocation, "cluster", lambda *_: made)
+    monkeypatch.setattr(Invocation, "view", lambda *_: made.view)
     for machine in list(world.machines.values()):
         if off(machine.group):
             provider.set_state(machine, NodeState.STOPPED)

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from provision import cli
 from provision.commands import invocation
 from provision.core.errors import NotReady, ProviderError
-from provision.core.model import NodeState, Price
+from provision.core.model import Machine, NodeState, Price
 from provision.core.spec import ClusterSpec
 from provision.costs import ledger
 from provision.fleet import overview, spent
@@ -76,6 +77,19 @@ def test_who_cannot_be_asked_hides_nobody(world: World, tmp_path: Path) -> None:
     assert [str(account) for account in found.not_asked] == [
         "ec2 (retina.yml) was not asked: no credentials. Run aws configure"
     ]
+
+
+def test_accounts_are_asked_at_the_same_time(world: World, tmp_path: Path) -> None:
+    both = Barrier(2)
+
+    class Waiting(FakeProvider):
+        def everything(self) -> list[Machine]:
+            both.wait(timeout=20)
+            return super().everything()
+
+    mixed = replace(spec(), groups=(*spec().groups, group("gpu", 1, provider="ec2")))
+    found = overview.look([mixed], tmp_path, load=lambda _name, config, _notes: Waiting(world, config))
+    assert not found.not_asked and not both.broken
 
 
 def test_a_state_without_machines_is_shown(world: World, tmp_path: Path) -> None:
