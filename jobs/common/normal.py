@@ -27,5 +27,7 @@ def normalise(rows: NDArray[numpy.generic], channels: int) -> NDArray[numpy.floa
     pixels = numpy.asarray(rows, dtype=numpy.float32).reshape(len(rows), -1, channels)
     centred = pixels - pixels.mean(axis=1, keepdims=True)
     deviations = centred.std(axis=1, keepdims=True)
-    scaled = numpy.divide(centred, deviations, out=numpy.zeros_like(centred), where=deviations > FLAT)
+    scaled: NDArray[numpy.float32] = numpy.divide(
+        centred, deviations, out=numpy.zeros_like(centred), where=deviations > FLAT
+    )
     return scaled.reshape(len(rows), -1)

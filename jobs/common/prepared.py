@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hadoop import not_staged
 from options import option
 
 from muster_node import sets
@@ -52,9 +53,10 @@ def session(name: str, *refusals: type[Exception]) -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession
 
     spark = SparkSession.builder.appName(name).getOrCreate()
+    endings: tuple[type[BaseException], ...] = (SystemExit, *refusals)
     try:
         yield spark
-    except (SystemExit, *refusals) as error:
+    except endings as error:
         # Executors that are only just coming find nobody; what Spark says of that is not why the job ends.
         spark.sparkContext.setLogLevel("OFF")
         raise SystemExit(str(error)) from error
@@ -66,11 +68,7 @@ def manifest(spark: SparkSession, folder: str) -> Manifest:
     """Return what is written about the set in a folder. Ends the job with a line when it is not there."""
     text = read_text(spark, f"{folder}/{sets.STAGED_MANIFEST}")
     if text is None:
-        size = folder.rpartition("_")[2]
-        raise SystemExit(
-            f"There is no {folder}: stage this size with "
-            f"`ansible-playbook main.yml -e IMAGE_SIZE={size}`, then submit again."
-        )
+        raise SystemExit(not_staged(folder))
     return Manifest.from_json(text)
 
 

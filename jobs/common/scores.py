@@ -70,11 +70,19 @@ def weighted_kappa(matrix: NDArray[np.int64]) -> float:
     return 1.0 - disagreement / by_chance
 
 
+def f2(matrix: NDArray[np.int64]) -> float:
+    """Return the mean F2 of the classes that have rows: like F1, but recall counts twice."""
+    found = [score for score in class_scores(matrix) if score.rows]
+    each = [_share(5 * one.precision * one.recall, 4 * one.precision + one.recall) for one in found]
+    return _share(sum(each), len(each))
+
+
 def summary(matrix: NDArray[np.int64]) -> dict[str, Any]:
     """Return everything above as plain JSON types."""
     return {
         "accuracy": round(accuracy(matrix), 6),
         "quadratic_weighted_kappa": round(weighted_kappa(matrix), 6),
+        "f2": round(f2(matrix), 6),
         "classes": [asdict(score) for score in class_scores(matrix)],
         "confusion_matrix": matrix.tolist(),
     }

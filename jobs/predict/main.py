@@ -1,8 +1,8 @@
 """Predictions of a saved model for a prepared set, or for texts, as predictions.csv.
 
-The model is that of a run of logistic_regression, random_forest or text_classification. Sets without labels
-have ids; the rows of the others are numbered, and their labels stand beside what the model says, which is
-scored then.
+The model is that of a run of logistic_regression, random_forest, cnn or text_classification. Sets without
+labels have ids; the rows of the others are numbered, and their labels stand beside what the model says,
+which is scored then.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import estimators
 import lines
 import prepared
 import scores
+import scripted
 import trained
 from answers import Answer
 from options import given
-from parameters import COMPETITION, SKLEARN, Parameters
+from parameters import COMPETITION, SPARK, TORCH, Parameters
 from publish import results_folder, save_metrics
 from trained import BadChoice, Trained
 
@@ -58,14 +59,19 @@ def _there(spark: SparkSession, dataset: str, part: str, size: int) -> bool:
 def ask(spark: SparkSession, model: Trained, folder: str, about: Manifest) -> RDD:
     """Return (place, first cell, probability of each class) for every row of a set, in no order."""
     placed = lines.of_set(spark, folder).zipWithIndex()
-    if model.engine == SKLEARN:
+    if model.engine != SPARK:
         columns = about.columns - 1
 
         def keyed(row: tuple[str, int]) -> tuple[tuple[int, str], lines.Pixels]:
             first, pixels = lines.parse(row[0], columns)
             return (row[1], first), pixels
 
-        found = estimators.probabilities(spark, placed.map(keyed), trained.fetch(spark, model))
+        rows, here = placed.map(keyed), trained.fetch(spark, model)
+        if model.engine == TORCH:
+            channels = columns // about.size**2
+            found = scripted.probabilities(spark, rows, here, channels=channels)
+        else:
+            found = estimators.probabilities(spark, rows, here)
         return found.map(lambda row: (*row[0], tuple(row[1].tolist())))
     from pyspark.ml.functions import vector_to_array
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import classes
 import estimators
 import prepared
-from parameters import BEST, SKLEARN, SPARK
+import scripted
+from parameters import BEST, SKLEARN, SPARK, TORCH
 from publish import MODEL
 
 from muster_node.sets import Manifest
@@ -27,7 +28,9 @@ RUN = re.compile(r"[a-z0-9_][\w-]*", re.ASCII)
 RESULTS = "/results"
 SHOWN = 5
 """Names of classes that a refusal tells."""
-FOLDERS = {SPARK: MODEL, SKLEARN: estimators.FOLDER}
+FOLDERS = {SPARK: MODEL, SKLEARN: estimators.FOLDER, TORCH: scripted.FOLDER}
+FILES = {SKLEARN: (estimators.MODEL, estimators.ABOUT), TORCH: (scripted.MODEL,)}
+"""Of the models that executors get as files."""
 
 
 class BadChoice(ValueError):
@@ -104,10 +107,10 @@ def find(spark: SparkSession, model: str, engine: str) -> Trained:
 
 
 def fetch(spark: SparkSession, trained: Trained) -> Path:
-    """Return a folder of this computer with a copy of scikit-learn's model, there as long as this program."""
+    """Return a folder of this computer with a copy of the model's files, there as long as this program."""
     folder = Path(tempfile.mkdtemp(prefix="model-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name in (estimators.MODEL, estimators.ABOUT):
+    for name in FILES[trained.engine]:
         source = prepared.hadoop_path(spark, f"{trained.folder}/{name}")
         target = prepared.hadoop_path(spark, f"file:{folder / name}")
         prepared.file_system(spark, source).copyToLocalFile(False, source, target, True)

@@ -63,3 +63,14 @@ def test_scores_agree_with_scikit_learn() -> None:
 )
 def test_predictions_of_one_class_are_told(matrix: list[list[int]], said: str) -> None:
     assert scores.one_sided(np.array(matrix)) == said
+
+
+def test_f2_agrees_with_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    generator = np.random.default_rng(3)
+    true = generator.integers(0, 4, 300)
+    predicted = np.clip(true + generator.integers(-1, 2, 300), 0, 4)
+    matrix = scores.confusion([(int(t), int(p), 1) for t, p in zip(true, predicted, strict=True)], 5)
+    asked = metrics.fbeta_score(true, predicted, beta=2, average="macro", labels=range(4), zero_division=0)
+    assert scores.f2(matrix) == pytest.approx(asked)
+    assert scores.f2(np.zeros((3, 3), dtype=np.int64)) == 0

@@ -1,0 +1,44 @@
+"""The parameters of this job; `python parameters.py help` prints them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from options import check, option
+from prepared import SetParameters
+
+USUAL = "usual"
+AUTO, CPU, GPU = "auto", "cpu", "gpu"
+NONE, WEIGHTS, SUBSAMPLE = "none", "weights", "subsample"
+
+
+@dataclass(frozen=True)
+class Parameters(SetParameters):
+    """What is learnt, and how."""
+
+    network: str = option(
+        "small",
+        "4 convolutions; that of 2015, which has 7; ResNet-18; two dense layers",
+        choices=("small", "2015", "resnet18", "mlp"),
+    )
+    epochs: int = option(15, "times that all rows are seen", least=1)
+    batch: int = option(64, "rows that are learnt from at once", least=1)
+    learning_rate: float = option(0.002, "of AdamW, at its highest", least=1e-7, most=10)
+    weight_decay: float = option(0.01, "of AdamW", least=0)
+    dropout: float = option(0.25, "share of dense features left out while learning", least=0, most=0.95)
+    augment: str = option(
+        USUAL,
+        "shift: a little turned, scaled, moved; turns: the 8 ways to lay a square; usual: shift, of eyes all",
+        choices=(USUAL, "none", "shift", "turns", "all"),
+    )
+    balance: str = option(
+        NONE,
+        "rare classes: more weight for their rows, or as few rows of the others",
+        choices=(NONE, WEIGHTS, SUBSAMPLE),
+    )
+    device: str = option(AUTO, "where is computed; auto: a GPU if there is one", choices=(AUTO, CPU, GPU))
+    seed: int = option(2016, "another one begins and shuffles otherwise", least=0, most=2**31 - 1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(check(Parameters))

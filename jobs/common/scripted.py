@@ -1,0 +1,81 @@
+"""Networks of PyTorch as files that need no code of ours: TorchScript, asked on all nodes.
+
+network = torch.jit.load("network.pt")
+probabilities = network(pictures(rows, channels=1))     # rows of pixels, as prepared sets have them
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nodes
+import numpy as np
+from normal import normalise
+from numpy.typing import NDArray
+from share import MIB, share_of
+
+if TYPE_CHECKING:
+    from pyspark import RDD
+    from pyspark.sql import SparkSession
+
+FOLDER = "network"
+"""Where a run's results have it."""
+MODEL, ABOUT = "network.pt", "about.json"
+ROWS = 256
+"""Rows that are asked at a time."""
+BYTES = 16 * MIB
+"""Of large pictures only so many values at a time."""
+
+
+def pictures(rows: NDArray[np.uint8], channels: int) -> Any:  # noqa: ANN401  a tensor
+    """Return rows of pixels as networks take them: (rows, channels, side, side), each channel normalised."""
+    import torch
+
+    side = round((rows.shape[1] / channels) ** 0.5)
+    normal = normalise(rows, channels).reshape(len(rows), side, side, channels)
+    return torch.from_numpy(np.ascontiguousarray(normal.transpose(0, 3, 1, 2)))
+
+
+def save(network: Any, like: Any, folder: Path) -> None:  # noqa: ANN401
+    """Write a network that returns probabilities; `like`: a tensor such as it takes."""
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad():
+        torch.jit.save(torch.jit.trace(network.eval(), like), str(folder / MODEL))
+    (folder / ABOUT).write_text(json.dumps({"torch": torch.__version__}, indent=1) + "\n")
+
+
+def probabilities(spark: SparkSession, rows: RDD, model: Path, *, channels: int) -> RDD:
+    """Return (key, probability of each class) for every row (key, pixels), asked on all executors.
+
+    `model`: the folder of this computer that has it, see `save`.
+    """
+    spark.sparkContext.addFile(str(model / MODEL))
+    few = rows.coalesce(share_of(spark).executors)
+    return nodes.alone(spark, few.mapPartitions(lambda part: ask(part, _fetched(), channels)))
+
+
+def ask(
+    rows: Iterable[tuple[Any, NDArray[np.uint8]]], path: str, channels: int
+) -> Iterator[tuple[Any, NDArray[np.float64]]]:
+    """Yield (key, probability of each class) for every row (key, pixels), in batches that fit."""
+    import torch
+
+    network, rows = torch.jit.load(path, map_location="cpu"), iter(rows)
+    for first in rows:
+        most = min(ROWS, max(1, BYTES // len(first[1])))
+        batch = [first, *islice(rows, most - 1)]
+        with torch.no_grad():
+            shares = network(pictures(np.stack([pixels for _, pixels in batch]), channels)).double().numpy()
+        yield from zip((key for key, _ in batch), shares, strict=True)
+
+
+def _fetched() -> str:
+    from pyspark import SparkFiles
+
+    return str(SparkFiles.get(MODEL))
