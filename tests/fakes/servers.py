@@ -39,6 +39,7 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and content are two packets
     server: Server
 
     def log_message(self, *_args: object) -> None:

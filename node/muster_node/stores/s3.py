@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import IO, Any, cast
 
@@ -23,6 +23,7 @@ from muster_node.stores.base import (
     part_length,
 )
 from muster_node.stores.reading import Answer, Broken, Whole, byte_range, resumed
+from muster_node.stores.s3_reading import CONNECT_S, Reader, as_answer
 
 CONNECTIONS = 32
 ENDED = ("ExpiredToken", "TokenRefreshRequired")
@@ -30,35 +31,50 @@ ENDED = ("ExpiredToken", "TokenRefreshRequired")
 
 
 class S3Store(Store):
-    """See `Store`. `client` is botocore's."""
+    """See `Store`.
 
-    def __init__(self, settings: Settings, timeout_s: float = 60) -> None:
-        from botocore.config import Config  # slow to import, and not every program comes to need it
+    Args:
+        settings: where the bucket is.
+        timeout_s: how long an answer may take.
+        direct: whether this computer's own connections lead to the store, not a hook on `client`.
+    """
+
+    def __init__(self, settings: Settings, timeout_s: float = 60, *, direct: bool = True) -> None:
+        super().__init__(settings)
+        known = str(AUTHORITIES) if AUTHORITIES.exists() else None
+        self._trusted = os.environ.get("AWS_CA_BUNDLE") or known
+        self._timeout_s = timeout_s
+        self._reader = (
+            Reader(settings, trusted=self._trusted, timeout_s=timeout_s, most=CONNECTIONS) if direct else None
+        )
+
+    @cached_property
+    def client(self) -> Any:  # noqa: ANN401  botocore's
+        """Botocore's client, for all but the GETs that go well. It is dear to make."""
+        from botocore.config import Config
         from botocore.session import Session
 
-        super().__init__(settings)
-        trusted = str(AUTHORITIES) if AUTHORITIES.exists() and "AWS_CA_BUNDLE" not in os.environ else None
-        with self._translated(""):
-            self.client: Any = Session().create_client(
-                "s3",
-                endpoint_url=settings.endpoint,
-                region_name=settings.region,
-                aws_access_key_id=settings.access_key,
-                aws_secret_access_key=settings.secret_key,
-                aws_session_token=settings.session_token or None,
-                verify=trusted,
-                config=Config(
-                    s3={"addressing_style": "virtual" if settings.virtual_host else "path"},
-                    connect_timeout=10,
-                    read_timeout=timeout_s,
-                    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                    max_pool_connections=CONNECTIONS,
-                    proxies={} if settings.plain else None,
-                    # Swift's S3 knows no other checksums than MD5.
-                    request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required",
-                ),
-            )
+        settings = self.settings
+        return Session().create_client(
+            "s3",
+            endpoint_url=settings.endpoint,
+            region_name=settings.region,
+            aws_access_key_id=settings.access_key,
+            aws_secret_access_key=settings.secret_key,
+            aws_session_token=settings.session_token or None,
+            verify=self._trusted,
+            config=Config(
+                s3={"addressing_style": "virtual" if settings.virtual_host else "path"},
+                connect_timeout=CONNECT_S,
+                read_timeout=self._timeout_s,
+                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                max_pool_connections=CONNECTIONS,
+                proxies={} if settings.plain else None,
+                # Swift's S3 knows no other checksums than MD5.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
 
     def objects(self, prefix: str = "") -> Iterator[Stored]:
         """See `Store.objects`."""
@@ -115,20 +131,17 @@ class S3Store(Store):
                 raise self.refusal(refused["Key"], refused.get("Code", ""))
 
     def _answer(self, key: str, start: int = 0, etag: str = "", length: int | None = None) -> Answer:
-        from botocore.exceptions import BotoCoreError
-
-        more = {"Range": byte_range(start, length)} if start or length is not None else {}
-        more |= {"IfMatch": etag} if etag else {}
-        known = self.client.get_object(Bucket=self.settings.container, Key=key, **more)
-
-        def read(size: int) -> bytes:
+        asked = {"Range": byte_range(start, length)} if start or length is not None else {}
+        if self._reader is not None:
             try:
-                content: bytes = known["Body"].read(size)
-            except BotoCoreError as error:
-                raise Broken(str(error)) from error
-            return content
-
-        return Answer(known["ContentLength"], known.get("ETag", ""), read, known["Body"].close)
+                answer = self._reader.ask(key, asked | ({"If-Match": etag} if etag else {}))
+            except KeyError as error:
+                raise self.absent(key) from error
+            if answer is not None:
+                return answer
+        asked |= {"IfMatch": etag} if etag else {}
+        known = self.client.get_object(Bucket=self.settings.container, Key=key, **asked)
+        return as_answer(known["Body"], known["ContentLength"], known.get("ETag", ""))
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def store_through(settings: Settings, dial: Dial) -> S3Store:
     """Return a store whose requests all go over `dial`. Raises the nodes' StoreError."""
-    store = S3Store(settings)
+    store = S3Store(settings, direct=False)
     store.client.meta.events.register("before-send.s3", partial(_send, dial))
     return store
 
