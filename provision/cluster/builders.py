@@ -64,7 +64,7 @@ def builder(file: Path, reporter: Reporter) -> Cluster:
         return ""
 
     spec = load_config(file)
-    view = ClusterView(spec, root=project_root(file.parent))
+    view = ClusterView(spec, root=project_root(file.parent), daemons=False)
     return Cluster(view, reporter=Subordinate(reporter), reach=Reach(), stores=StoreLink(base), bake=base)
 
 

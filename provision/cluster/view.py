@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,15 +13,16 @@ from provision.core.errors import NotReady, PlanRefused
 from provision.core.model import ClusterIdentity, Machine, Node, NodeState, Plan
 from provision.core.names import machine_number
 from provision.core.paths import states_folder
-from provision.core.spec import ClusterSpec
+from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.text import names_of
 from provision.costs.offer import Offer, make_offer
 from provision.jobs.queue import Queue, queue_of
 from provision.planning.nodes import node_of, reshaped
 from provision.planning.plan import make_plan
 from provision.planning.sites import refusals
+from provision.planning.sizing import shortage
 from provision.providers.base import Provider
-from provision.providers.facts import facts_in
+from provision.providers.facts import facts_in, facts_of
 from provision.state.folder import State
 
 
@@ -32,6 +33,7 @@ class ClusterView:
         spec: the validated config.
         root: the project's folder, which has the states and the results of jobs.
         provider: returns a provider by name, for a config and its state folder; asked once for each.
+        daemons: False: nothing will run on its machines, which need no memory for it.
         queue: returns the queue of jobs of the cluster with a state; results go below `root`.
     """
 
@@ -41,12 +43,14 @@ class ClusterView:
         *,
         root: Path,
         provider: Callable[[str, ClusterSpec, Path], Provider] = providers.load,
+        daemons: bool = True,
         queue: Callable[[State, Path], Queue] = queue_of,
     ) -> None:
         self.spec = spec
         self.root = root
         self.state = State(states_folder(root) / spec.name)
         self.provider: Callable[[str], Provider] = cache(lambda name: provider(name, spec, self.state.folder))
+        self._daemons = daemons
         self._queue = queue
 
     @property
@@ -167,7 +171,10 @@ class ClusterView:
         if not (plan.create or plan.reshape or plan.start):
             return []
         names = sorted({group.provider for group in self.spec.groups})
-        return [line for name in names for line in self.provider(name).check_ready(self.spec, plan)]
+        not_asked = [line for name in names for line in self.provider(name).check_ready(self.spec, plan)]
+        if self._daemons:
+            self._require_memory([group for group, _ in plan.create])
+        return not_asked
 
     def stays(self) -> list[str] | None:
         """Return the machines that would stay, and bill on, when their time is over, as providers tell.
@@ -186,6 +193,17 @@ class ClusterView:
         found = self.state.identity()
         listing = self._listing(found) if found else None
         return self.planned(spec, listing.machines() if listing else [], scale_in=scale_in), listing
+
+    def _require_memory(self, groups: Iterable[NodeGroup]) -> None:
+        """Raise NotReady when machines to be made are too small for what will run on them.
+
+        Where the config alone tells what they have, `sites.refusals` says so.
+        """
+        for group in groups:
+            for kind in self.provider(group.provider).types(group):
+                if too_few := shortage(group.name, kind.shape.cores, kind.shape.memory_gb):
+                    where = facts_of(group.provider).decides_shape(group)
+                    raise NotReady(where=where, what=f"{kind.name}: {too_few}", remedy="Name a larger type")
 
     def _listing(self, identity: ClusterIdentity) -> Listing:
         return Listing(self.spec, self.state.journal, identity, self.provider)

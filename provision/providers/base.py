@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from provision.core.model import ClusterIdentity, CreateRequest, Machine, Plan, Price
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, MachineType, Plan, Price
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.providers.facts import facts_of
 from provision.providers.imaging import ImageMaker
 
 Machines = list[Machine]  # inside the class, `list` is the verb
 Texts = list[str]
+Types = list[MachineType]
 
 
 class Provider(ABC):
@@ -45,6 +46,10 @@ class Provider(ABC):
         Raises:
             NotReady: it cannot; the message says what is missing and what to do.
         """
+
+    def types(self, group: NodeGroup) -> Types:  # noqa: ARG002
+        """Return which kinds a group's machines may be of, where this provider alone knows what they have."""
+        return []
 
     @abstractmethod
     def list(self, cluster: ClusterIdentity) -> Machines:

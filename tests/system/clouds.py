@@ -97,7 +97,7 @@ class Account(Protocol):
 class Ec2Account:
     """An account at the emulator of EC2."""
 
-    little: Mapping[str, Any] = {"instance_type": "t3.micro", **LITTLE}
+    little: Mapping[str, Any] = {"instance_type": "t3.medium", **LITTLE, "memory_gb": 3}
     groups: Mapping[str, Any] = {
         "master": {"instance_type": "t3.medium", "memory_gb": 3, "data_disk_gb": 20},
         "worker": {"instance_type": ["t3.small", "t3.medium"], "data_disk_gb": 20},

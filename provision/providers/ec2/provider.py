@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from provision.core.errors import NotReady, OutcomeUnknown, ProviderError
-from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Plan, Price
+from provision.core.model import ClusterIdentity, CreateRequest, Machine, MachineType, NodeState, Plan, Price
 from provision.core.names import DEADLINE_LABEL
-from provision.core.spec import ClusterSpec, NodeGroup
+from provision.core.spec import ClusterSpec, NodeGroup, Shape
 from provision.core.text import names_of
 from provision.core.wait import until
 from provision.providers import base
@@ -62,6 +62,11 @@ class Ec2Provider(base.Provider):
             alternatives=partial(self._alternatives, recipe=""),
         )
         return checks.run(self.spec, plan)
+
+    def types(self, group: NodeGroup) -> base.Types:
+        """Return the group's instance types."""
+        kinds = self._kinds.require(self._region(group), group)
+        return [MachineType(kind.name, NAME, Shape(kind.cores, kind.memory_gb)) for kind in kinds]
 
     def list(self, cluster: ClusterIdentity) -> base.Machines:
         """Return the cluster's machines; those deleted within the last hour are among them, as gone."""

@@ -27,6 +27,10 @@ class ExistingFacts(Facts):
         """Hosts have what they have."""
         return f"groups.{group.name}.hosts"
 
+    def memory_gb(self, group: NodeGroup) -> float | None:
+        """Services are sized by what the group says; hosts that have less are refused."""
+        return group.memory_gb
+
     def ssh_from(self, spec: ClusterSpec, admitted: Sequence[str]) -> list[str]:
         """Only where the config says so: their owner has other ways in."""
         return [*spec.allow_from, *admitted] if spec.allow_from else []

@@ -28,7 +28,7 @@ cluster: retina
 provider: existing
 nodes: 2
 groups:
-  master: {hosts: [{address: 192.0.2.1}]}
+  master: {memory_gb: 3, hosts: [{address: 192.0.2.1}]}
   worker: {hosts: [{address: 192.0.2.2}]}
 object_store: {kind: none}
 """
@@ -75,6 +75,7 @@ SMALL = "2 GB of memory are too few for its daemons and one executor; give its g
         "plugin: cluster\ncluster: retina\ngroups: {master: {memory_gb: 2}}",
         "plugin: cluster\ncluster: retina\ngroups: {master: {cores: 4}}",
         MIXED.replace("groups:\n", FLAVOR),
+        HOSTS.replace("memory_gb: 3", "cores: 2"),
         MIXED.replace("groups:\n", "softlayer: {maxMemory: 2048}\ngroups:\n"),
     ],
 )
@@ -98,7 +99,6 @@ def test_too_little_memory_is_refused_before_the_order(spec, tmp_path: Path) -> 
 
 
 def test_memory_that_only_the_provider_knows_is_no_matter_of_the_file(spec) -> None:
-    assert not refusals(spec(HOSTS))
     assert not refusals(spec(MIXED.replace("provider: softlayer", "provider: ec2")))
     assert not refusals(spec(MIXED.replace("groups:\n", FLAVOR.replace("B1_1X2X25", "M1_OTHER"))))
 

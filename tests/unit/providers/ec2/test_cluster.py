@@ -9,8 +9,10 @@ import boto3
 import pytest
 
 from provision.cluster.cluster import Cluster
+from provision.cluster.view import ClusterView
 from provision.core.errors import NoCapacity, NotReady, PlanRefused
 from provision.providers.ec2 import tags
+from provision.providers.ec2.checks import NOT_ASKED
 from tests.fakes.ec2 import Cloud
 
 
@@ -50,6 +52,29 @@ def test_no_room_for_one_group_keeps_the_others(cloud: Cloud) -> None:
     cloud.cluster(2).ensure()
     cloud.settled(2)
     cloud.cluster(2).destroy()
+
+
+@pytest.mark.parametrize("types", ["t3.small", ["t3.medium", "t3.small"]])
+def test_a_type_that_is_too_small_for_the_services_is_refused_by_plan_and_before_the_order(
+    cloud: Cloud, types: str | list[str]
+) -> None:
+    """The file does not tell what a type has: AWS does."""
+    small = cloud.cluster(3, groups={"master": {"instance_type": types, "data_disk_gb": 10}})
+    words = (
+        r"^groups\.master\.instance_type: t3\.small: 2 GB of memory are too few .* at least 3\. Name a larger"
+    )
+    with pytest.raises(NotReady, match=words):
+        small.ready(small.view.plan())
+    with pytest.raises(NotReady, match=words):
+        small.ensure()
+    assert cloud.emulator.books()["orders"] == [] and cloud.emulator.left_over() == []
+
+
+def test_a_machine_that_runs_no_services_may_be_small(cloud: Cloud) -> None:
+    """As one in which an image is made."""
+    spec = cloud.spec(1, groups={"master": {"instance_type": "t3.small", "data_disk_gb": 10}}).sized(1)
+    view = ClusterView(spec, root=cloud.folder, daemons=False)
+    assert view.ready(view.plan()) == [NOT_ASKED]
 
 
 def test_two_clusters_of_one_name_do_not_meet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def spec(tmp_path: Path):
         "cluster": "retina",
         "provider": "existing",
         "nodes": 2,
-        "groups": {"master": {"hosts": hosts[:1]}, "worker": {"hosts": hosts[1:]}},
+        "groups": {"master": {"memory_gb": 3, "hosts": hosts[:1]}, "worker": {"hosts": hosts[1:]}},
         "object_store": {"kind": "none"},
     }
     path = tmp_path / "retina.yml"
