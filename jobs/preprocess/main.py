@@ -14,7 +14,7 @@ import json
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -24,13 +24,15 @@ from manifests import publish, tell
 from masters import are_there, forget_masters, list_masters, read_masters
 from parts import make_part
 from pyspark import SparkConf, SparkContext
-from raw import Failure, Raw, find_packs, read_description, read_raw
+from raw import Failure, Raw, find_packs, read_raw
 from records import made_before
 from tasks import Job, Made, Options, Task
 
 from muster_node import files, sets
 from muster_node.hdfs.webhdfs import Hdfs, HdfsError
+from muster_node.preparation import OtherSettings, read_description, require_same, settled
 from muster_node.sets import MASTER
+from muster_node.staging.standing import stored_sets
 from muster_node.stores.base import Settings, Store, StoreError
 from muster_node.stores.open import open_store
 from muster_node.subjects import BadPattern
@@ -62,10 +64,14 @@ def run(
 
     Raises:
         Failure, StoreError, HdfsError, BadPattern: nothing can be made, in one line.
+        OtherSettings: an asked set that is there was made with others.
     """
     settings = Settings.load()
     store, dataset = open_store(settings), options.dataset
     there = sets.sizes_made(dataset, (key for key, _ in store.names(f"{dataset}/{sets.TRAIN}_")))
+    for size in set(sizes) & set(there):
+        made_then = [each.made for each in stored_sets(store, dataset, size)]
+        require_same(asdict(options), made_then, partial(read_description, store, dataset))
     wanted = [size for size in sizes if size not in there]
     if not wanted:
         return {"changed": False, "rows": {}, "notes": []}
@@ -88,12 +94,9 @@ def plan(store: Store, options: Options, sizes: Sequence[int], memory: int) -> t
 
     Raises Failure, BadPattern, StoreError.
     """
-    dataset, described = options.dataset, read_description(store, options.dataset)
-    options = replace(
-        options,
-        kind=options.kind or described.get("kind", "plain"),
-        multi_label=options.multi_label or described.get("multi_label", False),
-    )
+    dataset = options.dataset
+    known = settled(asdict(options), partial(read_description, store, dataset))
+    options = replace(options, kind=known["kind"], multi_label=known["multi_label"])
     if raw := read_masters(store, options):
         options = _with_labels_of(raw, options)
         tasks, numbers = deal(raw.images, raw.labels, options, sizes)
@@ -153,7 +156,7 @@ def main() -> None:
         summary = run(
             options, arguments.sizes, arguments.memory * MIB, arguments.progress, arguments.namenode
         )
-    except (Failure, BadPattern, StoreError, HdfsError) as error:
+    except (Failure, BadPattern, OtherSettings, StoreError, HdfsError) as error:
         sys.exit(f"preprocess: {error}")
     print(json.dumps(summary))
 

@@ -71,12 +71,6 @@ def read_source(store: Store, dataset: str) -> dict[str, Any]:
     return _known(store, sets.source_key(dataset))
 
 
-def read_description(store: Store, dataset: str) -> dict[str, Any]:
-    """Return what ingest was told (`kind`, `multi_label`), of intermediates what they are; {} = nothing."""
-    known = _known(store, sets.description_key(dataset))
-    return known or dict(_known(store, sets.masters_key(dataset)).get("description", {}))
-
-
 def read_label_counts(store: Store, dataset: str) -> dict[str, Any]:
     """Return how many rows of the labels' table were used and reported; {} when nobody counted."""
     return _known(store, sets.label_counts_key(dataset))

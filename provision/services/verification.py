@@ -13,6 +13,8 @@ from provision.core.untrusted import is_number, parse_json
 
 COPIES = "Data copies"
 """The proof of nodes that have the whole set in a folder of their own."""
+ORDER = ("Firewall", "DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set", "Settings", COPIES)
+"""The proofs of nodes as the report has them."""
 READY, SHORT, UNKNOWN = "ready", "short", "unknown"
 EXIT_STATUS = {READY: 0, SHORT: 1, UNKNOWN: 2}
 WIDEST = 96
@@ -130,8 +132,7 @@ def merge(
                 remedy="See ./muster status",
             )
         )
-    order = ("Firewall", "DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set", COPIES)
-    checks += [_join(name, proofs[name]) for name in order if name in proofs]
+    checks += [_join(name, proofs[name]) for name in ORDER if name in proofs]
     checks += more
     slowest = max((check.seconds for check in checks), default=0.0)
     return Report(cluster=cluster, made=made, seconds=slowest, checks=tuple(checks))

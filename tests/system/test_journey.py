@@ -205,6 +205,18 @@ def test_another_size_is_made_when_it_is_asked_for(ready):
     ready.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
 
 
+def test_a_set_that_was_made_with_other_settings_is_refused(ready):
+    """Before anything is staged; test_preprocess has the remedy."""
+    asked = ready.keys["dataset"]
+    ready.write(dataset=asked | {"channels": "rgb"})
+    try:
+        ready.playbook("main.yml", "-e", "IMAGE_SIZE=16").refused(
+            r"digits/train_16 was made with other settings.*channels: grey then, rgb now.*data rm digits/train_16"
+        )
+    finally:
+        ready.write(dataset=asked)
+
+
 def test_files_go_in_and_out(ready, tmp_path):
     source = tmp_path / "rows.csv"
     source.write_text("1,2,3\n")

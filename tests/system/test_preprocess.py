@@ -128,6 +128,18 @@ def test_the_same_bytes_with_one_executor_and_with_two(lab, pictures):
     assert again == first, "manifests, which have the digests of all files, are the same"
 
 
+def test_other_settings_are_refused_until_the_set_is_gone(lab, pictures):
+    make(lab, pictures, "changed", 16).ok()
+    said = r"changed/train_16 was made.*sample: 1.0 then, 0.5 now.*data rm changed/train_16"
+    make(lab, pictures, "changed", 16, sample=0.5).refused(said)
+    make(lab, pictures, "changed", 32, sample=0.5, sizes=[16]).refused(said)
+    lab.playbook("verify.yml", "-e", "IMAGE_SIZE=16").refused(said)
+    lab.muster("data", "rm", "--yes", "changed/train_16").ok()
+    make(lab, pictures, "changed", 16, sample=0.5).ok()
+    found = compared(lab, "changed")
+    assert found["train_16"]["images"] + found["holdout_16"]["images"] == SUBJECTS
+
+
 def test_sample_weights_and_turned_copies(lab, pictures):
     make(lab, pictures, "turned", 16, augment=True, sample=0.5, balance="weights").ok()
     found = compared(lab, "turned")

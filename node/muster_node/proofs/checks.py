@@ -35,6 +35,10 @@ def checks(plan: Plan) -> list[Check]:
             Check("Workers", worker, plan.wish, partial(cluster.workers, plan)),
             Check("HDFS", namenode, "written, read back, equal", partial(cluster.round_trip, plan)),
         ]
+        if plan.dataset and plan.dataset.settings:
+            remedy = "Set the keys back in the config file, or have the set made anew"
+            same = partial(staged.settings, plan.dataset, plan.namenode_url)
+            todo.append(Check("Settings", remedy, "those that the set was made with", same))
     if plan.deep_learning:
         driver = (
             "Look at `nvidia-smi` on the node, then at docs/ec2.md; start_cluster.yml installs the driver"

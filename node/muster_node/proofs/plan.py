@@ -21,11 +21,13 @@ class Share:
     """The staged files that this node reads: every `count`-th from `index` on, of a set.
 
     `size` 0 = all sizes that are staged; `folder` '' = they are in HDFS; after `seconds` of reading, the rest
-    is compared by size only.
+    is compared by size only. `settings` are what the set of `settings_size` must have been made with.
     """
 
     name: str
     size: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings_size: int = 0
     folder: str = ""
     index: int = 0
     count: int = 1

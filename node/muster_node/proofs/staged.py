@@ -1,4 +1,4 @@
-"""The proof that the staged files are what their manifests say: sizes, checksums, rows."""
+"""The proofs that staged files are what their manifests say, and were made as the config file says."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from muster_node import sets
 from muster_node.hdfs.folder import Folder
 from muster_node.hdfs.webhdfs import Hdfs
+from muster_node.preparation import OtherSettings, require_same
 from muster_node.proofs.plan import Share
 from muster_node.sets import SetFile
 from muster_node.staging.plan import StagedFile, staged_files
@@ -39,6 +40,21 @@ def data(share: Share, namenode_url: str) -> tuple[bool, object]:
                 wrong += [f"{name}/{file.name}: {what}" for what in compare_all(content, file)]
     found = {"files": files, "read": read, "rows": total, "all_rows": rows, "wrong": wrong[:5]}
     return not wrong, found
+
+
+def settings(share: Share, namenode_url: str) -> tuple[bool, str]:
+    """Compare the settings of now with those that the staged set was made with, as far as it tells them."""
+    place, size = Hdfs(namenode_url), share.settings_size
+    folders = [sets.staged_folder(share.name, part, size) for part in sets.PARTS]
+    notes = [place.read(f"{folder}/{sets.STAGED_MANIFEST}") for folder in folders]
+    made = [sets.Manifest.from_json(note) for note in notes if note is not None]
+    if not made:
+        return True, f"nothing is staged at {size} pixels"
+    try:
+        require_same(share.settings, made)
+    except OtherSettings as error:
+        return False, str(error)
+    return True, "as in the config file"
 
 
 def staged_sets(place: Hdfs | Folder, share: Share) -> list[str]:

@@ -10,7 +10,8 @@ another SHA-256. `publish` runs on one node when all are there: it puts ranges t
 too, adds the manifest to that folder and renames it to its final name.
 Whatever stops a run, the next one goes on where it was, and nobody ever sees half a set.
 
-Prints one line of JSON. Exit status 3: the object store does not have the set.
+Prints one line of JSON. Exit status 3: the object store does not have the set; 4: it has one that was made
+with other settings than those asked for (`--prepared`), and nothing was fetched.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from typing import Any
 from muster_node import files, sets
 from muster_node.hdfs.folder import Folder
 from muster_node.hdfs.webhdfs import Hdfs, HdfsError, HdfsFull
+from muster_node.preparation import OtherSettings, read_description, require_same
 from muster_node.staging.joining import join
 from muster_node.staging.plan import COMING, RANGES, Job, Piece, deal, pieces
 from muster_node.staging.standing import StagedSet, standing, stored_sets, what_there_is
@@ -39,7 +42,7 @@ from muster_node.stores.open import open_store
 
 # Most of a thread's time is waiting for HDFS to confirm.
 THREADS = 8
-MISSING = 3
+MISSING, OTHER = 3, 4
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,11 @@ def fetch(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     wanted = stored_sets(store, arguments.dataset, arguments.size)
     if not wanted:
         return what_there_is(store, arguments.dataset)
+    told = partial(read_description, store, arguments.dataset)
+    try:
+        require_same(arguments.prepared, [staged.made for staged in wanted], told)
+    except OtherSettings as error:
+        return {"changed": False, "error": str(error)}
     work = share_of(target, wanted, arguments)
     local, stop = threading.local(), threading.Event()
     progress = Progress(
@@ -147,7 +155,8 @@ def fetch(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         publish(arguments, settings)
     complete = all(standing(target, staged).complete for staged in wanted)
     found = {"changed": bool(work), "complete": complete, "objects": len(work), "bytes": progress.total_bytes}
-    return found | ({"source": wanted[-1].source} if wanted[-1].source else {})
+    source = wanted[-1].made.source
+    return found | ({"source": source} if source else {})
 
 
 def publish(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -189,6 +198,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1, help="number of nodes that fetch")
     parser.add_argument("--copies", type=int, default=1, help="copies that HDFS keeps of each block")
     parser.add_argument("--progress", default="", help="file for a line about how far the program is")
+    parser.add_argument("--prepared", type=json.loads, default={}, help="with which settings, as JSON")
     parser.add_argument("--settings", type=Path, default=SETTINGS)
     arguments = parser.parse_args()
     try:
@@ -204,5 +214,7 @@ def main() -> int:
         sizes = ", ".join(map(str, result["sizes"])) or "none"
         wanted = f"{arguments.dataset} at {arguments.size} pixels"
         print(f"muster-stage: the object store has no {wanted} (sizes that exist: {sizes})", file=sys.stderr)
+    if result.get("error"):
+        print(f"muster-stage: {result['error']}", file=sys.stderr)
     print(json.dumps(result))
-    return MISSING if result.get("missing") else 0
+    return MISSING if result.get("missing") else OTHER if result.get("error") else 0

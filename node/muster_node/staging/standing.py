@@ -17,12 +17,12 @@ from muster_node.stores.base import NotFound, Store
 
 @dataclass(frozen=True)
 class StagedSet:
-    """One set: what its manifest says, and where it goes in HDFS."""
+    """One set: its manifest, as it is stored and read, and where it goes in HDFS."""
 
     name: str
     manifest: bytes
+    made: sets.Manifest
     files: tuple[StagedFile, ...]
-    source: dict[str, Any]
     folder: str
     incoming: str
 
@@ -41,8 +41,8 @@ def stored_sets(store: Store, dataset: str, size: int) -> list[StagedSet]:
             StagedSet(
                 name=name,
                 manifest=content,
+                made=known,
                 files=tuple(staged_files(known.objects)),
-                source=known.source,
                 folder=sets.staged_folder(dataset, part, size),
                 incoming=f"{sets.staged_home(dataset)}/_incoming_{name}_{digest}",
             )

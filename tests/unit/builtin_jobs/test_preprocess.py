@@ -19,6 +19,7 @@ from PIL import Image as Picture
 from pyarrow import parquet
 
 from muster_node import sets
+from muster_node.preparation import OtherSettings
 from muster_node.stores.base import Settings
 from provision.core.paths import PROJECT
 from tests.fakes.servers import Server, StoreHandler
@@ -116,6 +117,16 @@ def test_all_sizes_are_made_in_one_pass_and_not_again(main, store):
         del store.files[key]
     main.run(options, (32,), **GIVEN)
     assert {key: made(store)[key] for key in both} == both, "a size is the same whatever others are asked for"
+
+
+def test_a_size_that_was_made_with_other_settings_is_refused(main, store):
+    main.run(main.Options("eyes"), (16,), **GIVEN)
+    before = dict(store.files)
+    with pytest.raises(OtherSettings, match=r"eyes/train_16 .*\(sample: 1.0 then, 0.5 now\)"):
+        main.run(main.Options("eyes", sample=0.5), (16, 32), **GIVEN)
+    assert store.files == before
+    del store.files[f"/muster/{sets.manifest_key('eyes', sets.TRAIN, 16)}"]
+    assert main.run(main.Options("eyes", sample=0.5), (16, 32), **GIVEN)["rows"]["train_16"] < 6
 
 
 def test_an_ended_pass_goes_on_where_it_was(main, store, monkeypatch):

@@ -1,16 +1,19 @@
-"""The proof of Spark: a task on every Worker, each in the Python of jobs."""
+"""The proof of Spark: a task on every Worker, each in the Python of jobs; and of a set's settings."""
 
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
 from muster_node.daemons import SparkState, Worker
-from muster_node.proofs import cluster, programs
-from muster_node.proofs.plan import Plan
+from muster_node.proofs import cluster, programs, staged
+from muster_node.proofs.checks import checks
+from muster_node.proofs.plan import Plan, Share
+from muster_node.sets import Manifest
 from provision.core.paths import PROJECT
 
 WORKERS = tuple(Worker(f"w-{number}", 2, 0, 2000) for number in (1, 2))
@@ -49,3 +52,24 @@ def test_what_is_proved_with_is_what_jobs_have() -> None:
     assert known["verify_environment"] == "{{ jobs_environment }}"
     assert known["jobs_environment"]["PYSPARK_PYTHON"] == known["jobs_python"] == "{{ spark_python }}"
     assert known["spark_python"] == programs.PYTHON
+
+
+def test_settings_of_the_staged_set_are_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Manifest("eyes", "train_16", rows=1, made_by={"kind": "eye", "sample": 1.0})
+    files = {"/datasets/eyes/train_16/_manifest.json": made.to_json().encode()}
+    monkeypatch.setattr(staged, "Hdfs", lambda url: SimpleNamespace(read=files.get))
+
+    def proved(size: int, **asked: Any) -> tuple[bool, str]:
+        return staged.settings(Share("eyes", settings=asked, settings_size=size), "http://x")
+
+    assert proved(16, kind="", sample=1.0) == (True, "as in the config file")
+    assert proved(32, sample=0.5) == (True, "nothing is staged at 32 pixels")
+    well, said = proved(16, kind="plain")
+    assert not well and "(kind: eye then, plain now)" in said
+
+
+def test_the_master_alone_compares_settings() -> None:
+    share = {"name": "eyes", "settings": {"kind": ""}}
+    proofs = [[each.name for each in checks(Plan.parse({"dataset": dict(share), "master": master}))]
+              for master in (True, False)]  # fmt: skip
+    assert "Settings" in proofs[0] and "Settings" not in proofs[1]

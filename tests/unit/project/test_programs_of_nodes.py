@@ -48,7 +48,7 @@ BY_MODULE = {
     "systemd_service": ("systemctl",),
     "user": ("useradd", "usermod"),
 }
-HERE = {"assert", "debug", "import_role", "import_tasks", "include_role", "include_tasks", "meta"}
+HERE = {"assert", "debug", "fail", "import_role", "import_tasks", "include_role", "include_tasks", "meta"}
 """Modules that do nothing on the machine."""
 UNREAD = {
     "$1-restore": ("iptables-restore", "ip6tables-restore"),

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from muster_node.proofs import programs
+from muster_node.proofs import firewall, programs
 from muster_node.proofs.checks import checks
 from muster_node.proofs.cluster import BUSY
 from muster_node.proofs.plan import Plan, make
-from provision.services.verification import ending, merge, only_busy
+from provision.services.verification import ORDER, ending, merge, only_busy
 
 
 def proof(name: str, ok: bool | None = True, found: Any = "fine", remedy: str = "") -> dict[str, Any]:
@@ -28,15 +28,18 @@ def share(**changed: Any) -> dict[str, Any]:
 
 def test_all_well() -> None:
     master = answer(
-        proof("Spark"), proof("DataNodes"), proof("Deep learning"), proof("Data set", found=share())
-    )
+        proof("Settings"), proof("Spark"), proof("DataNodes"), proof("Deep learning"),
+        proof("Data set", found=share()),
+    )  # fmt: skip
     worker = answer(proof("Deep learning"), proof("Data set", found=share(files=3, read=1)))
     report = merge("retina", {"m": master, "w": worker}, made=1.0)
     assert (report.status, report.as_dict()["exit_status"], report.as_dict()["ready"]) == ("ready", 0, True)
-    assert [check.name for check in report.checks] == ["DataNodes", "Spark", "Deep learning", "Data set"]
+    assert [check.name for check in report.checks] == [
+        "DataNodes", "Spark", "Deep learning", "Data set", "Settings",
+    ]  # fmt: skip
     assert report.checks[2].found == "2 of 2 nodes, fine"
     assert report.checks[3].found == "train_16 1,437 rows; 3 of 5 files read and compared, the others by size"
-    assert report.verdict() == "retina is ready: 4 checks in 2 s"
+    assert report.verdict() == "retina is ready: 5 checks in 2 s"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,13 @@ def test_machines_that_compute_on_different_things_are_told_apart() -> None:
         "g": answer(proof("Deep learning", found="on cuda")),
     }
     assert merge("retina", answers, made=1.0).checks[0].found == "2 of 2 nodes, on cpu; on cuda"
+
+
+def test_the_report_has_every_proof_that_nodes_make() -> None:
+    shares = [{"name": "x", "settings": {"kind": ""}}, {"name": "x", "folder": "/data"}]
+    plans = [Plan.parse({"master": True, "deep_learning": True, "dataset": dict(each)}) for each in shares]
+    made = {each.name for plan in plans for each in checks(plan)} | {firewall.CHECK.name}
+    assert made == set(ORDER)
 
 
 @pytest.mark.parametrize(("gpus", "remedy"), [(1, "docs/ec2.md"), (0, "Run main.yml again")])

@@ -53,10 +53,10 @@ def run(store, hdfs, tmp_path, monkeypatch, capsys):
     known = {"endpoint": store.url, "access_key": "a:b", "secret_key": "s", "container": "muster"}
     settings.write_text(json.dumps(known))
 
-    def call(verb: str, index: int = 0, count: int = 1, size: int = 16):
+    def call(verb: str, index: int = 0, count: int = 1, size: int = 16, *more: str):
         words = f"muster-stage {verb} --dataset digits --size {size} --namenode {hdfs.url} --index {index}"
         words += f" --count {count} --progress {tmp_path / 'progress'} --settings {settings}"
-        monkeypatch.setattr("sys.argv", words.split())
+        monkeypatch.setattr("sys.argv", [*words.split(), *more])
         status = program.main()
         output = capsys.readouterr()
         answer = json.loads(output.out) if output.out else {}
@@ -224,6 +224,16 @@ def test_a_set_tells_what_source_it_is_of_and_so_does_raw_data(run, store):
     key = "/muster/digits/train_16/manifest.json"
     store.files[key] = json.dumps({**json.loads(store.files[key]), "source": {"images": 7}}).encode()
     assert run("fetch")[1]["source"] == {"images": 7}, "what the set was made of, not what lies there now"
+
+
+def test_a_set_that_was_made_with_other_settings_is_refused_before_anything_is_staged(run, store, hdfs):
+    key = "/muster/digits/train_16/manifest.json"
+    known = {"dataset": "digits", "set": "train_16", "made_by": {"kind": "plain", "channels": 1}}
+    store.files[key] = json.dumps({**json.loads(store.files[key]), **known}).encode()
+    status, answer, error = run("fetch", 0, 1, 16, "--prepared", '{"kind": "", "channels": 3}')
+    assert status == 4 and not hdfs.files and answer["changed"] is False
+    assert error == f"muster-stage: {answer['error']}" and "(channels: grey then, rgb now)" in error
+    assert run("fetch", 0, 1, 16, "--prepared", '{"kind": "", "channels": 1}')[1]["changed"]
 
 
 def test_a_node_without_hdfs_has_the_set_in_a_folder(store, tmp_path, monkeypatch, capsys):
