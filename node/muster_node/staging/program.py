@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,9 @@ from muster_node.staging.transfer import Failure, Target, move
 from muster_node.stores.base import SETTINGS, Settings, StoreError
 from muster_node.stores.open import open_store
 
-# Most of a thread's time is waiting for HDFS to confirm.
+# Most of a thread's time is waiting: for HDFS to confirm, of small objects for the store to begin.
 THREADS = 8
+SMALL_AT_ONCE = 24
 MISSING, OTHER = 3, 4
 
 
@@ -129,21 +131,21 @@ def fetch(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         threading.Lock(),
     )
 
-    def do(job: Job) -> None:
+    def do(job: Job, small: ThreadPoolExecutor) -> None:
         if stop.is_set():
             return
         try:
             if not hasattr(local, "target"):
                 local.target = target_files(arguments)
-            move(job, store, local.target, copies=arguments.copies)
+            move(job, store, local.target, small, copies=arguments.copies)
             progress.add(job.piece.length)
         except BaseException:
             stop.set()
             raise
 
     try:
-        with ThreadPoolExecutor(THREADS) as pool:
-            for _ in pool.map(do, work):
+        with ThreadPoolExecutor(SMALL_AT_ONCE) as small, ThreadPoolExecutor(THREADS) as pool:
+            for _ in pool.map(do, work, repeat(small)):
                 pass
     except (StoreError, HdfsError, OSError) as error:
         done = int(progress.state["objects"])

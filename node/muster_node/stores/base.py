@@ -104,12 +104,12 @@ class Store(ABC):
         """Return what there is to know of an object without its content. Raises NotFound."""
 
     @abstractmethod
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Return `length` bytes of an object from `start` on, fewer where it ends. Raises NotFound."""
-
-    @abstractmethod
     def blocks(self, key: str) -> Iterator[bytes]:
         """Yield an object's content, from where it broke off when a connection breaks. Raises NotFound."""
+
+    @abstractmethod
+    def range_blocks(self, key: str, start: int, length: int) -> Iterator[bytes]:
+        """Yield `length` bytes of an object from `start` on as `blocks` does, fewer where it ends."""
 
     @abstractmethod
     def put(self, key: str, content: bytes) -> None:
@@ -140,6 +140,10 @@ class Store(ABC):
     def get(self, key: str) -> bytes:
         """Return an object's content. Raises NotFound."""
         return b"".join(self.blocks(key))
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Return `length` bytes of an object from `start` on, fewer where it ends. Raises NotFound."""
+        return b"".join(self.range_blocks(key, start, length))
 
     def open(self, key: str) -> IO[bytes]:
         """Return an object's content as a stream, which raises StoreError, too. Raises NotFound."""

@@ -44,16 +44,18 @@ class FolderStore(Store):
         """See `Store.head`."""
         return Stored(key, self.file(key).stat().st_size, "")
 
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """See `Store.get_range`."""
-        with self.file(key).open("rb") as source:
-            source.seek(start)
-            return source.read(length)
-
     def blocks(self, key: str) -> Iterator[bytes]:
         """See `Store.blocks`."""
         with self.file(key).open("rb") as source:
             while block := source.read(CHUNK):
+                yield block
+
+    def range_blocks(self, key: str, start: int, length: int) -> Iterator[bytes]:
+        """See `Store.range_blocks`."""
+        with self.file(key).open("rb") as source:
+            source.seek(start)
+            while block := source.read(min(CHUNK, length)):
+                length -= len(block)
                 yield block
 
     def put(self, key: str, content: bytes) -> None:

@@ -90,17 +90,16 @@ class S3Store(Store):
             known = self.client.head_object(Bucket=self.settings.container, Key=key)
             return Stored(key, known["ContentLength"], known.get("ETag", "").strip('"'))
 
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """See `Store.get_range`."""
-        with self._translated(key):
-            first = self._answer(key, start, "", length)
-            rest = resumed(first, lambda at, etag: self._answer(key, start + at, etag, length - at))
-            return b"".join(rest)
-
     def blocks(self, key: str) -> Iterator[bytes]:
         """See `Store.blocks`."""
         with self._translated(key):
             yield from resumed(self._answer(key), partial(self._answer, key))
+
+    def range_blocks(self, key: str, start: int, length: int) -> Iterator[bytes]:
+        """See `Store.range_blocks`."""
+        with self._translated(key):
+            first = self._answer(key, start, "", length)
+            yield from resumed(first, lambda at, etag: self._answer(key, start + at, etag, length - at))
 
     def put(self, key: str, content: bytes) -> None:
         """See `Store.put`."""

@@ -61,19 +61,19 @@ class SwiftStore(Store):
         known = self._headers(key)
         return Stored(key, int(known.get("content-length") or 0), known.get("etag", "").strip('"'))
 
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """See `Store.get_range`."""
+    def blocks(self, key: str) -> Iterator[bytes]:
+        """See `Store.blocks`."""
+        return self._blocks(self.settings.container, key)
+
+    def range_blocks(self, key: str, start: int, length: int) -> Iterator[bytes]:
+        """See `Store.range_blocks`."""
         container = self.settings.container
 
         def rest(at: int, etag: str) -> Answer:
             return self._answer(container, key, byte_range(start + at, length - at), etag)[1]
 
         with self._translated(key):
-            return b"".join(resumed(rest(0, ""), rest))
-
-    def blocks(self, key: str) -> Iterator[bytes]:
-        """See `Store.blocks`."""
-        return self._blocks(self.settings.container, key)
+            yield from resumed(rest(0, ""), rest)
 
     def put(self, key: str, content: bytes) -> None:
         """See `Store.put`."""

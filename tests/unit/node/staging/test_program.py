@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 
 import pytest
 
@@ -162,6 +163,21 @@ def test_many_small_objects_become_few_files(run, store, hdfs, monkeypatch):
     assert run("publish")[1]["changed"]
     assert staged(hdfs) == [b"".join(CONTENTS)]
     assert run("fetch")[1] == {"changed": False, "complete": True, "objects": 0, "bytes": 0}
+
+
+def test_the_objects_of_a_pack_are_asked_for_together_and_come_in_order(run, hdfs, monkeypatch):
+    together, get = threading.Barrier(4), StoreHandler.do_GET
+
+    def waiting(self) -> None:
+        if "train_16/part-" in self.path and self.path < "/muster/digits/train_16/part-00004":
+            together.wait(timeout=20)
+        get(self)
+
+    monkeypatch.setattr(plan, "MANY", 5)
+    monkeypatch.setattr(StoreHandler, "do_GET", waiting)
+    assert run("fetch")[0] == 0
+    run("publish")
+    assert staged(hdfs) == [b"".join(CONTENTS)]
 
 
 def test_an_object_that_is_listed_but_not_there_yet_is_asked_for_again(run, store, hdfs):
