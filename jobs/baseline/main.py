@@ -12,14 +12,16 @@ from functools import partial
 from typing import Any
 
 import classes
+import estimators
 import numpy as np
 import prepared
 import scores
 from classes import BadClasses
+from normal import features
 from options import given
 from parameters import Parameters
 from pixels import Block
-from publish import save_metrics
+from publish import results_folder, save_metrics
 from rows import Here, open_here
 from share import share_of
 
@@ -40,10 +42,11 @@ def require(asked: Parameters, about: Manifest, free_mb: int, held: int = 0) -> 
         raise SystemExit(f"{asked.dataset} at {asked.size}x{asked.size} does not fit: {found.advice}")
 
 
-def fit(rows: Here, *, iterations: int, regularisation: float) -> Any:  # noqa: ANN401  scikit-learn has no types
+def fit(rows: Here, *, iterations: int, regularisation: float, normalised: int = 0) -> Any:  # noqa: ANN401  scikit-learn has no types
     """Return scikit-learn's standardising and regression in one, with the penalty that Spark ML means.
 
-    The rows are used up: block by block they become doubles, which are there once.
+    The rows are used up: block by block they become doubles, which are there once. `normalised`: channels of
+    pictures that are normalised first, 0 = pixels are taken as they are.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -51,24 +54,25 @@ def fit(rows: Here, *, iterations: int, regularisation: float) -> Any:  # noqa: 
 
     scaler = StandardScaler(copy=False)
     for _, pixels in rows.blocks:
-        scaler.partial_fit(pixels.astype(np.float64))
+        scaler.partial_fit(features(pixels, normalised).astype(np.float64))
     labels = np.concatenate([labels for labels, _ in rows.blocks])
     values = np.empty((len(labels), scaler.n_features_in_))
     end = len(labels)
     while rows.blocks:
         _, pixels = rows.blocks.pop()
-        values[end - len(pixels) : end] = scaler.transform(pixels.astype(np.float64))
+        doubles = features(pixels, normalised).astype(np.float64)
+        values[end - len(pixels) : end] = scaler.transform(doubles)
         end -= len(pixels)
     strength = 1 / (regularisation * len(labels)) if regularisation else np.inf
     model = LogisticRegression(C=strength, max_iter=iterations).fit(values, labels)
     return make_pipeline(scaler, model)
 
 
-def count(blocks: Iterable[Block], model: Any, *, known: int) -> scores.Matrix:  # noqa: ANN401
+def count(blocks: Iterable[Block], model: Any, *, known: int, normalised: int = 0) -> scores.Matrix:  # noqa: ANN401
     """Return the confusion matrix of a model over blocks."""
     matrix = np.zeros((known, known), np.int64)
     for labels, pixels in blocks:
-        np.add.at(matrix, (labels, model.predict(pixels.astype(np.float64))), 1)
+        np.add.at(matrix, (labels, model.predict(estimators.pictures(normalised)(pixels))), 1)
     return matrix
 
 
@@ -85,14 +89,21 @@ def main() -> None:
         )
     print(f"Training on {about.rows:,} images of {asked.size}x{asked.size} in one process", flush=True)
     begun = time.monotonic()
-    model = fit(train, iterations=asked.iterations, regularisation=asked.regularisation)
+    normalised = asked.normalised(about)
+    model = fit(
+        train, iterations=asked.iterations, regularisation=asked.regularisation, normalised=normalised
+    )
     fitted = time.monotonic()
-    matrix = holdout.fold(partial(count, known=classes.count(about)), operator.add, model)
+    estimators.save(model, results_folder() / estimators.FOLDER)
+    judge = partial(count, known=classes.count(about), normalised=normalised)
+    matrix = holdout.fold(judge, operator.add, model)
     metrics = {
         "job": "baseline",
         "dataset": asked.dataset,
         "image_size": asked.size,
         "pixels": about.columns - 1,
+        "normalise": asked.normalise,
+        "class_names": classes.names(about),
         "train_rows": about.rows,
         "holdout_rows": int(matrix.sum()),
         "iterations": int(model[-1].n_iter_.max()),

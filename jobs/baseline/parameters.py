@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from options import check, option
-from prepared import SetParameters
+from prepared import PixelParameters
 
 
 @dataclass(frozen=True)
-class Parameters(SetParameters):
+class Parameters(PixelParameters):
     """How the regression is fitted."""
 
     iterations: int = option(100, "most iterations of L-BFGS", least=1)

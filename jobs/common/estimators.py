@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nodes
+import normal
 import numpy as np
 from numpy.typing import NDArray
 from share import MIB, share_of
@@ -53,10 +54,17 @@ def require_same_version(folder: Path) -> None:
         )
 
 
+def pictures(normalised: int) -> Callable[[Any], NDArray[np.generic]]:
+    """Return what makes a model's input of pictures; `normalised`: their channels, 0 = pixels as they are."""
+    return np.stack if not normalised else lambda rows: normal.normalise(np.stack(rows), normalised)
+
+
 def probabilities(
     spark: SparkSession,
     rows: RDD,
     folder: Path,
+    *,
+    classes: int,
     features: Callable[[list[Any]], Any] = np.stack,
 ) -> RDD:
     """Return (key, probability of each class) for every row (key, value), asked on all executors.
@@ -65,6 +73,7 @@ def probabilities(
         spark: the session.
         rows: what is asked; each executor takes some of its partitions.
         folder: where this computer has the model, see `save`.
+        classes: how many there are, also those that the model has never seen.
         features: makes the model's input of a list of values.
 
     Raises:
@@ -79,16 +88,24 @@ def probabilities(
         )
     spark.sparkContext.addFile(str(model))
     few = rows.coalesce(share_of(spark).executors)
-    return nodes.alone(spark, few.mapPartitions(lambda part: _ask(part, features)))
+    return nodes.alone(spark, few.mapPartitions(lambda part: _ask(part, features, classes)))
+
+
+def shares(estimator: Any, values: Any, classes: int) -> NDArray[np.float64]:  # noqa: ANN401
+    """Return the probability of each class (rows, classes); 0 of one that a model has never seen."""
+    found = estimator.predict_proba(values)
+    whole = np.zeros((len(found), classes))
+    whole[:, estimator.classes_] = found
+    return whole
 
 
 def _ask(
-    rows: Iterable[tuple[Any, Any]], features: Callable[[list[Any]], Any]
+    rows: Iterable[tuple[Any, Any]], features: Callable[[list[Any]], Any], classes: int
 ) -> Iterator[tuple[Any, NDArray[np.float64]]]:
     import joblib
     from pyspark import SparkFiles
 
     estimator, rows = joblib.load(SparkFiles.get(MODEL)), iter(rows)
     while batch := list(islice(rows, ROWS)):
-        shares = estimator.predict_proba(features([value for _, value in batch]))
-        yield from zip((key for key, _ in batch), shares, strict=True)
+        found = shares(estimator, features([value for _, value in batch]), classes)
+        yield from zip((key for key, _ in batch), found, strict=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 FLAT = 1e-6
 """A channel that deviates less is of one value, and becomes 0."""
@@ -24,10 +22,21 @@ def normalise(rows: NDArray[numpy.generic], channels: int) -> NDArray[numpy.floa
     Raises:
         ValueError: the rows do not divide into pixels.
     """
-    pixels = numpy.asarray(rows, dtype=numpy.float32).reshape(len(rows), -1, channels)
-    centred = pixels - pixels.mean(axis=1, keepdims=True)
-    deviations = centred.std(axis=1, keepdims=True)
-    scaled: NDArray[numpy.float32] = numpy.divide(
-        centred, deviations, out=numpy.zeros_like(centred), where=deviations > FLAT
-    )
-    return scaled.reshape(len(rows), -1)
+    pixels = numpy.array(rows, dtype=numpy.float32).reshape(len(rows), -1, channels)
+    pixels -= pixels.mean(axis=1, keepdims=True)
+    deviations = pixels.std(axis=1, keepdims=True)
+    flat = deviations <= FLAT
+    pixels /= numpy.where(flat, 1, deviations)
+    pixels *= ~flat
+    return pixels.reshape(len(rows), -1)
+
+
+def normalise_row(values: Sequence[float], channels: int) -> list[float]:
+    """Return the values of one image, normalised; see `normalise`."""
+    found: list[float] = normalise(numpy.array([values]), channels)[0].tolist()
+    return found
+
+
+def features(rows: NDArray[numpy.generic], channels: int) -> NDArray[numpy.float32]:
+    """Return what a model is given of images: their pixels as they are (`channels` 0), or normalised."""
+    return normalise(rows, channels) if channels else rows.astype(numpy.float32)

@@ -42,6 +42,17 @@ class SetParameters:
         return sets.staged_folder(self.dataset, part, self.size)
 
 
+@dataclass(frozen=True)
+class PixelParameters(SetParameters):
+    """The parameters of jobs that learn from pixels as they are, or normalised where that is asked for."""
+
+    normalise: bool = option(False, "give each channel of each picture mean 0 and deviation 1 first")
+
+    def normalised(self, about: Manifest) -> int:
+        """Return the channels of what is normalised, 0 = pixels are taken as they are; see `normal`."""
+        return about.channels if self.normalise else 0
+
+
 @contextmanager
 def session(name: str, *refusals: type[Exception]) -> Iterator[SparkSession]:
     """Yield Spark's session, and stop it whatever happens: what ends the job is its last line then.
@@ -95,16 +106,23 @@ def lines(spark: SparkSession, folder: str) -> DataFrame:
     return spark.read.text(folder, pathGlobFilter=FILES)
 
 
-def vectors(rows: DataFrame, *kept: str) -> DataFrame:
+def vectors(rows: DataFrame, *kept: str, normalised: int = 0) -> DataFrame:
     """Turn lines into a frame (label, features), pixels scaled to 0 … 1; the columns `kept` stay.
 
     A line is split and cast inside the JVM: no schema of a column per pixel, no Python process in between.
+    Only with `normalised`, the channels of a picture, there is one, which normalises.
     """
     from pyspark.ml.functions import array_to_vector
     from pyspark.sql import functions as sql
 
     values = rows.select(sql.split("value", ",").cast("array<double>").alias("values"), *kept)
-    pixels = sql.transform(sql.expr("slice(values, 2, size(values) - 1)"), lambda value: value / 255.0)
+    pixels = sql.expr("slice(values, 2, size(values) - 1)")
+    if normalised:
+        from normal import normalise_row
+
+        pixels = sql.udf(lambda values: normalise_row(values, normalised), "array<double>")(pixels)
+    else:
+        pixels = sql.transform(pixels, lambda value: value / 255.0)
     return values.select(
         sql.expr("values[0]").alias("label"), array_to_vector(pixels).alias("features"), *kept
     )

@@ -30,13 +30,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class Fit:
-    """A model over pixels 0 … 255: coefficients (classes, columns) and intercepts; rows of each class."""
+    """A model over pixels 0 … 255: coefficients (classes, columns) and intercepts; rows of each class.
+
+    With `normalised`, the channels of a picture, it is one over normalised pixels.
+    """
 
     coefficients: Doubles
     intercepts: Doubles
     rows: Doubles
     iterations: int
     losses: tuple[float, ...]
+    normalised: int = 0
 
     def point(self) -> Point:
         """Return the model as what scores raw rows."""
@@ -47,6 +51,7 @@ class Fit:
             np.zeros(columns, np.float32),
             np.ones(columns, np.float32),
             np.ones(classes),
+            self.normalised,
         )
 
 
@@ -56,6 +61,7 @@ def fit(
     columns: int,
     weights: Doubles,
     settings: Settings,
+    normalised: int = 0,
     say: Callable[[int, float], object] = lambda *_: None,
 ) -> Fit:
     """Fit the model.
@@ -65,6 +71,7 @@ def fit(
         columns: pixels of a row.
         weights: of a row of each class.
         settings: the penalty, and how long.
+        normalised: channels of pictures that are normalised first, 0 = pixels are taken as they are.
         say: gets number and loss of each iteration.
 
     Raises:
@@ -73,7 +80,7 @@ def fit(
     from scipy.optimize import fmin_l_bfgs_b
 
     classes = len(weights)
-    known = rows.fold(sums, operator.add, (columns, weights))
+    known = rows.fold(sums, operator.add, (columns, weights, normalised))
     if np.count_nonzero(known.rows) < 2:
         raise TooFew(f"of {int(known.rows.sum()):,} rows taken none tell two classes apart")
     total = known.weight.sum()
@@ -100,6 +107,7 @@ def fit(
                 mean.astype(np.float32),
                 inverse.astype(np.float32),
                 weights,
+                normalised,
             ),
         )
         gradient = found.coefficients.ravel()
@@ -134,4 +142,6 @@ def fit(
     )
     scaled = coefficients(best) * inverse
     intercepts = best[-classes:] - scaled @ mean
-    return Fit(scaled, intercepts - intercepts.mean(), known.rows, int(about["nit"]), tuple(losses))
+    return Fit(
+        scaled, intercepts - intercepts.mean(), known.rows, int(about["nit"]), tuple(losses), normalised
+    )

@@ -87,7 +87,10 @@ def train(spark: SparkSession, asked: Parameters, about: Manifest, found: Footpr
     )
     settings = fitting.Settings(asked.regularisation, asked.l1, asked.iterations, found.steps)
     try:
-        return fit(data, columns=columns, weights=class_weights(asked, rows), settings=settings, say=say)
+        return fit(
+            data, columns=columns, weights=class_weights(asked, rows), settings=settings,
+            normalised=asked.normalised(about), say=say,
+        )  # fmt: skip
     except fitting.TooFew as error:
         raise SystemExit(f"{error}: take a larger sample") from error
 
@@ -127,6 +130,7 @@ def learn(spark: SparkSession, asked: Parameters) -> dict[str, Any]:
         "dataset": asked.dataset,
         "image_size": asked.size,
         "pixels": about.columns - 1,
+        "normalise": asked.normalise,
         "parts": found.partitions,
         "class_names": classes.names(about),
         "train_rows": int(fitted.rows.sum()),

@@ -43,13 +43,17 @@ def judge(blocks: Iterable[Block], at: Point) -> Judged:
 
 
 def spark_model(spark: SparkSession, fit: Fit) -> LogisticRegressionModel:
-    """Return the fit as Spark ML's model over pixels 0 … 1, to be saved, loaded and asked like any other."""
+    """Return the fit as Spark ML's model, to be saved, loaded and asked like any other.
+
+    Its features are those of `prepared.vectors`: pixels 0 … 1, or normalised.
+    """
     from pyspark.ml.classification import LogisticRegressionModel
     from pyspark.ml.common import _py2java
     from pyspark.ml.linalg import DenseMatrix, DenseVector
 
     classes, columns = fit.coefficients.shape
-    matrix = DenseMatrix(classes, columns, (fit.coefficients * WHITE).ravel(), isTransposed=True)
+    scale = 1.0 if fit.normalised else WHITE
+    matrix = DenseMatrix(classes, columns, (fit.coefficients * scale).ravel(), isTransposed=True)
     uid = spark._jvm.org.apache.spark.ml.util.Identifiable.randomUID("logreg")
     made = spark._jvm.org.apache.spark.ml.classification.LogisticRegressionModel(
         uid,

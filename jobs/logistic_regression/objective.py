@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from normal import features
 from numpy.typing import NDArray
 from pixels import Block
 
@@ -52,8 +53,8 @@ class Sums:
 class Point:
     """Where the loss is looked at: coefficients of standardised columns (classes, columns), intercepts.
 
-    `mean` and `inverse` (of the deviation, 0 where there is none) standardise a row, `weights` are those of
-    the classes.
+    `mean` and `inverse` (of the deviation, 0 where there is none) standardise a column, `weights` are those
+    of the classes; `normalised`: channels of pictures that are normalised first, 0 = none are.
     """
 
     coefficients: Singles
@@ -61,10 +62,11 @@ class Point:
     mean: Singles
     inverse: Singles
     weights: Doubles
+    normalised: int = 0
 
     def margins(self, pixels: NDArray[np.uint8]) -> tuple[Singles, Singles]:
         """Return the standardised rows and what each class scores for them."""
-        rows = pixels.astype(np.float32)
+        rows = features(pixels, self.normalised)
         rows -= self.mean
         rows *= self.inverse
         return rows, rows @ self.coefficients.T + self.intercepts
@@ -86,9 +88,12 @@ class Slope:
         )
 
 
-def sums(blocks: Iterable[Block], told: tuple[int, Doubles]) -> Sums:
-    """Return the sums over blocks; `told`: columns, and the weight of a row of each class."""
-    columns, weights = told
+def sums(blocks: Iterable[Block], told: tuple[int, Doubles, int]) -> Sums:
+    """Return the sums over blocks.
+
+    `told`: columns, the weight of a row of each class, and the channels of what is normalised, see `Point`.
+    """
+    columns, weights, normalised = told
     found = Sums(np.zeros(len(weights)), np.zeros(len(weights)), np.zeros(columns), np.zeros(columns))
     for labels, pixels in blocks:
         weight = weights[labels]
@@ -96,7 +101,7 @@ def sums(blocks: Iterable[Block], told: tuple[int, Doubles]) -> Sums:
         found += Sums(rows, rows * weights, np.zeros(columns), np.zeros(columns))
         step = max(1, block_rows(columns) // 8)
         for start in range(0, len(labels), step):
-            wide = pixels[start : start + step].astype(np.float64)
+            wide = features(pixels[start : start + step], normalised).astype(np.float64)
             found.values[...] += weight[start : start + step] @ wide
             found.squares[...] += weight[start : start + step] @ wide**2
     return found

@@ -1,8 +1,8 @@
 """Predictions of a saved model for a prepared set, or for texts, as predictions.csv.
 
-The model is that of a run of logistic_regression, random_forest, cnn or text_classification. Sets without
-labels have ids; the rows of the others are numbered, and their labels stand beside what the model says,
-which is scored then.
+The model is that of a run of logistic_regression, baseline, random_forest, cnn or text_classification. Sets
+without labels have ids; the rows of the others are numbered, and their labels stand beside what the model
+says, which is scored then.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def ask(spark: SparkSession, model: Trained, folder: str, about: Manifest) -> RD
             channels = columns // about.size**2
             found = scripted.probabilities(spark, rows, here, channels=channels)
         else:
-            found = estimators.probabilities(spark, rows, here)
+            features = estimators.pictures(model.normalised)
+            found = estimators.probabilities(spark, rows, here, classes=len(model.names), features=features)
         return found.map(lambda row: (*row[0], tuple(row[1].tolist())))
     from pyspark.ml.functions import vector_to_array
 
@@ -80,7 +81,8 @@ def ask(spark: SparkSession, model: Trained, folder: str, about: Manifest) -> RD
         return f"{row[1]},{rest}", first
 
     asked = spark.createDataFrame(placed.map(numbered), "value string, first string")
-    said = trained.load_spark_model(model).transform(prepared.vectors(asked, "first"))
+    rows = prepared.vectors(asked, "first", normalised=model.normalised)
+    said = trained.load_spark_model(model).transform(rows)
     chosen = said.select("label", "first", vector_to_array("probability"))
     return chosen.rdd.map(lambda row: (int(row[0]), row[1], tuple(row[2])))
 
@@ -115,7 +117,9 @@ def ask_texts(spark: SparkSession, model: Trained, folder: str) -> RDD:
         return (row[1], name), text
 
     placed = spark.sparkContext.textFile(folder).zipWithIndex().map(keyed)
-    found = estimators.probabilities(spark, placed, trained.fetch(spark, model), features=list)
+    found = estimators.probabilities(
+        spark, placed, trained.fetch(spark, model), classes=len(model.names), features=list
+    )
     return found.map(lambda row: (*row[0], tuple(row[1].tolist())))
 
 

@@ -56,6 +56,13 @@ class Trained:
         return "class_names" in self.metrics and "image_size" not in self.metrics
 
     @property
+    def normalised(self) -> int:
+        """Channels of pictures that are normalised before it is asked, 0 = none are: as it was trained."""
+        if not self.metrics.get("normalise"):
+            return 0
+        return int(self.metrics["pixels"]) // int(self.metrics["image_size"]) ** 2
+
+    @property
     def names(self) -> list[str]:
         """The names of its classes, by number."""
         return [str(name) for name in self.metrics["class_names"]]

@@ -12,6 +12,7 @@ import estimators
 import forests
 import lines
 import nodes
+import normal
 import numpy as np
 import samples
 from numpy.typing import NDArray
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """What every node is told. `counts`: how many trees each of them grows; see parameters.py."""
+    """What every node is told; see parameters.py.
+
+    `counts`: how many trees each of them grows; `normalised`: channels of pictures that are normalised, 0 =
+    none are.
+    """
 
     rows: int
     columns: int
@@ -36,6 +41,7 @@ class Plan:
     weights: tuple[float, ...] | None
     seed: int
     cores: int
+    normalised: int = 0
 
     def shortage(self, *, room: int, driver: int) -> str:
         """Return why this cannot be done, '' when it can.
@@ -84,11 +90,14 @@ def grow(spark: SparkSession, folder: str, plan: Plan) -> RandomForestClassifier
 
 
 def judge(
-    spark: SparkSession, model: Path, folder: str, *, columns: int, classes: int
+    spark: SparkSession, model: Path, folder: str, plan: Plan
 ) -> tuple[NDArray[np.int64], list[Sample]]:
     """Return the confusion matrix and the worst mistakes of a saved forest on the set in a folder."""
+    columns, classes = plan.columns, plan.classes
     held_out = lines.of_set(spark, folder).mapPartitions(lambda part: lines.parsed(part, columns))
-    found = estimators.probabilities(spark, held_out.map(lambda row: (row, row[1])), model)
+    asked = held_out.map(lambda row: (row, row[1]))
+    features = estimators.pictures(plan.normalised)
+    found = estimators.probabilities(spark, asked, model, classes=classes, features=features)
     parts = found.mapPartitions(partial(_judge, classes=classes)).collect()
     mistakes = samples.worst(sample for _, some in parts for sample in some)
     return sum((matrix for matrix, _ in parts), np.zeros((classes, classes), np.int64)), mistakes
@@ -107,7 +116,10 @@ def _judge(
 
 
 def _grow(number: int, found: Iterable[str], *, plan: Plan) -> Iterator[Any]:
-    read = ((int(label), pixels) for label, pixels in lines.parsed(found, plan.columns))
+    read = (
+        (int(label), normal.features(pixels[None], plan.normalised)[0])
+        for label, pixels in lines.parsed(found, plan.columns)
+    )
     pixels, labels = forests.collect(
         read, rows=plan.rows, columns=plan.columns, classes=plan.classes,
         share=plan.share, seed=plan.seed + number,

@@ -42,7 +42,7 @@ def tree_memory(*, rows: int, classes: int, depth: int) -> int:
 
 
 def collect(
-    read: Iterable[tuple[int, NDArray[np.uint8]]],
+    read: Iterable[tuple[int, NDArray[np.generic]]],
     *,
     rows: int,
     columns: int,

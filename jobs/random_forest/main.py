@@ -77,12 +77,13 @@ def with_sklearn(spark: SparkSession, asked: Parameters, about: Manifest, weight
     plan = apart.Plan(
         rows=about.rows, columns=columns, classes=known, counts=counts, max_depth=asked.max_depth,
         share=asked.share, weights=weights, seed=asked.seed, cores=share_of(spark).cores,
+        normalised=asked.normalised(about),
     )  # fmt: skip
     forest = apart.grow(spark, asked.folder(TRAIN), plan)
     trained = time.monotonic()
     folder = results_folder() / estimators.FOLDER
     estimators.save(forest, folder)
-    matrix, mistakes = apart.judge(spark, folder, asked.folder(HOLDOUT), columns=columns, classes=known)
+    matrix, mistakes = apart.judge(spark, folder, asked.folder(HOLDOUT), plan)
     return Outcome(matrix, mistakes, trained - begin, time.monotonic() - begin)
 
 
@@ -93,7 +94,9 @@ def with_spark(spark: SparkSession, asked: Parameters, about: Manifest, weights:
     model = together.grow(spark, asked, about, weights)
     trained = time.monotonic()
     save_model(spark, model)
-    matrix, mistakes = together.judge(spark, model, asked.folder(HOLDOUT), classes=classes.count(about))
+    matrix, mistakes = together.judge(
+        spark, model, asked.folder(HOLDOUT), about, normalised=asked.normalised(about)
+    )
     return Outcome(matrix, mistakes, trained - begin, time.monotonic() - begin)
 
 
@@ -118,6 +121,7 @@ def main() -> None:
         "dataset": asked.dataset,
         "image_size": asked.size,
         "pixels": about.columns - 1,
+        "normalise": asked.normalise,
         "trees": asked.trees,
         "max_depth": asked.max_depth,
         "train_rows": about.rows,

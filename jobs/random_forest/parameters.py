@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from options import check, option
-from prepared import SetParameters
+from prepared import PixelParameters
 
 SPARK, SKLEARN, BOTH = "spark", "sklearn", "both"
 
 
 @dataclass(frozen=True)
-class Parameters(SetParameters):
+class Parameters(PixelParameters):
     """How forests are grown."""
 
     engine: str = option(BOTH, "who grows: Spark ML, scikit-learn or each", choices=(SPARK, SKLEARN, BOTH))

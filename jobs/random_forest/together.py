@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import classes
+import lines
 import numpy as np
 import prepared
 import samples
@@ -43,7 +45,8 @@ def grow(
     has = share_of(spark)
     cores = has.executors * has.cores
     parts = partitions(rows=about.rows, columns=about.columns - 1, cores=cores)
-    data = prepared.vectors(prepared.lines(spark, asked.folder(TRAIN)).repartition(parts))
+    rows = prepared.lines(spark, asked.folder(TRAIN)).repartition(parts)
+    data = prepared.vectors(rows, normalised=asked.normalised(about))
     if weights is not None:
         data = data.withColumn(
             "weight", sql.element_at(sql.array(*map(sql.lit, weights)), sql.expr("int(label) + 1"))
@@ -56,26 +59,33 @@ def grow(
 
 
 def judge(
-    spark: SparkSession, model: RandomForestClassificationModel, folder: str, *, classes: int
+    spark: SparkSession,
+    model: RandomForestClassificationModel,
+    folder: str,
+    about: Manifest,
+    *,
+    normalised: int,
 ) -> tuple[NDArray[np.int64], list[Sample]]:
-    """Return the confusion matrix and the worst mistakes of a forest on the set in a folder."""
+    """Return the confusion matrix and the worst mistakes of a forest on the set in a folder.
+
+    `about`: the set that it was trained on; `normalised`: channels of pictures that are normalised, 0 = none.
+    """
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as sql
 
-    found = model.transform(prepared.vectors(prepared.lines(spark, folder))).cache()
+    rows = prepared.vectors(prepared.lines(spark, folder), "value", normalised=normalised)
+    found = model.transform(rows).cache()
     pairs = found.groupBy("label", "prediction").count().collect()
     counts = ((int(pair["label"]), int(pair["prediction"]), int(pair["count"])) for pair in pairs)
     shares = vector_to_array("probability")
-    missed = found.where("label != prediction").select(
-        "label", "prediction", shares.alias("shares"), vector_to_array("features").alias("pixels")
-    )
+    missed = found.where("label != prediction").select("label", "prediction", shares.alias("shares"), "value")
     most = samples.GRID[0] * samples.GRID[1]
     known = missed.withColumn("of_true", sql.expr("coalesce(get(shares, int(label)), 0D)"))
     worst = known.orderBy("of_true", "label").limit(most).collect()
-    return scores.confusion(counts, classes), [
+    return scores.confusion(counts, classes.count(about)), [
         Sample(
             int(row["label"]), int(row["prediction"]), row["shares"][int(row["prediction"])],
-            row["of_true"], (np.array(row["pixels"]) * 255).round().astype(np.uint8),
+            row["of_true"], lines.parse(row["value"], about.columns - 1)[1],
         )
         for row in worst
     ]  # fmt: skip

@@ -78,6 +78,16 @@ def test_logistic_regression_predicts_in_the_form_of_a_competition(ready, truth)
     assert right == pytest.approx(metrics["accuracy"], abs=1e-6)
 
 
+@pytest.mark.parametrize("job", ["logistic_regression", "baseline", "random_forest"])
+def test_what_was_trained_on_normalised_pictures_is_asked_with_such(ready, job):
+    more = ("trees=30", "max_depth=10") if job == "random_forest" else ()
+    run, _, metrics = submitted(ready, job, "normalise=true", *more)
+    assert metrics["normalise"] and metrics["accuracy"] > 0.9
+    for engine, found in metrics.get("engines", {"best": metrics}).items():
+        _, _, said = submitted(ready, "predict", f"model={run}", "part=holdout", f"engine={engine}")
+        assert said["accuracy"] == pytest.approx(found["accuracy"], abs=1e-6)
+
+
 def test_nodes_may_see_a_share_each(ready):
     _, _, metrics = submitted(
         ready, "random_forest", "engine=sklearn", "share=0.5", "balance=weights", "trees=60"

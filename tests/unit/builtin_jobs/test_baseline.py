@@ -46,6 +46,23 @@ def test_two_classes_are_told_apart(job):
     assert matrix.sum() == 50 and np.trace(matrix) >= 48
 
 
+def test_a_model_of_normalised_pictures_is_asked_with_such(job, tmp_path):
+    """By the job, and by predict, which knows the saved model alone; a class without rows has no share."""
+    generator = np.random.default_rng(2)
+    labels = 2 * generator.integers(0, 2, 200)
+    pixels = generator.integers(0, 40, (200, 8)).astype(np.uint8)
+    pixels[labels == 2, ::2] += 100
+    model = job.fit(Here([(labels[:150], pixels[:150])]), iterations=50, regularisation=0.01, normalised=1)
+    held, dark = labels[150:], pixels[150:] // 2
+    matrix = job.count([(held, dark)], model, known=4, normalised=1)
+    assert np.trace(matrix) == 50 and np.trace(job.count([(held, dark)], model, known=4)) < 45
+    job.estimators.save(model, tmp_path)
+    saved = importlib.import_module("joblib").load(tmp_path / job.estimators.MODEL)
+    shares = job.estimators.shares(saved, job.estimators.pictures(1)(list(dark)), 4)
+    assert shares.shape == (50, 4) and shares.argmax(axis=1).tolist() == held.tolist()
+    assert not shares[:, [1, 3]].any()
+
+
 def test_rows_take_no_more_memory_than_was_told(job):
     """Wide ones, so that neither blocks nor coefficients count for much."""
     generator = np.random.default_rng(2)

@@ -71,15 +71,15 @@ def test_the_gradient_is_the_slope_of_the_loss(job):
 def test_mean_and_deviation_are_those_of_weighted_rows(job):
     labels, pixels = digits(TRAIN)
     sums = job.fitting.sums
-    found = sums([(labels[:700], pixels[:700])], (64, np.ones(10))) + sums(
-        [(labels[700:], pixels[700:])], (64, np.ones(10))
+    found = sums([(labels[:700], pixels[:700])], (64, np.ones(10), 0)) + sums(
+        [(labels[700:], pixels[700:])], (64, np.ones(10), 0)
     )
     mean, deviation = found.scale()
     assert mean == pytest.approx(pixels.mean(axis=0)) and deviation == pytest.approx(
         pixels.std(axis=0, ddof=1)
     )
     assert found.rows.tolist() == np.bincount(labels).tolist()
-    twice = sums([(labels, pixels)], (64, np.full(10, 2.0))).scale()
+    twice = sums([(labels, pixels)], (64, np.full(10, 2.0), 0)).scale()
     assert twice[0] == pytest.approx(mean)
 
 
@@ -109,6 +109,19 @@ def test_digits_are_told_apart(job):
     )
     assert found.iterations == len(found.losses[: found.iterations]) and found.losses[-1] < found.losses[0]
     assert found.rows.tolist() == np.bincount(digits(TRAIN)[0]).tolist()
+
+
+def test_a_model_of_normalised_pictures_sees_no_brightness(job):
+    found = job.fit(
+        blocks(TRAIN), columns=64, weights=np.ones(10), normalised=1,
+        settings=job.fitting.Settings(regularisation=0.01, l1=0.0, iterations=100, steps=10),
+    )  # fmt: skip
+    labels, pixels = digits(HOLDOUT)
+    bright = job.judge([(labels, pixels)], found.point()).matrix
+    dark = job.judge([(labels, pixels // 4 + 20)], found.point()).matrix
+    assert job.scores.accuracy(bright) > 0.93 and job.scores.accuracy(dark) > 0.93
+    plain = job.judge([(labels, pixels // 4 + 20)], fitted(job).point()).matrix
+    assert job.scores.accuracy(plain) < job.scores.accuracy(dark)
 
 
 def test_an_l1_penalty_leaves_coefficients_out(job):
@@ -176,7 +189,7 @@ def test_a_column_of_one_value_has_no_deviation_whatever_the_weights(job, seed):
     pixels = np.repeat(np.array([[255, 37, 0, 0]], np.uint8), 3000, axis=0)
     pixels[:, 3] = generator.integers(0, 2, 3000)
     data = [(labels[at : at + 700], pixels[at : at + 700]) for at in range(0, 3000, 700)]
-    _, deviation = job.fitting.sums(data, (4, generator.random(5) * 3)).scale()
+    _, deviation = job.fitting.sums(data, (4, generator.random(5) * 3, 0)).scale()
     assert deviation[:3].tolist() == [0, 0, 0] and deviation[3] == pytest.approx(0.5, abs=0.02)
 
 

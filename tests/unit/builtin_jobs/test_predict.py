@@ -113,6 +113,13 @@ def test_a_set_of_another_kind_is_refused_in_a_line(module, about: Manifest, sai
     model.require_fit(Manifest(size=16, columns=257, classes={"a": 0, "b": 1}), "eyes")
 
 
+def test_pictures_are_normalised_as_those_that_the_model_was_trained_on(module):
+    trained = module("trained")
+    known = {"image_size": 16, "pixels": 768}
+    for metrics, channels in (({}, 0), ({"normalise": False}, 0), ({"normalise": True}, 3)):
+        assert trained.Trained("lr-1", "spark", known | metrics).normalised == channels
+
+
 def test_answers_are_counted_on_their_way(module):
     main, tally = module("main"), Counter()
     found = [(0, "1", (0.1, 0.9)), (1, "0", (0.3, 0.7)), (2, "1", (0.0, 1.0))]

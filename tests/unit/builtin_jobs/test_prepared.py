@@ -26,6 +26,12 @@ def test_of_a_set_the_csv_files_are_read():
     assert not fnmatch.fnmatch("part-00003.parquet", prepared.FILES)
 
 
+def test_what_is_normalised_is_asked_for_and_has_the_channels_of_the_set():
+    about = sets.Manifest(channels=3)
+    assert prepared.PixelParameters(size=16, dataset="x").normalised(about) == 0
+    assert prepared.PixelParameters(size=16, dataset="x", normalise=True).normalised(about) == 3
+
+
 def test_a_session_is_stopped_before_the_line_that_ends_the_job(monkeypatch):
     events, levels = [], []
     context = SimpleNamespace(setLogLevel=levels.append)
