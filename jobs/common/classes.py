@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
-from muster_node.sets import Manifest
+from muster_node.sets import BALANCES, Manifest
 
+_, WEIGHTS, SUBSAMPLE = BALANCES
 MOST = 4096
 """Classes that are told apart: tables of all pairs of them are kept."""
 
@@ -30,10 +32,32 @@ def rows(about: Manifest) -> list[int]:
     return [about.rows_per_class.get(str(number), 0) for number in range(count(about))]
 
 
-def weights(rows: Sequence[int]) -> list[float]:
-    """Return what a row of each class weighs so that all classes count alike; 1 on average over the rows."""
+def weights(rows: Sequence[int], balance: str = WEIGHTS) -> list[float]:
+    """Return what a row of each class weighs: 1, or so much that all classes count alike, on average 1."""
+    if balance != WEIGHTS:
+        return [1.0] * len(rows)
     there = sum(1 for some in rows if some)
     return [sum(rows) / (there * some) if some else 1.0 for some in rows]
+
+
+def shares(rows: Sequence[int], *, sample: float, balance: str) -> tuple[float, ...]:
+    """Return which share of each class's rows is trained on; () = all of every class."""
+    least = min(some for some in rows if some)
+    each = [sample * (least / some if balance == SUBSAMPLE and some else 1.0) for some in rows]
+    return tuple(each) if min(each) < 1 else ()
+
+
+def taken(rows: Sequence[int], shares: Sequence[float]) -> int:
+    """Return about how many rows such shares of the classes are."""
+    return round(sum(map(operator.mul, rows, shares))) if shares else sum(rows)
+
+
+def require_two(rows: Sequence[float]) -> None:
+    """Raise BadClasses when rows that were taken (how many of each class) are not of two classes."""
+    if sum(1 for some in rows if some) < 2:
+        raise BadClasses(
+            f"of {int(sum(rows)):,} rows taken none tell two classes apart: take a larger sample"
+        )
 
 
 def require_learnable(about: Manifest) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import classes
 import lines
 import numpy as np
 from numpy.typing import NDArray
+from prepared import PixelParameters
 
 from muster_node.footprint import block_rows
+from muster_node.sets import Manifest
 
 Block = tuple[NDArray[np.int64], NDArray[np.uint8]]
 """Labels (rows,) and pixels (rows, columns)."""
@@ -34,6 +37,22 @@ class Draw:
         for labels, pixels in blocks:
             taken = generator.random(len(labels)) < shares[labels]
             yield labels[taken], pixels[taken]
+
+    def sift(self, file: int, found: Iterable[str]) -> Iterator[str]:
+        """Return the lines `label,pixel,…` of one file whose rows `take` takes."""
+        if not self.shares:
+            yield from found
+            return
+        generator = np.random.default_rng((self.seed, file))
+        for line in found:
+            if generator.random() < self.shares[int(lines.split(line)[0])]:
+                yield line
+
+
+def draw_of(asked: PixelParameters, about: Manifest) -> Draw:
+    """Return which rows of a training set are asked for."""
+    shares = classes.shares(classes.rows(about), sample=asked.sample, balance=asked.balance)
+    return Draw(shares, asked.seed)
 
 
 def parse(found: Iterable[str], columns: int) -> Iterator[Block]:

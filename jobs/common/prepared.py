@@ -44,8 +44,15 @@ class SetParameters:
 
 @dataclass(frozen=True)
 class PixelParameters(SetParameters):
-    """The parameters of jobs that learn from pixels as they are, or normalised where that is asked for."""
+    """The parameters of jobs that learn from pixels: which rows, and whether normalised."""
 
+    balance: str = option(
+        "none",
+        "rare classes: more weight for their rows, or as few rows of the others",
+        choices=sets.BALANCES,
+    )
+    sample: float = option(1.0, "share of each class's rows to train on", least=0.0001, most=1)
+    seed: int = option(2016, "of the sample", least=0, most=2**31 - 1)
     normalise: bool = option(False, "give each channel of each picture mean 0 and deviation 1 first")
 
     def normalised(self, about: Manifest) -> int:

@@ -7,15 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from classes import require_two
 from objective import Doubles, Point, slope, sums
 from rows import Rows
 
 TOLERANCE = 1e-6
 """Of the loss, relative: so little better in a step is the end."""
-
-
-class TooFew(ValueError):
-    """There are no rows of two classes; the text is one line."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +72,13 @@ def fit(
         say: gets number and loss of each iteration.
 
     Raises:
-        TooFew: there is nothing to tell apart.
+        BadClasses: there is nothing to tell apart.
     """
     from scipy.optimize import fmin_l_bfgs_b
 
     classes = len(weights)
     known = rows.fold(sums, operator.add, (columns, weights, normalised))
-    if np.count_nonzero(known.rows) < 2:
-        raise TooFew(f"of {int(known.rows.sum()):,} rows taken none tell two classes apart")
+    require_two(known.rows.tolist())
     total = known.weight.sum()
     mean, deviation = known.scale()
     inverse = np.divide(1.0, deviation, out=np.zeros(columns), where=deviation > 0)

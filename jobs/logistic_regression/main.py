@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, Any
 import classes
 import fitting
 import numpy as np
-import picture
 import prepared
-import samples
 import scores
 from classes import BadClasses
 from fitting import Fit, fit
-from model import Judged, judge, spark_model
-from objective import Doubles
+from judged import draw
+from model import judge, spark_model
 from options import given
 from parameters import Parameters
-from pixels import Draw
+from pixels import draw_of
 from publish import results_folder, save_metrics, save_model
 from rows import open_rows
 from share import Share, share_of
@@ -40,28 +38,9 @@ STEPS_TOLD = 10
 """The loss is printed once in so many iterations."""
 
 
-def draw_of(asked: Parameters, rows: list[int]) -> Draw:
-    """Return which rows are trained on."""
-    least = min(count for count in rows if count)
-    shares = [
-        asked.sample * (least / count if asked.balance == "subsample" and count else 1.0) for count in rows
-    ]
-    return Draw(tuple(shares) if min(shares) < 1 else (), asked.seed)
-
-
-def class_weights(asked: Parameters, rows: list[int]) -> Doubles:
-    """Return the weight of a row of each class: 1, or by `balance=weights` as much for each class."""
-    if asked.balance != "weights":
-        return np.ones(len(rows))
-    return np.array(classes.weights(rows))
-
-
 def require(asked: Parameters, about: Manifest, has: Share) -> Footprint:
-    """Return what training takes. Ends the job with a line where it does not fit, or cannot be."""
-    try:
-        classes.require_learnable(about)
-    except BadClasses as error:
-        raise SystemExit(str(error)) from error
+    """Return what training takes. Ends the job with a line where it does not fit; raises BadClasses."""
+    classes.require_learnable(about)
     found = footprint.of_logistic(
         about.rows, about.columns - 1, classes.count(about), l1=asked.l1 > 0,
         nodes=has.executors, cores=has.cores,
@@ -74,7 +53,6 @@ def require(asked: Parameters, about: Manifest, has: Share) -> Footprint:
 
 def train(spark: SparkSession, asked: Parameters, about: Manifest, found: Footprint) -> Fit:
     """Fit the model, and tell how far it is."""
-    rows = classes.rows(about)
     begin = time.monotonic()
 
     def say(step: int, loss: float) -> None:
@@ -83,31 +61,13 @@ def train(spark: SparkSession, asked: Parameters, about: Manifest, found: Footpr
 
     columns = about.columns - 1
     data = open_rows(
-        spark, asked.folder(TRAIN), columns=columns, parts=found.partitions, draw=draw_of(asked, rows)
+        spark, asked.folder(TRAIN), columns=columns, parts=found.partitions, draw=draw_of(asked, about)
     )
     settings = fitting.Settings(asked.regularisation, asked.l1, asked.iterations, found.steps)
-    try:
-        return fit(
-            data, columns=columns, weights=class_weights(asked, rows), settings=settings,
-            normalised=asked.normalised(about), say=say,
-        )  # fmt: skip
-    except fitting.TooFew as error:
-        raise SystemExit(f"{error}: take a larger sample") from error
-
-
-def draw(judged: Judged, metrics: dict[str, Any], about: Manifest) -> None:
-    """Draw the confusion matrix and the worst mistakes."""
-    results, side = results_folder(), f"{about.size}x{about.size}"
-    picture.draw_confusion(
-        judged.matrix,
-        title=f"{about.dataset}, {side}: {metrics['accuracy']:.1%} right",
-        subtitle=f"{metrics['holdout_rows']:,} held-out images, "
-        f"quadratically weighted kappa {metrics['quadratic_weighted_kappa']:.3f}",
-        path=results / "confusion_matrix.png",
-    )
-    samples.draw(
-        judged.worst, size=about.size, names=classes.names(about), path=results / "worst.png",
-        title=f"{about.dataset}, {side}: held-out images whose true class seemed least probable",
+    weights = np.array(classes.weights(classes.rows(about), asked.balance))
+    return fit(
+        data, columns=columns, weights=weights, settings=settings,
+        normalised=asked.normalised(about), say=say,
     )  # fmt: skip
 
 
@@ -141,7 +101,7 @@ def learn(spark: SparkSession, asked: Parameters) -> dict[str, Any]:
         **scores.summary(judged.matrix),
         "losses": [round(loss, 6) for loss in fitted.losses],
     }
-    draw(judged, metrics, about)
+    draw(judged, about, results_folder())
     save_model(spark, spark_model(spark, fitted))
     metrics["seconds"] = round(time.monotonic() - started, 2)
     save_metrics(metrics)
@@ -153,7 +113,7 @@ def learn(spark: SparkSession, asked: Parameters) -> dict[str, Any]:
 def main() -> None:
     """Learn, and say in a line how well."""
     asked = given(Parameters)
-    with prepared.session(f"logistic_regression {asked.size}x{asked.size}") as spark:
+    with prepared.session(f"logistic_regression {asked.size}x{asked.size}", BadClasses) as spark:
         metrics = learn(spark, asked)
     print(scores.headline(metrics), flush=True)
 

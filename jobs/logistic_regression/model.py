@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
+import judged
 from fitting import Fit
-from numpy.typing import NDArray
+from judged import Judged
 from objective import Point, probabilities
 from pixels import Block
-from samples import Sample, worst, wrong
 
 if TYPE_CHECKING:
     from pyspark.ml.classification import LogisticRegressionModel
@@ -20,26 +18,9 @@ if TYPE_CHECKING:
 WHITE = 255.0
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Rows by (true, predicted) class, and the worst mistakes."""
-
-    matrix: NDArray[np.int64]
-    worst: tuple[Sample, ...]
-
-    def __add__(self, other: Judged) -> Judged:
-        return Judged(self.matrix + other.matrix, tuple(worst((*self.worst, *other.worst))))
-
-
 def judge(blocks: Iterable[Block], at: Point) -> Judged:
     """Return how the model does on blocks; labels that it does not know count as their own classes."""
-    classes = len(at.intercepts)
-    found = Judged(np.zeros((classes, classes), np.int64), ())
-    for labels, pixels in blocks:
-        shares = probabilities(at.margins(pixels)[1])
-        pairs = np.bincount(labels * classes + shares.argmax(axis=1), minlength=classes**2)
-        found += Judged(pairs.reshape(classes, classes), tuple(wrong(labels, pixels, shares)))
-    return found
+    return judged.judge(blocks, lambda pixels: probabilities(at.margins(pixels)[1]), len(at.intercepts))
 
 
 def spark_model(spark: SparkSession, fit: Fit) -> LogisticRegressionModel:

@@ -17,13 +17,6 @@ class Parameters(PixelParameters):
     l1: float = option(
         0.0, "share of L1 in the penalty: 0 is L2, 1 is L1, between is elastic net", least=0, most=1
     )
-    balance: str = option(
-        "none",
-        "rare classes: more weight for their rows, or as few rows of the others",
-        choices=("none", "weights", "subsample"),
-    )
-    sample: float = option(1.0, "share of each class's rows to train on", least=0.0001, most=1)
-    seed: int = option(2016, "of the sample", least=0)
 
 
 if __name__ == "__main__":

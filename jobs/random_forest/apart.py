@@ -20,6 +20,7 @@ from samples import Sample
 from share import MIB
 
 if TYPE_CHECKING:
+    from pyspark import RDD
     from pyspark.sql import SparkSession
     from sklearn.ensemble import RandomForestClassifier
 
@@ -73,16 +74,16 @@ class Plan:
         )
 
 
-def grow(spark: SparkSession, folder: str, plan: Plan) -> RandomForestClassifier:
-    """Return the forest that all nodes have grown of the set in a folder.
+def grow(spark: SparkSession, rows: RDD, plan: Plan) -> RandomForestClassifier:
+    """Return the forest that all nodes have grown of lines of a set.
 
-    Each node reads the set itself. Ends the job with a line when that does not fit into its memory.
+    Each node reads them all itself. Ends the job with a line when that does not fit into its memory.
     """
     from pyspark import StorageLevel
 
     if shortage := plan.shortage(room=nodes.python_memory(spark), driver=nodes.driver_memory(spark)):
         raise SystemExit(shortage)
-    whole = lines.of_set(spark, folder).coalesce(1)
+    whole = rows.coalesce(1)
     everywhere = spark.sparkContext.union([whole] * len(plan.counts))
     grown = nodes.alone(spark, everywhere.mapPartitionsWithIndex(partial(_grow, plan=plan)))
     grown.persist(StorageLevel.DISK_ONLY).count()  # all at once; then they come one after another

@@ -29,8 +29,9 @@ from parameters import BOTH, SKLEARN, SPARK, Parameters
 from publish import results_folder, save_metrics, save_model
 from samples import Sample
 from share import share_of
+from training_set import Training, training_of
 
-from muster_node.sets import HOLDOUT, TRAIN, Manifest
+from muster_node.sets import HOLDOUT, TRAIN
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -68,18 +69,17 @@ def headline(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def with_sklearn(spark: SparkSession, asked: Parameters, about: Manifest, weights: Any) -> Outcome:  # noqa: ANN401
+def with_sklearn(spark: SparkSession, asked: Parameters, training: Training) -> Outcome:
     """Grow on every node, join, save and score."""
     begin = time.monotonic()
     counts = tuple(forests.shares(asked.trees, share_of(spark).executors))
     print(f"scikit-learn: {asked.trees} trees on {len(counts)} nodes", flush=True)
-    columns, known = about.columns - 1, classes.count(about)
     plan = apart.Plan(
-        rows=about.rows, columns=columns, classes=known, counts=counts, max_depth=asked.max_depth,
-        share=asked.share, weights=weights, seed=asked.seed, cores=share_of(spark).cores,
-        normalised=asked.normalised(about),
+        rows=training.rows, columns=training.columns, classes=training.classes, counts=counts,
+        max_depth=asked.max_depth, share=asked.share, weights=training.weights, seed=asked.seed,
+        cores=share_of(spark).cores, normalised=training.normalised,
     )  # fmt: skip
-    forest = apart.grow(spark, asked.folder(TRAIN), plan)
+    forest = apart.grow(spark, training.lines(), plan)
     trained = time.monotonic()
     folder = results_folder() / estimators.FOLDER
     estimators.save(forest, folder)
@@ -87,16 +87,14 @@ def with_sklearn(spark: SparkSession, asked: Parameters, about: Manifest, weight
     return Outcome(matrix, mistakes, trained - begin, time.monotonic() - begin)
 
 
-def with_spark(spark: SparkSession, asked: Parameters, about: Manifest, weights: Any) -> Outcome:  # noqa: ANN401
+def with_spark(spark: SparkSession, asked: Parameters, training: Training) -> Outcome:
     """Grow with Spark ML, save and score."""
     begin = time.monotonic()
     print(f"Spark ML: {asked.trees} trees", flush=True)
-    model = together.grow(spark, asked, about, weights)
+    model = together.grow(spark, asked, training)
     trained = time.monotonic()
     save_model(spark, model)
-    matrix, mistakes = together.judge(
-        spark, model, asked.folder(HOLDOUT), about, normalised=asked.normalised(about)
-    )
+    matrix, mistakes = together.judge(model, asked.folder(HOLDOUT), training)
     return Outcome(matrix, mistakes, trained - begin, time.monotonic() - begin)
 
 
@@ -108,10 +106,11 @@ def main() -> None:
     engines = {SKLEARN: with_sklearn, SPARK: with_spark}
     with prepared.session(f"random_forest {asked.size}x{asked.size}", BadClasses, BadModel) as spark:
         about = prepared.manifest(spark, asked.folder(TRAIN))
-        classes.require_learnable(about)
-        weights = classes.weights(classes.rows(about)) if asked.balance == "weights" else None
+        training = training_of(spark, asked, about)
+        if asked.engine != SKLEARN:  # before the other engine has grown one for nothing
+            together.require(spark, asked, training)
         outcomes = {
-            name: grow(spark, asked, about, weights)
+            name: grow(spark, asked, training)
             for name, grow in engines.items()
             if asked.engine in (name, BOTH)
         }
@@ -124,7 +123,7 @@ def main() -> None:
         "normalise": asked.normalise,
         "trees": asked.trees,
         "max_depth": asked.max_depth,
-        "train_rows": about.rows,
+        "train_rows": training.rows,
         "holdout_rows": int(outcomes[best].matrix.sum()),
         "best_engine": best,
         "class_names": classes.names(about),

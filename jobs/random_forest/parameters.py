@@ -18,10 +18,7 @@ class Parameters(PixelParameters):
     trees: int = option(100, "trees of a forest, all nodes together", least=1, most=100_000)
     max_depth: int = option(20, "levels of a tree below its root", least=1, most=30)
     share: float = option(1.0, "part of the rows that each node's trees see (sklearn)", least=0.001, most=1)
-    balance: str = option(
-        "none", "weights: every class counts as much as any other", choices=("none", "weights")
-    )
-    seed: int = option(2016, "another one grows other trees", least=0, most=2**31 - 1)
+    seed: int = option(2016, "of the sample and of the trees", least=0, most=2**31 - 1)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,18 @@ def test_nodes_may_see_a_share_each(ready):
     assert metrics["accuracy"] > 0.9 and list(metrics["engines"]) == ["sklearn"]
 
 
+def test_both_engines_are_given_the_same_sample(ready):
+    _, _, metrics = submitted(ready, "random_forest", "sample=0.5", "trees=30", "max_depth=10")
+    assert 600 < metrics["train_rows"] < 850
+    assert all(found["accuracy"] > 0.88 for found in metrics["engines"].values())
+
+
+def test_a_forest_that_may_be_too_large_is_refused_before_any_is_grown(ready):
+    run = ready.muster("submit", "random_forest", "trees=20000", timeout=TIMEOUT)
+    run.refused(r"20,000 trees may take .* of the driver's heap, which has")
+    assert "scikit-learn:" not in run.output, run.report()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

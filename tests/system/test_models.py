@@ -93,9 +93,18 @@ def test_a_copy_gives_the_same(cluster, trained, tmp_path):
 
 def test_one_node_does_the_same(cluster, trained):
     """Scikit-learn, for the comparison."""
-    _, metrics = results(cluster.muster("submit", "baseline").ok())
+    folder, metrics = results(cluster.muster("submit", "baseline").ok())
+    assert (folder / "worst.png").read_bytes().startswith(b"\x89PNG")
     assert metrics["accuracy"] == pytest.approx(trained[1]["accuracy"], abs=0.02)
     assert metrics["holdout_rows"] == trained[1]["holdout_rows"]
+
+
+def test_one_node_takes_a_sample_too(cluster):
+    _, metrics = results(cluster.muster("submit", "baseline", "sample=0.5", "balance=weights").ok())
+    assert 600 < metrics["train_rows"] < 850 and metrics["accuracy"] > 0.85
+    cluster.muster("submit", "baseline", "sample=0.0001").refused(
+        "of 0 rows taken none tell two classes apart"
+    )
 
 
 def test_large_pictures_are_trained_on_by_all_executors(cluster):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import classes
 import pytest
 
-from muster_node.sets import Manifest
+from muster_node.sets import BALANCES, Manifest
 
 FROM_ONE = Manifest(
     dataset="eyes", set="train_16", rows=7, classes={"1": 1, "2": 2, "4": 4}, rows_per_class={"1": 4, "2": 3}
@@ -21,6 +21,28 @@ def test_numbers_that_no_class_has_are_counted_too():
 
 def test_weights_give_every_class_the_same_say():
     assert classes.weights([6, 0, 3]) == [0.75, 1.0, 1.5]
+    assert classes.weights([6, 0, 3], "weights") == [0.75, 1.0, 1.5]
+    assert classes.weights([6, 0, 3], "subsample") == classes.weights([6, 0, 3], "none") == [1.0] * 3
+    assert "weights" in BALANCES
+
+
+def test_shares_are_of_each_class_and_by_subsampling_as_many_of_each():
+    rows = [800, 100, 0, 0, 50]
+    assert classes.shares(rows, sample=1, balance="none") == ()
+    assert classes.shares(rows, sample=1, balance="weights") == ()
+    assert classes.shares(rows, sample=0.2, balance="none") == (0.2,) * 5
+    shares = classes.shares(rows, sample=1, balance="subsample")
+    assert [count * share for count, share in zip(rows, shares, strict=True) if count] == [50, 50, 50]
+    assert classes.taken(rows, shares) == 150 and classes.taken(rows, ()) == 950
+    assert classes.taken(rows, (0.2,) * 5) == 190
+
+
+def test_rows_of_two_classes_are_needed():
+    classes.require_two([1, 0, 1])
+    with pytest.raises(
+        classes.BadClasses, match="of 3 rows taken none tell two classes apart: take a larger"
+    ):
+        classes.require_two([0, 3])
 
 
 @pytest.mark.parametrize(

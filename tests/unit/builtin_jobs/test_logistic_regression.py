@@ -141,24 +141,6 @@ EYES = Manifest(
 )
 
 
-def test_weights_give_every_class_the_same_say(job):
-    rows = job.classes.rows(EYES)
-    assert rows == [800, 100, 0, 0, 50]
-    weights = job.class_weights(job.Parameters(size=16, dataset="x", balance="weights"), rows)
-    assert [count * weight for count, weight in zip(rows, weights, strict=True) if count] == pytest.approx(
-        [950 / 3] * 3
-    )
-    assert job.class_weights(job.Parameters(size=16, dataset="x"), rows).tolist() == [1.0] * 5
-
-
-def test_subsampling_takes_as_many_of_each_class(job):
-    rows = job.classes.rows(EYES)
-    draw = job.draw_of(job.Parameters(size=16, dataset="x", balance="subsample"), rows)
-    assert [count * share for count, share in zip(rows, draw.shares, strict=True) if count] == [50, 50, 50]
-    assert job.draw_of(job.Parameters(size=16, dataset="x"), rows).shares == ()
-    assert job.draw_of(job.Parameters(size=16, dataset="x", sample=0.2), rows).shares == (0.2,) * 5
-
-
 def test_weights_help_the_rare_class(job):
     labels, pixels = digits(TRAIN)
     few = np.concatenate([np.flatnonzero(labels == 8)[:8], np.flatnonzero(labels == 1)])
@@ -175,7 +157,7 @@ def test_weights_help_the_rare_class(job):
 
 
 def test_a_sample_without_two_classes_is_told(job):
-    with pytest.raises(job.fitting.TooFew, match="of 3 rows taken none tell two classes apart"):
+    with pytest.raises(job.BadClasses, match="of 3 rows taken none tell two classes apart"):
         job.fit(
             Here([(np.full(3, 1), np.zeros((3, 4), np.uint8))]),
             columns=4, weights=np.ones(2), settings=job.fitting.Settings(0.01, 0.0, 5, 3),
@@ -202,7 +184,7 @@ def test_a_set_of_several_labels_is_refused_in_a_line(job):
         classes={"a": 0, "b": 1},
         rows_per_class={"0": 2, "1": 1},
     )
-    with pytest.raises(SystemExit, match="train_16 of eyes has images with several labels"):
+    with pytest.raises(job.BadClasses, match="train_16 of eyes has images with several labels"):
         job.require(job.Parameters(size=16, dataset="eyes"), about, job.Share(3, 2, 544, 512))
 
 

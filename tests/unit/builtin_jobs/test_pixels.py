@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pixels import Draw, parse
+from pixels import Draw, draw_of, parse
+from prepared import PixelParameters
 
 from muster_node import footprint
+from muster_node.sets import Manifest
 
 
 def lines(rows: int, columns: int) -> list[str]:
@@ -40,6 +42,21 @@ def test_shares_of_classes_are_taken_the_same_way_by_everyone():
     counts = np.bincount(first[0][0])
     assert counts[0] == 500 and 25 < counts[1] < 80
     assert next(Draw().take(0, rows)) is rows[0]
+
+
+def test_lines_are_sifted_as_rows_are_taken():
+    draw, found = Draw((0.5, 0.2, 1.0), seed=7), lines(400, 3)
+    taken = np.concatenate([pixels for _, pixels in draw.take(3, parse(found, 3))])
+    sifted = [pixels for _, pixels in parse(draw.sift(3, iter(found)), 3)]
+    assert np.array_equal(np.concatenate(sifted), taken) and 150 < len(taken) < 300
+    assert list(Draw().sift(3, iter(found))) == found
+
+
+def test_a_job_draws_what_it_is_asked_for():
+    about = Manifest(classes={"a": 0, "b": 1}, rows_per_class={"0": 9, "1": 3})
+    asked = PixelParameters(size=16, dataset="x", balance="subsample", sample=0.5, seed=3)
+    assert draw_of(asked, about) == Draw((0.5 / 3, 0.5), seed=3)
+    assert draw_of(PixelParameters(size=16, dataset="x"), about).shares == ()
 
 
 def test_labels_and_pixels_stay_together():

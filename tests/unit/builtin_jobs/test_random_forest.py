@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from types import ModuleType
 
@@ -19,7 +20,7 @@ JOB = PROJECT / "jobs" / "random_forest"
 def module(monkeypatch: pytest.MonkeyPatch):
     """Return what imports one of the job's modules, none of which another job has left behind."""
     monkeypatch.syspath_prepend(str(JOB))
-    for name in ("main", "parameters", "forests", "apart", "together"):
+    for name in ("main", "parameters", "forests", "apart", "together", "training_set"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return importlib.import_module
 
@@ -167,3 +168,37 @@ def test_the_worst_mistakes_of_a_part_are_kept_with_their_pixels(module):
     assert [(one.true, one.predicted, one.of_true, one.pixels[0]) for one in worst] == [
         (1, 0, 0.2, 30), (1, 0, 0.4, 20),
     ]  # fmt: skip
+
+
+def need(module, **other):
+    known = {"rows": 1438, "columns": 256, "classes": 10, "trees": 100, "depth": 20}
+    share = module("together").Share(executors=3, cores=2, executor_mb=812, driver_mb=768)
+    return module("together").Need(**{**known, "has": share, **other})
+
+
+def test_spark_is_given_no_more_memory_for_histograms_than_there_is(module):
+    share = module("together").Share
+    assert need(module).shortage() == "" and need(module).histograms_mb == 255
+    small = need(module, rows=28_000, has=share(executors=3, cores=2, executor_mb=544, driver_mb=2048))
+    assert small.shortage() == "" and small.histograms_mb == 60
+    large = need(module, rows=28_000, has=share(executors=3, cores=2, executor_mb=8000, driver_mb=2048))
+    assert large.histograms_mb == 256
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (
+            {"columns": 196_608, "executor_mb": 450},
+            r"takes 1 MiB for each task of an executor, and there are 0",
+        ),
+        (
+            {"rows": 28_000, "trees": 500},
+            r"500 trees may take [\d,]+ MiB of the driver's heap, which has 2,048",
+        ),
+    ],
+)
+def test_what_does_not_fit_into_sparks_heaps_is_refused_in_one_line(module, other, said):
+    share = {"executors": 3, "cores": 2, "executor_mb": other.pop("executor_mb", 812), "driver_mb": 2048}
+    found = need(module, **other, has=module("together").Share(**share)).shortage()
+    assert re.search(said, found) and "engine=sklearn" in found and "\n" not in found
