@@ -1,165 +1,144 @@
 """A network learns the pictures of a prepared set with PyTorch.
 
 Reads the sets `train` and `holdout` (Parquet) from HDFS, window by window; writes metrics.json, pictures of
-the confusion matrix and of the worst mistakes, and the network as `network`, which `predict` knows.
+the confusion matrix and of the worst mistakes, and the network as `network`, which `predict` knows. Each
+epoch is saved in HDFS, so that a run that was broken off can go on.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from dataclasses import dataclass
 from typing import Any
 
-import augment
+import checkpoints
 import classes
 import device
-import hadoop
-import images
-import networks
 import picture
+import prepared
 import samples
-import scores
 import scripted
+import together
 import torch
+from checkpoints import BadCheckpoint, Checkpoints
 from classes import BadClasses
-from images import BadSet, Reader
-from judging import Judged, judge
-from loader import Loader
-from objective import OneClass
-from options import given
-from parameters import SUBSAMPLE, USUAL, WEIGHTS, Parameters
+from exchange import Alone
+from fit import Course, Fit
+from images import BadSet
+from opening import Sets
+from options import BadParameter, given
+from parameters import Parameters
+from plan import plan
 from publish import results_folder, save_metrics
-from selection import LEARNT, Selection, shares
-from training import Answering, Learner, Settings
+from scoring import OneLabel, Tally
+from selection import LEARNT
+from together import TooFew
+from training import Answering, Learner
 
 from muster_node.sets import HOLDOUT, TRAIN, Manifest
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A set that can be read. `about`: what is written about it."""
-
-    about: Manifest
-    loader: Loader
-
-    @property
-    def columns(self) -> int:
-        """Values of a picture."""
-        return self.about.size * self.about.size * self.about.channels
-
-
-def open_set(folder: str, selection: Selection) -> Opened:
-    """Return a set in HDFS. Ends the job with a line where it is not there; raises BadSet."""
-    address = hadoop.namenode()
-    about = hadoop.manifest(hadoop.client(), folder)
-    files = hadoop.files(address)
-    reader = Reader(lambda path: files.open(path, "rb"))
-    columns = about.size * about.size * about.channels
-    return Opened(
-        about,
-        Loader(reader, reader.groups(images.files_of(files, folder)), selection, columns=columns),
-    )
-
-
 def learn(asked: Parameters, where: torch.device) -> dict[str, Any]:
-    """Train, score and publish; return the metrics. Raises BadClasses, BadSet."""
+    """Train, score and publish; return the metrics."""
     begin = time.monotonic()
-    about = hadoop.manifest(hadoop.client(), asked.folder(TRAIN))
-    classes.require_learnable(about)
-    rows = classes.rows(about)
-    selection = Selection(seed=asked.seed, shares=shares(rows) if asked.balance == SUBSAMPLE else ())
-    train, holdout = open_set(asked.folder(TRAIN), selection), open_set(asked.folder(HOLDOUT), Selection())
-    learner = learner_of(asked, about, where)
-    there = train.loader.count(LEARNT)
-    print(f"Training on {there.rows:,} images of {about.size}x{about.size} on the {where.type}", flush=True)
-    losses = []
-    started = time.monotonic()
-    for number in range(asked.epochs):
-        batches = train.loader.epoch(LEARNT, asked.batch, seed=asked.seed, number=number)
-        losses.append(learner.epoch(batches, number))
-        print(
-            f"epoch {number + 1} of {asked.epochs}: loss {losses[-1]:.4f}, "
-            f"{time.monotonic() - started:.1f} s",
-            flush=True,
-        )
-    trained = time.monotonic()
-    answering = Answering(learner.network, learner.objective)
-    judged = judge(
-        answering, holdout.loader.in_order(LEARNT, asked.batch),
-        channels=about.channels, classes=classes.count(about), device=where,
-    )  # fmt: skip
+    sets = Sets.of(asked)
+    state = checkpoints.load(sets.hdfs, asked.resume) if asked.resume else None
+    if state:
+        words = dict(word.split("=", 1) for word in sys.argv[1:])
+        asked = checkpoints.resumed(asked, state, words)
+        sets = Sets.of(asked)
+    wanted = plan(asked, sets.about(TRAIN, asked.size))
+    kept = Checkpoints(sets.hdfs, checkpoints.here())
+    kept.start(state)
+    fit = Fit(asked, wanted, sets, Alone(), where, kept, say)
+    side = wanted.sides[-1]
+    holdout = sets.open(HOLDOUT, side, wanted.held_out, fit.exchange)
+    about = holdout.about
+    sizes = ", ".join(f"{each}x{each}" for each in dict.fromkeys(wanted.sides))
+    say(f"Training {asked.network} on {about.dataset} at {sizes}, on the {where.type}")
+    if state:
+        say(f"Going on after epoch {len(state['course']['losses'])} of {asked.resume}")
+    ranks = 1
+    if asked.nodes != 1:
+        with prepared.session(f"cnn {side}x{side}", TooFew) as spark:
+            ranks = together.learn(spark, asked, checkpoints.here(), say)
+    learner, course = fit.run(kept.last())
+    tell_end(asked, course)
+    trained, tally = time.monotonic(), fit.tally()
+    learner.ask(holdout.loader.in_order(LEARNT, asked.batch), tally)
     metrics = {
         "job": "cnn",
         "dataset": asked.dataset,
-        "image_size": asked.size,
-        "pixels": train.columns,
-        "channels": about.channels,
-        "network": asked.network,
-        "weights": sum(each.numel() for each in learner.network.parameters()),
+        "image_size": side,
+        "pixels": holdout.columns,
         "device": where.type,
+        "nodes": ranks,
+        "network": asked.network,
+        "output": wanted.output,
+        "weights": sum(each.numel() for each in learner.network.parameters()),
         "class_names": classes.names(about),
-        "train_rows": there.rows,
-        "holdout_rows": int(judged.matrix.sum()),
-        "epochs": len(losses),
-        "train_seconds": round(trained - started, 2),
+        "train_rows": course.rows,
+        "holdout_rows": tally.rows,
+        "epochs": course.epochs,
+        "train_seconds": round(trained - begin, 2),
         "seconds": 0.0,
-        **scores.summary(judged.matrix),
-        "losses": [round(loss, 6) for loss in losses],
+        **tally.summary(),
+        "losses": [round(loss, 6) for loss in course.losses],
+        "validation": course.validation,
     }
-    draw(judged, metrics, about)
-    like = torch.zeros(1, about.channels, about.size, about.size)
-    scripted.save(answering.cpu(), like, results_folder() / scripted.FOLDER)
+    publish(learner, tally, metrics, about)
     metrics["seconds"] = round(time.monotonic() - begin, 2)
     save_metrics(metrics)
-    if warning := scores.one_sided(judged.matrix):
-        print(f"WARNING: {warning}; balance=weights gives rare classes more weight", flush=True)
+    if warning := tally.warning():
+        say(f"WARNING: {warning}; balance=weights gives rare classes more weight")
     return metrics
 
 
-def learner_of(asked: Parameters, about: Manifest, where: torch.device) -> Learner:
-    """Return a network that knows nothing yet, and how it is to learn."""
-    known = classes.count(about)
-    objective = OneClass(known, tuple(range(known)))
-    torch.manual_seed(asked.seed)
-    network = networks.build(
-        asked.network, channels=about.channels, side=about.size, outputs=objective.outputs,
-        dropout=asked.dropout,
-    )  # fmt: skip
-    rows = classes.rows(about)
-    weights = classes.weights(rows) if asked.balance == WEIGHTS else [1.0] * len(rows)
-    settings = Settings(
-        epochs=asked.epochs, learning_rate=asked.learning_rate, weight_decay=asked.weight_decay,
-        changes=augment.usual(about.kind) if asked.augment == USUAL else asked.augment,
-        class_weights=tuple(weights), channels=about.channels, seed=asked.seed,
-    )  # fmt: skip
-    return Learner(network, objective, settings, where)
-
-
-def draw(judged: Judged, metrics: dict[str, Any], about: Manifest) -> None:
-    """Draw the confusion matrix and the worst mistakes."""
+def publish(learner: Learner, tally: Tally, metrics: dict[str, Any], about: Manifest) -> None:
+    """Draw what is known of mistakes, and save the network."""
     results, side = results_folder(), f"{about.size}x{about.size}"
+    like = torch.zeros(1, about.channels, about.size, about.size)
+    scripted.save(Answering(learner.network, learner.objective).cpu(), like, results / scripted.FOLDER)
+    if not isinstance(tally, OneLabel):
+        return
     picture.draw_confusion(
-        judged.matrix,
+        tally.matrix,
         title=f"{about.dataset}, {side}: {metrics['accuracy']:.1%} right",
         subtitle=f"network {metrics['network']}, {metrics['holdout_rows']:,} held-out images, "
         f"quadratically weighted kappa {metrics['quadratic_weighted_kappa']:.3f}",
         path=results / "confusion_matrix.png",
     )
     samples.draw(
-        judged.worst, size=about.size, names=classes.names(about), path=results / "worst.png",
+        tally.worst, size=about.size, names=classes.names(about), path=results / "worst.png",
         title=f"{about.dataset}, {side}: held-out images whose true class seemed least probable",
     )  # fmt: skip
 
 
+def tell_end(asked: Parameters, course: Course) -> None:
+    """Say which network is taken where early stopping has chosen it."""
+    if not asked.patience:
+        return
+    losses = [each["loss"] for each in course.validation]
+    if course.epochs < asked.epochs:
+        say(f"No lower validation loss for {asked.patience} epochs: this is the end")
+    say(f"Taking the network of epoch {losses.index(min(losses)) + 1}, which had the lowest validation loss")
+
+
 def headline(metrics: dict[str, Any]) -> str:
     """Return the result in one line."""
-    side = metrics["image_size"]
+    side, kappa = metrics["image_size"], ""
+    if "quadratic_weighted_kappa" in metrics:
+        kappa = f"quadratically weighted kappa {metrics['quadratic_weighted_kappa']:.3f}, "
     return (
-        f"accuracy {metrics['accuracy']:.2%}, "
-        f"quadratically weighted kappa {metrics['quadratic_weighted_kappa']:.3f}, F2 {metrics['f2']:.3f} "
+        f"accuracy {metrics['accuracy']:.2%}, {kappa}F2 {metrics['f2']:.3f} "
         f"on {metrics['holdout_rows']:,} held-out images of {side}x{side} "
         f"({metrics['train_rows']:,} to train on, {metrics['epochs']} epochs, {metrics['seconds']:.0f} s)"
     )
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
 
 
 def main() -> None:
@@ -168,9 +147,9 @@ def main() -> None:
     where = device.choose(asked.device)
     try:
         metrics = learn(asked, where)
-    except (BadClasses, BadSet) as error:
+    except (BadClasses, BadSet, BadParameter, BadCheckpoint) as error:
         raise SystemExit(str(error)) from error
-    print(headline(metrics), flush=True)
+    say(headline(metrics))
 
 
 if __name__ == "__main__":

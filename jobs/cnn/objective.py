@@ -54,6 +54,67 @@ class OneClass:
         return _among(torch.softmax(said.float(), dim=1), self.chosen, self.classes)
 
 
+@dataclass(frozen=True)
+class Ordinal:
+    """Classes are grades: cumulative logits. Number k says whether the grade is above the k-th one.
+
+    What grows with the grade is one number, the first; the others are the steps between thresholds, so that a
+    higher threshold is never passed more easily than a lower one.
+    """
+
+    classes: int
+    chosen: tuple[int, ...]
+
+    @property
+    def outputs(self) -> int:
+        """The grade's number, and a step for each threshold after the first."""
+        return len(self.chosen) - 1
+
+    def losses(self, said: Any, labels: Labels) -> Any:  # noqa: ANN401
+        """Return the mean binary cross entropy over the thresholds."""
+        grades = _places(labels, self.chosen, said)[:, None]
+        above = (grades > torch.arange(self.outputs, device=said.device)).float()
+        logits = self._logits(said.float())
+        return functional.binary_cross_entropy_with_logits(logits, above, reduction="none").mean(dim=1)
+
+    def probabilities(self, said: Any) -> Any:  # noqa: ANN401
+        """Return what lies between two thresholds."""
+        above = torch.sigmoid(self._logits(said.float()))
+        ends = torch.ones_like(above[:, :1])
+        shares = torch.cat([ends, above], dim=1) - torch.cat([above, 1 - ends], dim=1)
+        return _among(shares, self.chosen, self.classes)
+
+    def _logits(self, said: Any) -> Any:  # noqa: ANN401
+        steps = torch.cumsum(functional.softplus(said[:, 1:]), dim=1)
+        return torch.cat([said[:, :1], said[:, :1] - steps], dim=1)
+
+
+@dataclass(frozen=True)
+class Several:
+    """A row may be of several classes at once, or of none."""
+
+    classes: int
+
+    @property
+    def outputs(self) -> int:
+        """One for each class."""
+        return self.classes
+
+    def losses(self, said: Any, labels: Labels) -> Any:  # noqa: ANN401
+        """Return the mean binary cross entropy over the classes."""
+        there = torch.zeros(len(labels), self.classes)
+        for place, numbers in enumerate(labels):
+            there[place, list(numbers)] = 1.0
+        found = functional.binary_cross_entropy_with_logits(
+            said.float(), there.to(said.device), reduction="none"
+        )
+        return found.mean(dim=1)
+
+    def probabilities(self, said: Any) -> Any:  # noqa: ANN401
+        """Return the probability of each class, of any other's independent."""
+        return torch.sigmoid(said.float())
+
+
 def _places(labels: Labels, chosen: Sequence[int], said: Any) -> Any:  # noqa: ANN401
     places = {number: place for place, number in enumerate(chosen)}
     return torch.tensor([places[each[0]] for each in labels], dtype=torch.long, device=said.device)

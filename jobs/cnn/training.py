@@ -1,4 +1,4 @@
-"""One epoch after another: a network learns from batches."""
+"""A network learns from batches, and is asked about others."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import order
 import schedule
 import scripted
 import torch
+from device import Precision
+from exchange import Exchange, sum_of_gradients
 from loader import Batch
 from objective import Objective
+from scoring import Tally
 from torch.nn import functional
 
 
@@ -28,6 +31,7 @@ class Settings:
     class_weights: tuple[float, ...]
     channels: int
     seed: int
+    mixed: bool
 
 
 class Learner:
@@ -38,49 +42,87 @@ class Learner:
         network: Any,  # noqa: ANN401
         objective: Objective,
         settings: Settings,
+        *,
         device: torch.device,
+        exchange: Exchange,
     ) -> None:
-        self.network, self.objective, self.settings, self.device = (
-            network.to(device), objective, settings, device,
-        )  # fmt: skip
-        self.optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
-        self._weights = torch.tensor(settings.class_weights, device=device)
+        self.network, self.objective, self.settings = network.to(device), objective, settings
+        self._device, self._exchange = device, exchange
+        self._precision = Precision(device, mixed=settings.mixed)
+        self._optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next epoch depends on."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": self._precision.scaler.state_dict(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to a state."""
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._precision.scaler.load_state_dict(state["scaler"])
 
     def epoch(self, batches: Iterable[Batch], number: int) -> float:
-        """Learn from an epoch's batches; return the mean loss of a row."""
+        """Learn from an epoch's batches; return the mean loss of a row, over all processes."""
         self.network.train()
-        torch.manual_seed(self.settings.seed + number)  # of dropout: a resumed run draws the same
-        loss, rows = 0.0, 0
+        # Of dropout: a run that goes on after an epoch draws what it would have drawn.
+        torch.manual_seed((self.settings.seed + number) * self._exchange.ranks + self._exchange.rank)
+        total, rows = torch.zeros(1, device=self._device), 0
         for batch in batches:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.settings.learning_rate * schedule.rate(
-                    (number + batch.done) / self.settings.epochs
-                )
-            loss += self.step(batch, number) * len(batch.labels)
+            done = (number + batch.done) / self.settings.epochs
+            for group in self._optimizer.param_groups:
+                group["lr"] = self.settings.learning_rate * schedule.rate(done)
+            total += self.step(batch, number) * len(batch.labels)
             rows += len(batch.labels)
-        return loss / max(rows, 1)
+        self._exchange.add(total)
+        return float(total) / max(rows, 1)
 
-    def step(self, batch: Batch, number: int) -> float:
-        """Learn from one batch; return its mean loss."""
-        weights = torch.stack([self._weights[list(each)].mean() for each in batch.labels])
-        labels = [batch.labels[place] for place in batch.mine]
-        losses = self.objective.losses(self.network(self._seen(batch, number)), labels)
-        loss = (losses * weights[batch.mine]).sum() / weights.sum()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return float(loss.detach())
+    def step(self, batch: Batch, number: int) -> Any:  # noqa: ANN401
+        """Learn from one batch; return this process's part of its mean loss."""
+        weights = torch.tensor([self._weight(each) for each in batch.labels], device=self._device)
+        self._optimizer.zero_grad()
+        loss = torch.zeros((), device=self._device)
+        if len(batch.mine):
+            with self._precision.here():
+                said = self.network(self._changed(batch, number))
+            losses = self.objective.losses(said, [batch.labels[place] for place in batch.mine])
+            loss = (losses * weights[torch.from_numpy(batch.mine).to(self._device)]).sum() / weights.sum()
+            self._precision.scaler.scale(loss).backward()
+        sum_of_gradients(self._exchange, self.network.parameters())
+        self._precision.scaler.step(self._optimizer)
+        self._precision.scaler.update()
+        return loss.detach()
 
-    def _seen(self, batch: Batch, number: int) -> Any:  # noqa: ANN401
-        pictures = scripted.pictures(batch.pixels, self.settings.channels).to(self.device)
+    def ask(self, batches: Iterable[Batch], tally: Tally) -> float:
+        """Ask about batches, and take the answers in; return the sum of the losses."""
+        self.network.eval()
+        total = 0.0
+        for batch in batches:
+            with torch.no_grad(), self._precision.here():
+                said = self.network(self._pictures(batch))
+            total += float(self.objective.losses(said, batch.labels).sum())
+            shares = self.objective.probabilities(said).double().cpu().numpy()
+            tally.add(batch.labels, shares, batch.pixels)
+        return total
+
+    def _weight(self, labels: tuple[int, ...]) -> float:
+        return float(np.mean([self.settings.class_weights[each] for each in labels])) if labels else 1.0
+
+    def _pictures(self, batch: Batch) -> Any:  # noqa: ANN401
+        return scripted.pictures(batch.pixels, self.settings.channels).to(self._device)
+
+    def _changed(self, batch: Batch, number: int) -> Any:  # noqa: ANN401
+        pictures = self._pictures(batch)
         if self.settings.changes == augment.NONE:
             return pictures
         draws = order.draws(order.CHANGES, self.settings.seed, number, batch.number)
         maps = augment.maps(len(batch.labels), self.settings.changes, draws)[batch.mine]
         grid = functional.affine_grid(
-            torch.from_numpy(np.ascontiguousarray(maps)).to(self.device), list(pictures.shape),
-            align_corners=False,
-        )  # fmt: skip
+            torch.from_numpy(maps).to(self._device), list(pictures.shape), align_corners=False
+        )
         return functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 

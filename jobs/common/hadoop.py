@@ -11,35 +11,39 @@ from muster_node.hdfs.folder import Folder
 from muster_node.hdfs.webhdfs import Hdfs
 from muster_node.sets import STAGED_MANIFEST, Manifest
 
-ADDRESS = "dfs.namenode.http-address"
-SITE = "hdfs-site.xml"
+ADDRESS, COPIES = "dfs.namenode.http-address", "dfs.replication"
 USER = "hadoop"
 
 
 def namenode() -> str:
     """Return `host:port` of the NameNode's web interface. Ends the job with a line where there is none."""
-    site = Path(os.environ.get("HADOOP_CONF_DIR", "/etc/hadoop")) / SITE
-    found = Xml.parse(site).iter("property") if site.is_file() else ()  # noqa: S314  root wrote it
-    for each in found:
-        if each.findtext("name") == ADDRESS:
-            return str(each.findtext("value"))
-    raise SystemExit(f"{site} names no {ADDRESS}: this node has no HDFS; run the job on the master")
+    return setting(ADDRESS)
 
 
-def client() -> Hdfs:
-    """Return the client that writes, renames and removes."""
-    return Hdfs(f"http://{namenode()}", USER)
+def copies() -> int:
+    """Return how many copies of each file there are."""
+    return int(setting(COPIES))
+
+
+def setting(name: str) -> str:
+    """Return one of Hadoop's settings on this node. Ends the job with a line where there is none."""
+    folder = Path(os.environ.get("HADOOP_CONF_DIR", "/etc/hadoop"))
+    for site in sorted(folder.glob("*.xml")):
+        for each in Xml.parse(site).iter("property"):  # noqa: S314  root wrote it
+            if each.findtext("name") == name:
+                return str(each.findtext("value"))
+    raise SystemExit(f"{folder} names no {name}: this node has no HDFS; run the job on the master")
+
+
+def client(address: str) -> Hdfs:
+    """Return the client that writes, renames and removes. `address`: see `namenode`."""
+    return Hdfs(f"http://{address}", USER)
 
 
 def files(address: str) -> Any:  # noqa: ANN401  fsspec has no types
-    """Return the file system whose files can be read from any place on, as Parquet is.
-
-    `address`: see `namenode`; `file:` is this computer's own.
-    """
+    """Return the file system whose files can be read from any place on, as Parquet is."""
     import fsspec
 
-    if address == "file:":
-        return fsspec.filesystem("file")
     host, _, port = address.rpartition(":")
     return fsspec.filesystem("webhdfs", host=host, port=int(port), user=USER)
 

@@ -69,6 +69,8 @@ class Trained:
 
     def require_fit(self, about: Manifest, dataset: str) -> None:
         """Raise BadChoice when a set's rows are not what the model was trained on."""
+        if self.metrics.get("output") == "several":
+            raise BadChoice(f"{self.run} gives an image several labels; predict knows models of one class")
         side, pixels = int(self.metrics["image_size"]), int(self.metrics["pixels"])
         if (about.size, about.columns - 1) != (side, pixels):
             raise BadChoice(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import secrets
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provision.core.paths import PROJECT
-from tests.system.lab import Lab
-from tests.system.runs import only_run
+from tests.system.lab import Lab, eventually
+from tests.system.runs import only_run, runs
 
 TIMEOUT = 600
 
@@ -51,6 +54,72 @@ def test_a_network_predicts_what_it_was_scored_with(ready, learnt):
         assert sum(shares.values()) == pytest.approx(1, abs=1e-4) and shares[row["class"]] == max(
             shares.values()
         )
+
+
+def test_what_needs_pytorch_is_proved_on_a_node(ready, tmp_path):
+    """See cnn_proofs.py: a broken run goes on to the same end, processes learn what one learns, and more."""
+    folder = tmp_path / "proofs"
+    ready.muster("submit", "--example", "cnn", str(folder)).ok()
+    shutil.copy(Path(__file__).with_name("cnn_proofs.py"), folder / "main.py")
+    run = ready.muster("submit", f"{folder}/", timeout=TIMEOUT).ok()
+    assert run.output.count("proved ") == 6, run.report()
+
+
+@pytest.mark.long
+def test_a_killed_run_goes_on_to_the_same_end(ready):
+    words = ["epochs=10", "seed=5", "patience=8"]
+    _, _, whole = submitted(ready, "cnn", *words)
+    run = only_run(ready.muster("submit", "cnn", *words, "-d").ok())
+    epochs = 2 + secrets.randbelow(6)
+
+    def told() -> bool:
+        return f"epoch {epochs} of 10" in ready.muster("logs", run).output
+
+    eventually(told, 180, f"epoch {epochs}")
+    ready.ssh(ready.master, f"sudo systemctl kill -s KILL 'muster-job@{run}.service'", "muster").ok()
+    eventually(lambda: runs(ready)[run]["state"] == "failed", 60, "it has ended")
+    ready.muster("submit", "cnn", f"resume={run}", "epochs=11", timeout=TIMEOUT).refused(
+        f"epochs=11: {run} was begun with epochs=10"
+    )
+    _, _, again = submitted(ready, "cnn", f"resume={run}")
+    timed = {"seconds", "train_seconds"}
+    assert {key: again[key] for key in again if key not in timed} == {
+        key: whole[key] for key in whole if key not in timed
+    }
+
+
+@pytest.mark.long
+def test_other_networks_outputs_and_classes(ready):
+    _, _, metrics = submitted(ready, "cnn", "only=0,4", "output=ordinal", "balance=weights", "epochs=4")
+    assert metrics["accuracy"] > 0.97 and sum(each["rows"] > 0 for each in metrics["classes"]) == 2
+    assert metrics["holdout_rows"] < 90
+    for network in ("2015", "mlp"):
+        _, _, metrics = submitted(ready, "cnn", f"network={network}", "epochs=12")
+        assert metrics["accuracy"] > 0.93, network
+
+
+@pytest.mark.long
+def test_several_nodes_learn_what_one_learns(ready):
+    words = ["epochs=6", "dropout=0"]
+    (_, _, one), (_, _, two), (_, _, all_of_them) = (
+        submitted(ready, "cnn", *words, f"nodes={nodes}") for nodes in (1, 2, 0)
+    )
+    assert (one["nodes"], two["nodes"], all_of_them["nodes"]) == (1, 2, 3)
+    for several in (two, all_of_them):
+        assert several["losses"] == pytest.approx(one["losses"], abs=0.02)
+        assert several["accuracy"] == pytest.approx(one["accuracy"], abs=0.01)
+        sys.stdout.write(
+            f"{several['nodes']} nodes {several['train_seconds']} s, one {one['train_seconds']} s\n"
+        )
+    ready.muster("submit", "cnn", "nodes=9", timeout=TIMEOUT).refused("nodes=9: the cluster has 3")
+
+
+@pytest.mark.long
+def test_pictures_grow(ready):
+    ready.playbook("main.yml", "-e", "IMAGE_SIZE=32").ok()
+    _, _, metrics = submitted(ready, "cnn", "sizes=16,32", "epochs=8")
+    assert metrics["image_size"] == 32 and metrics["accuracy"] > 0.97
+    ready.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
 
 
 @pytest.mark.long

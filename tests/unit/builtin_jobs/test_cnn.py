@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import random
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -228,3 +229,125 @@ def test_networks_and_changes_are_those_that_help_lists(parameters, module):
 
     told = table(parameters.Parameters)
     assert " | ".join(["usual", *module("augment").CHOICES]) in told
+
+
+@pytest.fixture
+def about() -> sets.Manifest:
+    """Grades 0 to 4, most of them 0, of 100 pictures of eyes."""
+    counts = {"0": 60, "1": 20, "2": 10, "3": 8, "4": 2}
+    classes = {name: int(name) for name in counts}
+    return sets.Manifest(
+        dataset="eyes", set="train_16", rows=100, size=16, kind="eye", classes=classes, rows_per_class=counts
+    )
+
+
+def asked(module, **values):
+    return module("parameters").Parameters(**{"size": 16, "dataset": "eyes", **values})
+
+
+def test_what_is_learnt_by_default(module, about):
+    found = module("plan").plan(asked(module, epochs=3), about)
+    assert (found.output, found.changes, found.sides) == ("classes", "all", (16, 16, 16))
+    assert found.chosen == (0, 1, 2, 3, 4) and found.selection.chosen == () == found.selection.shares
+
+
+def test_zero_against_four(module, about):
+    found = module("plan").plan(asked(module, only="0, 4", balance="subsample"), about)
+    assert found.chosen == (0, 4) == found.held_out.chosen
+    assert found.selection.shares == (2 / 60, 1.0, 1.0, 1.0, 1.0)
+    assert not found.held_out.validation and not found.held_out.shares
+
+
+def test_several_labels_are_seen(module, about):
+    many = dataclasses.replace(about, rows_per_class={"0": 90, "1": 80})
+    assert module("plan").plan(asked(module), many).output == "several"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"only": "0,x"}, "only=0,x: has to be whole numbers"),
+        ({"only": "0,7"}, "only=0,7: no row of train_16 is of class 7"),
+        ({"only": "4,0", "output": "ordinal"}, "grades go from low to high"),
+        ({"sizes": "64,100"}, "sizes=64,100: there is no size 100"),
+        ({"sizes": "64,128", "epochs": 1}, "2 sizes need as many epochs, not 1"),
+        ({"patience": 2, "validation": 0.0}, "give validation=0.1"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line(module, about, values, said: str):
+    with pytest.raises(importlib.import_module("options").BadParameter, match=said) as refusal:
+        module("plan").plan(asked(module, **values), about)
+    assert "\n" not in str(refusal.value)
+
+
+def test_several_labels_are_not_one_class(module, about):
+    many = dataclasses.replace(about, rows_per_class={"0": 90, "1": 80})
+    with pytest.raises(importlib.import_module("options").BadParameter, match="have several labels"):
+        module("plan").plan(asked(module, output="ordinal"), many)
+    with pytest.raises(importlib.import_module("classes").BadClasses, match="one class"):
+        module("plan").plan(asked(module, only="3"), about)
+
+
+def test_pictures_grow(module):
+    sides = module("plan").sides
+    assert sides(asked(module, sizes="64,128", epochs=5)) == (64, 64, 64, 128, 128)
+    assert sides(asked(module, sizes="16,32,64", epochs=3)) == (16, 32, 64)
+
+
+def test_early_stopping(module):
+    watch = module("watch").Watch(2)
+    seen = [(watch.see(loss), watch.over) for loss in (3.0, 2.0, 2.5, float("nan"))]
+    assert seen == [(True, False), (True, False), (False, False), (False, True)]
+    assert (watch.best, watch.epoch) == (2.0, 1)
+    endless = module("watch").Watch(0)
+    assert not any((endless.see(loss), endless.over)[1] for loss in (1.0, 2.0, 3.0, 4.0))
+
+
+def test_scores_of_several_labels_agree_with_scikit_learn(module):
+    metrics = pytest.importorskip("sklearn.metrics")
+    draws = np.random.default_rng(4)
+    shares = draws.random((200, 5))
+    truth = draws.random((200, 5)) < shares * 0.8
+    truth[:, 0] = True
+    tally = module("scoring").SeveralLabels(5, 0.4)
+    labels = [tuple(np.flatnonzero(row).tolist()) for row in truth]
+    for begin in range(0, 200, 64):
+        tally.add(labels[begin : begin + 64], shares[begin : begin + 64], np.zeros((0, 4), np.uint8))
+    said, found = shares >= 0.4, tally.summary()
+    assert tally.rows == 200 and found["accuracy"] == pytest.approx(metrics.accuracy_score(truth, said))
+    asked_f2 = metrics.fbeta_score(truth, said, beta=2, average="samples", zero_division=0)
+    assert found["f2"] == pytest.approx(asked_f2, abs=1e-6)
+    recalls = metrics.recall_score(truth, said, average=None, zero_division=0)
+    assert [each["recall"] for each in found["classes"]] == pytest.approx(list(recalls))
+    assert tally.warning() == ""
+
+
+def test_always_the_same_labels_are_told(module):
+    tally = module("scoring").SeveralLabels(3, 0.5)
+    tally.add([(0,), (1,), ()], np.array([[0.9, 0.1, 0.8]] * 3), np.zeros((3, 4), np.uint8))
+    assert tally.warning() == "100.0% of the images are given the same labels: 0, 2"
+    assert module("scoring").SeveralLabels(3, 0.5).warning() == ""
+
+
+def test_scores_of_one_class_are_added_up(module):
+    tally = module("scoring").OneLabel(3)
+    shares = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1]])
+    for _ in range(2):
+        tally.add([(0,), (2,)], shares, np.zeros((2, 4), np.uint8))
+    assert (tally.rows, tally.right) == (4, 2) and tally.matrix.tolist() == [[2, 0, 0], [0, 0, 0], [0, 2, 0]]
+    assert [sample.true for sample in tally.worst] == [2, 2] and tally.summary()["accuracy"] == 0.5
+
+
+def test_lines_of_the_first_process_are_said_until_the_last(module):
+    together, said = module("together"), []
+    lines = {"line 1": b"epoch 1", "line 2": b"epoch 2", "line 3": together.END.encode(), "line 4": b"never"}
+    store = SimpleNamespace(wait=lambda keys, _: lines[keys[0]], get=lines.get)
+    together._repeat(store, said.append)
+    assert said == ["epoch 1", "epoch 2"]
+
+
+def test_more_nodes_than_there_are_is_refused_in_a_line(module, monkeypatch):
+    together = module("together")
+    monkeypatch.setattr(together, "share_of", lambda _: SimpleNamespace(executors=2, cores=2))
+    with pytest.raises(together.TooFew, match="nodes=3: the cluster has 2 that run"):
+        together.learn(None, asked(module, nodes=3), "/results/a", print)

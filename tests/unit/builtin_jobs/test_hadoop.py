@@ -37,3 +37,9 @@ def test_a_set_is_described_or_its_staging_is(tmp_path):
     (tmp_path / "train_64").mkdir()
     (tmp_path / "train_64" / STAGED_MANIFEST).write_text(Manifest(rows=7).to_json())
     assert hadoop.manifest(files, "/train_64").rows == 7
+
+
+def test_how_many_copies_there_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
+    (tmp_path / "hdfs-site.xml").write_text(SITE)
+    assert hadoop.copies() == 2

@@ -120,6 +120,13 @@ def test_pictures_are_normalised_as_those_that_the_model_was_trained_on(module):
         assert trained.Trained("lr-1", "spark", known | metrics).normalised == channels
 
 
+def test_a_model_of_several_labels_is_refused_in_a_line(module):
+    trained = module("trained")
+    model = trained.Trained("cnn-1", "torch", {"image_size": 16, "pixels": 256, "output": "several"})
+    with pytest.raises(trained.BadChoice, match="cnn-1 gives an image several labels"):
+        model.require_fit(Manifest(size=16, columns=257), "eyes")
+
+
 def test_answers_are_counted_on_their_way(module):
     main, tally = module("main"), Counter()
     found = [(0, "1", (0.1, 0.9)), (1, "0", (0.3, 0.7)), (2, "1", (0.0, 1.0))]

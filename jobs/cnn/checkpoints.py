@@ -1,0 +1,92 @@
+"""What a run needs to go on after it was broken off: in HDFS, written anew after each epoch."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import hadoop
+import torch
+from parameters import Parameters
+from publish import results_in_hdfs
+
+from muster_node.hdfs.folder import Folder
+from muster_node.hdfs.webhdfs import Hdfs
+
+NAME = "checkpoint.pt"
+RUN = re.compile(r"[a-z0-9_][\w-]*", re.ASCII)
+FREE = ("resume", "device", "nodes")
+"""Parameters in which a run that goes on may differ from the one that was broken off."""
+
+
+class BadCheckpoint(ValueError):
+    """There is nothing to go on from; the text is one line."""
+
+
+class Checkpoints:
+    """The checkpoint of this run. `folder`: the run's, in HDFS."""
+
+    def __init__(self, hdfs: Hdfs | Folder, folder: str) -> None:
+        self._hdfs, self._folder = hdfs, folder
+
+    def start(self, state: Mapping[str, Any] | None) -> None:
+        """Begin with a state, or with nothing: what an earlier run has left here is gone."""
+        if state:
+            self.save(state)
+        else:
+            self._hdfs.remove(f"{self._folder}/{NAME}")
+
+    def last(self) -> dict[str, Any] | None:
+        """Return the state that was saved last, None when there is none."""
+        return _read(self._hdfs, f"{self._folder}/{NAME}")
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write a state of tensors and plain values, over the one before: at once or not at all."""
+        content, path = io.BytesIO(), f"{self._folder}/{NAME}"
+        torch.save(dict(state), content)
+        self._hdfs.make_folder(self._folder)
+        self._hdfs.write(f"{path}.next", content, len(content.getbuffer()), copies=hadoop.copies())
+        self._hdfs.replace(f"{path}.next", path)
+
+
+def here() -> str:
+    """Return the folder in HDFS of this run's results, from the root on."""
+    folder = results_in_hdfs()
+    return folder if folder.startswith("/") else f"/user/{hadoop.USER}/{folder}"
+
+
+def load(hdfs: Hdfs | Folder, run: str) -> dict[str, Any]:
+    """Return the last state of a run. Raises BadCheckpoint."""
+    state = _read(hdfs, f"/results/{run}/{NAME}") if RUN.fullmatch(run) else None
+    if state is None:
+        raise BadCheckpoint(
+            f"resume={run}: there is no /results/{run}/{NAME} in HDFS: ./muster jobs lists the runs; "
+            "one that was broken off before its first epoch had ended has none"
+        )
+    return state
+
+
+def resumed(asked: Parameters, state: Mapping[str, Any], given: Mapping[str, str]) -> Parameters:
+    """Return the parameters of the run that was broken off, with what this one may have of its own.
+
+    `given`: what the command line says. Raises BadCheckpoint where it says otherwise.
+    """
+    known = dict(state["parameters"])
+    for name in given:
+        if name not in FREE and asdict(asked)[name] != known.get(name):
+            raise BadCheckpoint(
+                f"{name}={given[name]}: {asked.resume} was begun with {name}={known.get(name)}; "
+                f"resume={asked.resume} goes on with its parameters, leave others out"
+            )
+    return Parameters(**known | {name: getattr(asked, name) for name in FREE})
+
+
+def _read(hdfs: Hdfs | Folder, path: str) -> dict[str, Any] | None:
+    content = hdfs.read(path)
+    if content is None:
+        return None
+    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return state
