@@ -1,13 +1,15 @@
 """`muster-stage`: put this node's share of a preprocessed data set into HDFS, or all of it into a folder.
 
     muster-stage fetch   --dataset digits --size 64 --namenode http://master:9870 --index 0 --count 3
+    muster-stage join    --dataset digits --size 64 --namenode http://master:9870 --index 0 --count 3
     muster-stage publish --dataset digits --size 64 --namenode http://master:9870
     muster-stage fetch   --dataset digits --size 64 --folder /data     (publishes, too)
 
 `fetch` runs on every node: of what HDFS does not have yet of the objects that the manifest names it takes
 its share (see `plan`) into a folder that carries the manifest's digest, where nothing appears that has
-another SHA-256. `publish` runs on one node when all are there: it puts ranges together, checks those files
-too, adds the manifest to that folder and renames it to its final name.
+another SHA-256. `join`, once all have fetched, puts this node's share of the large objects together from
+their ranges and checks those files, too. `publish` runs on one node when all are there: it joins what was
+left, adds the manifest to that folder and renames it to its final name.
 Whatever stops a run, the next one goes on where it was, and nobody ever sees half a set.
 
 Prints one line of JSON. Exit status 3: the object store does not have the set; 4: it has one that was made
@@ -157,8 +159,38 @@ def fetch(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         publish(arguments, settings)
     complete = all(standing(target, staged).complete for staged in wanted)
     found = {"changed": bool(work), "complete": complete, "objects": len(work), "bytes": progress.total_bytes}
+    every = pieces((file for staged in wanted for file in staged.files), cut=not arguments.folder)
+    if not complete and len({piece.file for piece in every if not piece.whole}) > 1:
+        found["ranges"] = True  # one file alone is joined by `publish` as well
     source = wanted[-1].made.source
     return found | ({"source": source} if source else {})
+
+
+def join_share(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """Put this node's share of the large files together; return what was done. Raises Failure."""
+    store, target = open_store(settings), Hdfs(arguments.namenode)
+    joined = 0
+    for staged in stored_sets(store, arguments.dataset, arguments.size):
+        there = standing(target, staged)
+        large = {piece.file for piece in pieces(staged.files, cut=True) if not piece.whole}
+        dealt = deal(
+            [Job(staged.name, there.folder, piece) for piece in pieces(large, cut=False)], arguments.count
+        )
+        mine = {job.piece.file for job in dealt[arguments.index]} & set(there.unjoined)
+        # Of other nodes' files ranges are missing while those nodes join them.
+        require_all(target, staged, [piece for piece in there.missing if piece.file in mine])
+        join(lambda: Hdfs(arguments.namenode), there.folder, sorted(mine, key=lambda file: file.name))
+        joined += len(mine)
+    return {"changed": joined > 0, "joined": joined}
+
+
+def require_all(target: Target, staged: StagedSet, missing: Sequence[Piece]) -> None:
+    """Raise Failure when something is missing."""
+    if missing:
+        names = {piece.file.name for piece in missing}
+        raise Failure(
+            f"{len(names)} of {len(staged.files)} files of {staged.name} are not in {target.place} yet"
+        )
 
 
 def publish(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -168,11 +200,7 @@ def publish(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]
     for staged in stored_sets(store, arguments.dataset, arguments.size):
         there = standing(target, staged)
         folder = there.folder
-        if there.missing:
-            names = {piece.file.name for piece in there.missing}
-            raise Failure(
-                f"{len(names)} of {len(staged.files)} files of {staged.name} are not in {target.place} yet"
-            )
+        require_all(target, staged, there.missing)
         if isinstance(target, Hdfs):
             join(lambda: Hdfs(arguments.namenode), folder, there.unjoined)
         for place in (COMING, RANGES):
@@ -187,10 +215,13 @@ def publish(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]
     return {"changed": bool(published), "complete": True, "published": published}
 
 
+VERBS = {"fetch": fetch, "join": join_share, "publish": publish}
+
+
 def main() -> int:
     """Run; return the exit status."""
     parser = argparse.ArgumentParser(prog="muster-stage", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("verb", choices=("fetch", "publish"))
+    parser.add_argument("verb", choices=VERBS)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--size", type=int, required=True)
     place = parser.add_mutually_exclusive_group(required=True)
@@ -204,8 +235,7 @@ def main() -> int:
     parser.add_argument("--settings", type=Path, default=SETTINGS)
     arguments = parser.parse_args()
     try:
-        verb = fetch if arguments.verb == "fetch" else publish
-        result = verb(arguments, Settings.load(arguments.settings))
+        result = VERBS[arguments.verb](arguments, Settings.load(arguments.settings))
     except (Failure, StoreError, HdfsError) as error:
         print(f"muster-stage: {error}", file=sys.stderr)
         return 1

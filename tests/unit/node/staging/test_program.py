@@ -143,6 +143,26 @@ def test_a_large_object_is_fetched_in_ranges_by_all_nodes(run, store, hdfs, monk
     assert run("fetch")[1]["complete"] is True
 
 
+def test_every_node_joins_its_share_of_the_large_objects_and_publish_what_is_left(
+    run, store, hdfs, monkeypatch
+):
+    monkeypatch.setattr(plan, "RANGE_BYTES", 50)
+    large = [bytes([number]) * 200 for number in range(4)]
+    publish(store, "train_16", [*large, b"small"])
+    assert run("fetch", 0, 3)[1]["ranges"]
+    status, _, error = run("join", 0, 3)
+    assert status == 1 and "not in HDFS yet" in error
+    assert run("fetch", 1, 3)[1]["ranges"] and run("fetch", 2, 3)[1]["ranges"]
+    assert run("join", 0, 3)[1] == {"changed": True, "joined": 2}
+    assert run("join", 1, 3)[1] == {"changed": True, "joined": 1}, "the ranges of the first two are gone"
+    assert run("join", 1, 3)[1] == {"changed": False, "joined": 0}
+    before = len(hdfs.requests)
+    assert run("publish")[1]["published"] == ["holdout_16", "train_16"]
+    assert sum("op=CONCAT" in line for line in hdfs.requests[before:]) == 1
+    assert staged(hdfs) == [*large, b"small"]
+    assert "ranges" not in run("fetch", 0, 3)[1]
+
+
 def test_ranges_that_are_no_whole_object_are_never_published(run, store, hdfs, monkeypatch):
     monkeypatch.setattr(plan, "RANGE_BYTES", 10)
     publish(store, "train_16", [bytes(range(256))])
