@@ -1,15 +1,18 @@
-"""Make a component's class path jar and its class-data archive (AppCDS); runs once, while an image is made.
+"""Make a component's class path jar and its class-data archive (AppCDS).
 
-A JVM that maps such an archive starts in a third of the processor time. To know which classes belong into
-it, the component is run once for real: daemons and clients on the loopback interface in a temporary folder,
-then stopped.
+A JVM that maps such an archive starts in a third of the processor time. A missing or unfitting archive costs
+only time: the JVM then loads classes the ordinary way. So machines that nobody has baked an image for start
+their daemons first.
 
-A missing or unfitting archive costs only time: the JVM then loads classes the ordinary way.
+Which classes belong into it, the project's lists say. To make one (`train`, after an upgrade of the component
+or of Java; docs/contributing.md) the component is run once for real: daemons and clients on the loopback
+interface in a temporary folder, then stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import shutil
@@ -31,38 +34,55 @@ DEADLINE_S = 120.0
 SMALL_JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m"]
 
 
-def class_path_jar(home: Path, folder: str) -> Path:
-    """Write `<home>/<home's name>.jar`, whose manifest names every jar of `folder` in a fixed order."""
+def class_path(home: Path) -> Path:
+    """Return the jar that stands for all jars of a component."""
+    return home / f"{home.name}.jar"
+
+
+def write_class_path(home: Path, folder: str) -> None:
+    """Write that jar, whose manifest names every jar of `folder` in a fixed order."""
     names = [f"{folder}/{jar.name}" for jar in sorted((home / folder).glob("*.jar"))]
     text = "Class-Path: " + " ".join(names)
     lines = [text[:70], *(" " + text[at : at + 69] for at in range(70, len(text), 69))]
-    target = home / f"{home.name}.jar"
-    with zipfile.ZipFile(target, "w") as jar:
+    new = class_path(home).with_suffix(".new")
+    with zipfile.ZipFile(new, "w") as jar:
         jar.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\r\n" + "\r\n".join(lines) + "\r\n\r\n")
-    return target
+    new.rename(class_path(home))
 
 
-def merge_lists(lists: list[Path], target: Path) -> None:
+def merged(lists: list[Path]) -> str:
     """Join class lists of several JVMs: without numbers and without classes of private loaders."""
     seen: dict[str, None] = {}
     for path in lists:
         for line in path.read_text(errors="replace").splitlines():
             if line and not line.startswith("#") and " source: " not in line:
                 seen[line.split(" id: ")[0]] = None
-    target.write_text("\n".join(seen) + "\n")
+    return "\n".join(seen) + "\n"
 
 
-def dump(jar: Path, lists: Path, archive: Path) -> None:
-    """Write the archive of the classes in all `*.lst` files of `lists`. Raises CalledProcessError."""
-    merged = lists / "all.classes"
-    merge_lists(sorted(lists.glob("*.lst")), merged)
+def class_list(home: Path, lists: Path) -> Path:
+    """Return the gzipped list of the classes that a component loads."""
+    return lists / f"{home.name}.classes.gz"
+
+
+def dump(home: Path, lists: Path) -> None:
+    """Write the archive of a component's classes (hadoop/hadoop.jsa), unless it is there.
+
+    Raises CalledProcessError.
+    """
+    archive = home / f"{home.name}.jsa"
+    if archive.exists():
+        return
     new = archive.with_suffix(".new")
-    subprocess.run(
-        [JAVA, "-Xshare:dump", "-XX:+UseG1GC", "-XX:TieredStopAtLevel=1", "-Xmx1g",
-         f"-XX:SharedClassListFile={merged}",
-         f"-XX:SharedArchiveFile={new}", "-Xlog:disable", "-cp", str(jar)],
-        check=True, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    with tempfile.NamedTemporaryFile(dir="/var/tmp", suffix=".classes") as plain:
+        plain.write(gzip.decompress(class_list(home, lists).read_bytes()))
+        plain.flush()
+        subprocess.run(
+            [JAVA, "-Xshare:dump", "-XX:+UseG1GC", "-XX:TieredStopAtLevel=1", "-Xmx1g",
+             f"-XX:SharedClassListFile={plain.name}",
+             f"-XX:SharedArchiveFile={new}", "-Xlog:disable", "-cp", str(class_path(home))],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
     new.chmod(0o644)
     new.rename(archive)
 
@@ -259,27 +279,46 @@ def train_spark(home: Path, jar: Path, work: Path) -> None:
         wait_for("The History Server", lambda: '"id"' in fetched(listing))
 
 
-def main() -> int:
-    """`class_archives.py hadoop|spark HOME`. Returns the exit status."""
-    parser = argparse.ArgumentParser(description="Make a class-data archive.")
-    parser.add_argument("component", choices=["hadoop", "spark"])
-    parser.add_argument("home", type=Path)
-    given = parser.parse_args()
-    archive = given.home / f"{given.component}.jsa"
-    if archive.exists():
-        return 0
-    jar = class_path_jar(given.home, "lib" if given.component == "hadoop" else "jars")
+COMPONENTS = {
+    "hadoop": ("lib", "hadoop-common-[0-9]*.jar", train_hadoop),
+    "spark": ("jars", "spark-core_*.jar", train_spark),
+}
+"""Name of its folder -> where a component keeps its jars, which one tells its version, how it is run."""
+
+
+def train(home: Path, lists: Path) -> None:
+    """Write the list of the classes that a component loads when it works."""
+    folder, telling, run = COMPONENTS[home.name]
     work = Path(tempfile.mkdtemp(prefix="muster-classes-", dir="/var/tmp"))
     try:
-        (train_hadoop if given.component == "hadoop" else train_spark)(given.home, jar, work)
-        dump(jar, work, archive)
-    except (OSError, subprocess.SubprocessError) as error:
+        run(home, class_path(home), work)
+        (version,) = (home / folder).glob(telling)
+        text = f"# Made with {version.name}\n" + merged(sorted(work.glob("*.lst")))
+        class_list(home, lists).write_bytes(gzip.compress(text.encode(), mtime=0))
+    except (OSError, subprocess.SubprocessError):
         log = work / "log"
-        tail = log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []
-        print(f"No class-data archive for {given.component}: {error}", *tail, sep="\n", file=sys.stderr)
-        return 1
+        print(*(log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []), sep="\n")
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def main() -> int:
+    """`class_archives.py path|dump|train HOME … [--lists FOLDER]`. Returns the exit status."""
+    parser = argparse.ArgumentParser(description="Make class path jars, class-data archives, or class lists.")
+    parser.add_argument("what", choices=["path", "dump", "train"])
+    parser.add_argument("homes", type=Path, nargs="+", metavar="HOME")
+    parser.add_argument("--lists", type=Path, help="folder of the lists: read by dump, written by train")
+    given = parser.parse_args()
+    for home in given.homes:
+        try:
+            if given.what == "path":
+                write_class_path(home, COMPONENTS[home.name][0])
+            else:
+                (dump if given.what == "dump" else train)(home, given.lists)
+        except (OSError, subprocess.SubprocessError) as error:
+            print(f"class_archives.py {given.what} {home}: {error}", file=sys.stderr)
+            return 1
     return 0
 
 

@@ -22,11 +22,13 @@ NODE_ROLES = ("base", "node", "java", "hdfs", "spark", "deep_learning", "dataset
 GPU_ROLES = ("base", "nvidia", *NODE_ROLES[1:])
 """The driver early: where it cannot be had, that is said before the rest is installed."""
 STORE_ROLES = ("base", "object_store")
+LATER = ("deep_learning", "dataset")
+"""What no service needs: on machines that no image was made for, it is installed when services run."""
 PLAYBOOK = "playbooks/image/install.yml"
 # The parts of a role that an image is made from.
 INSTALLED = (
-    "defaults", "files", "tasks/needed.yml", "tasks/install.yml", "tasks/custom.yml", "templates/install",
-    "vars",
+    "defaults", "files", "tasks/needed.yml", "tasks/install.yml", "tasks/custom.yml", "tasks/archives.yml",
+    "tasks/archived.yml", "templates/install", "vars",
 )  # fmt: skip
 # What those name outside of their own folder, which is as deep as the playbook's: ../../node/muster_node/a.py
 OUTSIDE = re.compile(r"/?\.\./\.\./([\w./-]+)")
@@ -54,6 +56,8 @@ class Recipe:
         return {
             "needed": sorted(set(NEEDED.values())),
             "roles": list(self.roles),
+            "first": [role for role in self.roles if role not in LATER],
+            "later": [role for role in self.roles if role in LATER],
             "apt": list(self.packages.apt),
             "pip": list(self.packages.pip),
             "setup": self.setup,

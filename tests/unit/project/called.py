@@ -245,7 +245,7 @@ def of_role(role: Path) -> Iterator[str]:
         yield from of_tasks(yaml.safe_load(path.read_text(encoding="utf-8")))
     for folder in ("files", "templates"):
         for path in sorted((role / folder).rglob("*")):
-            if path.is_file():
+            if path.is_file() and path.suffix != ".gz":
                 yield from of_file(path.name, path.read_text(encoding="utf-8"))
 
 

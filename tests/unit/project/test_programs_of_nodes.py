@@ -37,6 +37,7 @@ MACHINES = {
 OURS = ("/opt/", "/usr/local/", "muster-")
 BY_MODULE = {
     "apt": ("/usr/lib/python3/dist-packages/apt", "apt-get"),
+    "async_status": (),
     "command": (),
     "copy": ("setfacl",),  # to become a user without rights
     "file": (),

@@ -91,7 +91,7 @@ def test_the_sizes_of_pictures_are_those_of_the_library() -> None:
 def test_roles_hold_no_python_and_no_link() -> None:
     files = [path for role in ROLES for path in role.rglob("*") if path.is_file() or path.is_symlink()]
     assert [path for path in files if path.is_symlink() or path.suffix == ".py"] == []
-    first = {path: path.read_text().partition("\n")[0] for path in files}
+    first = {path: path.read_bytes().partition(b"\n")[0].decode(errors="replace") for path in files}
     assert [path for path in files if first[path].startswith("#!") and "python" in first[path]] == [
         ROLES[0].parent / "jobs" / "templates" / "muster-job.j2",
         ROLES[0].parent / "node" / "templates" / "launcher-with-libraries.j2",
@@ -110,13 +110,15 @@ def test_nothing_on_nodes_bends_the_path_of_imports() -> None:
 
 def test_the_users_packages_are_looked_up_before_anything_is_installed() -> None:
     (play,) = yaml.safe_load((PROJECT / "playbooks/image/install.yml").read_text())
+    tasks = [part for task in play["tasks"] for part in task.get("block", [task])]
     included = [
-        task["ansible.builtin.include_role"]
-        for task in play["tasks"]
-        if "ansible.builtin.include_role" in task
+        task["ansible.builtin.include_role"] for task in tasks if "ansible.builtin.include_role" in task
     ]
-    assert [role["tasks_from"] for role in included] == ["system", "needed", "lookup", "install", "custom"]
-    given = {task["name"]: task.get("vars", {}) for task in play["tasks"]}
+    assert [role["tasks_from"] for role in included] == [
+        *("system", "needed", "lookup", "install"),  # what services need
+        *("archives", "install", "archived", "custom"),
+    ]
+    given = {task["name"]: task.get("vars", {}) for task in tasks}
     asked, installed = (known for known in given.values() if known)
     assert asked.items() <= installed.items()
     looked = yaml.safe_load((PROJECT / "roles/base/tasks/lookup.yml").read_text())
