@@ -57,3 +57,10 @@ def test_the_rings_are_part_of_the_stores_image_alone(project: Path) -> None:
         file.write("# changed\n")
     assert recipe.Recipe(recipe.NODE_ROLES).key == nodes
     assert recipe.store_recipe().key != store
+
+
+def test_services_wait_for_nothing_that_only_jobs_need() -> None:
+    given = recipe.Recipe(recipe.NODE_ROLES).as_variable()
+    assert given["first"] + given["later"] == list(recipe.NODE_ROLES)
+    assert given["first"][-2:] == ["hdfs", "spark"] and set(given["later"]) == {"deep_learning", "dataset"}
+    assert recipe.store_recipe().as_variable()["later"] == []

@@ -148,6 +148,17 @@ def test_the_first_steps_on_a_new_machine() -> None:
     assert not [text for text in tasks if "lock_timeout" in text], "one place says how long"
 
 
+def test_services_start_before_what_only_jobs_need_is_installed() -> None:
+    plays = yaml.safe_load((PROJECT / "playbooks/main.yml").read_text())
+    order = [(play["ansible.builtin.import_playbook"], play.get("vars", {})) for play in plays]
+    assert order[1:4] == [
+        ("image/install.yml", {"install_first": True}),
+        ("services.yml", {}),
+        ("image/install.yml", {}),
+    ]
+    assert order[-1][0] == "verify.yml", "it waits for all of it"
+
+
 def test_the_firewall_and_the_data_disk_are_waited_for() -> None:
     tasks = yaml.safe_load((PROJECT / "roles/base/tasks/configure.yml").read_text())
     (units,) = [task["muster_units"] for task in tasks if "muster_units" in task]
