@@ -6,6 +6,7 @@ parts run on a node that was booted from anything else, so there is one code pat
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,7 +51,14 @@ def _is_fresh(recipe: Recipe) -> bool:
     return recipe.key in local_images.layers(younger_than_s=RENEW_S)
 
 
+def seconds_of(recipe: Recipe) -> dict[str, float]:
+    """Return what making the layer of `recipe` took, by part; {} when that is not known."""
+    found = [image for image in local_images.list_images() if image["key"] == recipe.key and image["usable"]]
+    return dict(found[0]["meta"].get("seconds", {})) if found else {}
+
+
 def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
+    begin = time.monotonic()
     with ThreadPoolExecutor(max_workers=1) as pool:
         fetching = pool.submit(_fetch_artifacts, recipe, reporter)
         with reporter.phase("base image", "a Debian system, once for all clusters"):
@@ -59,11 +67,14 @@ def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
     file = builders.write_config(builders.config_of(name), FACTS.name, BUILDER_SIZE)
     cluster = builders.builder(file, reporter)
     cluster.destroy(force=True)  # what a killed run left
+    took = {"Base image and downloads": time.monotonic() - begin}
     try:
+        began = time.monotonic()
         cluster.ensure()
+        took["Boot the builder"] = time.monotonic() - began
         with reporter.phase("bake", ", ".join(recipe.roles)):
-            builders.install(recipe, file, reporter)
-        local_images.commit(cluster.view.identity, recipe.key, {"roles": list(recipe.roles)})
+            took |= builders.install(recipe, file, reporter)
+        local_images.commit(cluster.view.identity, recipe.key, {"roles": list(recipe.roles), "seconds": took})
         file.with_suffix(".log").unlink()
     finally:
         builders.end(file, reporter)

@@ -9,8 +9,10 @@ import fcntl
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +70,13 @@ def builder(file: Path, reporter: Reporter) -> Cluster:
     return Cluster(view, reporter=Subordinate(reporter), reach=Reach(), stores=StoreLink(base), bake=base)
 
 
-def install(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
+def install(recipe: Recipe, inventory: Path, reporter: Reporter) -> dict[str, float]:
     """Run playbooks/image/install.yml; its output goes to a log, its task names become progress lines.
 
-    Raises CommandFailed, with the reason; the log stays then.
+    Returns the seconds that each task took, in their order. Raises CommandFailed, with the reason; the log
+    stays then.
     """
+    began: list[tuple[str, float]] = []
     log = inventory.with_suffix(".log")
     # In a file: a command line is seen by everybody here, and set-up scripts may hold what is not for them.
     given = inventory.with_suffix(".json")
@@ -93,8 +97,11 @@ def install(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
         assert process.stdout is not None  # noqa: S101  PIPE was asked for
         for line in process.stdout:
             sink.write(line)
-            if line.startswith("TASK ["):
-                reporter.say(f"{inventory.stem}: {line[6:].split(']')[0]}")  # two are made at once
+            if line.startswith(("TASK [", "PLAY RECAP")):
+                task = line.partition("[")[2].partition("]")[0]
+                began.append((task, time.monotonic()))
+                if task:
+                    reporter.say(f"{inventory.stem}: {task}")  # two are made at once
     if process.returncode != 0:
         lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
         raise CommandFailed(
@@ -104,6 +111,10 @@ def install(recipe: Recipe, inventory: Path, reporter: Reporter) -> None:
             status=process.returncode,
             output="\n".join(lines[-12:]),
         )
+    took: dict[str, float] = {}
+    for (task, begin), (_, end) in pairwise(began):
+        took[task] = round(took.get(task, 0) + end - begin, 2)
+    return took
 
 
 def reason(lines: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,12 @@ from provision.commands.options import AsJson
 from provision.commands.output import examples, print_json, print_result
 from provision.core.errors import Unproved
 from provision.core.text import table
+
+if TYPE_CHECKING:
+    from provision.core.spec import ClusterSpec
+
+SHOWN_S = 0.5
+"""Shorter parts of a bake are shown together."""
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +32,7 @@ def register(app: typer.Typer) -> None:
     )(verify)
     app.command(
         "timeline",
-        epilog=examples("timeline", "timeline --json"),
+        epilog=examples("timeline", "timeline --json", "timeline --bake     the parts of its images' making"),
     )(timeline)
 
 
@@ -63,10 +69,19 @@ def newest_report(folder: Path, *, since: float) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def timeline(context: typer.Context, as_json: AsJson = False) -> None:
+def timeline(
+    context: typer.Context,
+    as_json: AsJson = False,
+    bake: Annotated[
+        bool, typer.Option("--bake", help="What making the images on this computer took, by part.")
+    ] = False,
+) -> None:
     """Print the phases of the last run and their seconds."""
     from provision.state import timeline as recorded
 
+    if bake:
+        _print_bakes(invocation_of(context).spec(), as_json=as_json)
+        return
     view = invocation_of(context).view()
     phases = recorded.last_run(view.state.folder)
     if as_json:
@@ -81,3 +96,24 @@ def timeline(context: typer.Context, as_json: AsJson = False) -> None:
         for phase in phases
     ]
     print_result(table(("  AT s", " TOOK s", "PHASE", ""), rows))
+
+
+def _print_bakes(spec: ClusterSpec, *, as_json: bool) -> None:
+    """Print the seconds of each layer that the cluster's machines on this computer start from."""
+    from provision.cluster import baking
+    from provision.images.recipe import node_recipe, store_recipe
+
+    named = {
+        recipe.key: recipe for recipe in [*(node_recipe(spec, one) for one in spec.groups), store_recipe()]
+    }
+    known = {key: took for key, recipe in named.items() if (took := baking.seconds_of(recipe))}
+    if as_json:
+        print_json(known)
+        return
+    if not known:
+        print_result(f"{spec.name}: this computer has no image for it whose making was recorded")
+    for key, took in known.items():
+        rows = [(f"{seconds:7.1f}", part) for part, seconds in took.items() if seconds >= SHOWN_S]
+        rest = sum(took.values()) - sum(seconds for seconds in took.values() if seconds >= SHOWN_S)
+        rows += [(f"{rest:7.1f}", "the rest"), (f"{sum(took.values()):7.1f}", "in all")]
+        print_result(table((" TOOK s", f"PART OF {key} ({', '.join(named[key].roles)})"), rows))

@@ -49,3 +49,13 @@ def test_an_old_layer_is_kept_when_it_cannot_be_renewed(
     else:
         with pytest.raises(MusterError, match="no network"):
             baking.ensure(recipe, SilentReporter())
+
+
+def test_what_a_bake_took_is_kept_with_its_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(roles=("base",))
+    image = {"kind": "layer", "key": recipe.key, "usable": True, "meta": {"seconds": {"java": 9.5}}}
+    monkeypatch.setattr(baking.local_images, "list_images", lambda: [image])
+    assert baking.seconds_of(recipe) == {"java": 9.5}
+    image["meta"] = {"roles": ["base"]}
+    assert baking.seconds_of(recipe) == {}, "made by an older version"
+    assert baking.seconds_of(Recipe(roles=("java",))) == {}

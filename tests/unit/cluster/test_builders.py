@@ -66,6 +66,15 @@ def test_a_set_up_script_stands_in_no_command_line(tmp_path: Path, monkeypatch: 
     assert given.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_bake_tells_what_each_task_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = "PLAY [Install]\nTASK [java : Install]\nok\nTASK [spark : Install]\nTASK [java : Install]\nPLAY RECAP ***\n"
+    monkeypatch.setattr(builders.programs, "playbook", lambda *_: ["printf", output])
+    ticks = iter((1.0, 4.0, 5.5, 6.0))
+    monkeypatch.setattr(builders.time, "monotonic", lambda: next(ticks))
+    took = builders.install(Recipe(roles=("base",)), tmp_path / "image-1.yml", SilentReporter())
+    assert took == {"java : Install": 3.5, "spark : Install": 1.5}
+
+
 def test_an_ended_builder_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor what its playbook was given."""
     monkeypatch.setenv("MUSTER_STATE", str(tmp_path))
