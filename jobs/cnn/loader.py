@@ -6,12 +6,14 @@ A set whose pixels are few is unpacked once and kept.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import images
 import numpy as np
 import order
+from ahead import ahead
 from images import Group, Reader, Row
 from numpy.typing import NDArray
 from selection import Selection
@@ -81,6 +83,13 @@ class Loader:
 
     def epoch(self, part: str, size: int, *, seed: int, number: int) -> Iterator[Batch]:
         """Yield an epoch's batches, of about `size` rows, in an order that `seed` and `number` decide."""
+        return ahead(self._epoch(part, size, seed=seed, number=number))
+
+    def in_order(self, part: str, size: int) -> Iterator[Batch]:
+        """Yield all rows of a part once, as they lie, those of this process."""
+        return ahead(self._in_order(part, size))
+
+    def _epoch(self, part: str, size: int, *, seed: int, number: int) -> Iterator[Callable[[], Batch]]:
         total, seen, made = sum(group.rows for group in self._groups), 0.0, 0
         for window, groups in enumerate(order.windows(self._groups, seed=seed, epoch=number)):
             told, pixels = self._window(groups)
@@ -90,15 +99,13 @@ class Loader:
             share = len(told) / total
             for place, batch in enumerate(found):
                 mine = np.arange(self._rank, len(batch), self._ranks)
-                yield Batch(
-                    made, [told[each].labels for each in batch], mine, pixels(batch[mine]),
-                    seen + share * place / len(found),
-                )  # fmt: skip
+                done = seen + share * place / len(found)
+                labels = [told[each].labels for each in batch]
+                yield partial(_batch, made, labels, mine, done, partial(pixels, batch[mine]))
                 made += 1
             seen += share
 
-    def in_order(self, part: str, size: int) -> Iterator[Batch]:
-        """Yield all rows of a part once, as they lie, those of this process."""
+    def _in_order(self, part: str, size: int) -> Iterator[Callable[[], Batch]]:
         for number, group in enumerate(self._groups):
             if number % self._ranks != self._rank:
                 continue
@@ -106,7 +113,8 @@ class Loader:
             places = np.array(self._selection.places(told, part), dtype=np.int64)
             for begin in range(0, len(places), size):
                 batch = places[begin : begin + size]
-                yield Batch(0, [told[each].labels for each in batch], np.arange(len(batch)), pixels(batch), 0)
+                labels = [told[each].labels for each in batch]
+                yield partial(_batch, 0, labels, np.arange(len(batch)), 0.0, partial(pixels, batch))
 
     def _window(self, groups: Sequence[Group]) -> tuple[list[Row], _Unpack]:
         """Return the rows of some groups, and what gives the pixels of those at some places."""
@@ -123,6 +131,16 @@ class Loader:
             found = self._reader.pictures(group)
             self._kept[group] = (list(found.rows), images.pixels(found.packed, self._columns))
         return self._kept[group]
+
+
+def _batch(
+    number: int,
+    labels: Sequence[tuple[int, ...]],
+    mine: NDArray[np.int64],
+    done: float,
+    unpack: Callable[[], NDArray[np.uint8]],
+) -> Batch:
+    return Batch(number, labels, mine, unpack(), done)
 
 
 @dataclass(frozen=True)

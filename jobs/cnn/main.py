@@ -14,9 +14,8 @@ from typing import Any
 import checkpoints
 import classes
 import device
-import picture
+import judged
 import prepared
-import samples
 import scripted
 import together
 import torch
@@ -25,6 +24,7 @@ from classes import BadClasses
 from exchange import Alone
 from fit import Course, Fit
 from images import BadSet
+from judged import Judged
 from opening import Sets
 from options import BadParameter, given
 from parameters import Parameters
@@ -32,7 +32,7 @@ from plan import plan
 from publish import results_folder, save_metrics
 from scoring import OneLabel, Tally
 from selection import LEARNT
-from together import TooFew
+from together import BrokenOff, TooFew
 from training import Answering, Learner
 
 from muster_node.sets import HOLDOUT, TRAIN, Manifest
@@ -60,7 +60,7 @@ def learn(asked: Parameters, where: torch.device) -> dict[str, Any]:
         say(f"Going on after epoch {len(state['course']['losses'])} of {asked.resume}")
     ranks = 1
     if asked.nodes != 1:
-        with prepared.session(f"cnn {side}x{side}", TooFew) as spark:
+        with prepared.session(f"cnn {side}x{side}", TooFew, BrokenOff) as spark:
             ranks = together.learn(spark, asked, checkpoints.here(), say)
     learner, course = fit.run(kept.last())
     tell_end(asked, course)
@@ -86,7 +86,7 @@ def learn(asked: Parameters, where: torch.device) -> dict[str, Any]:
         "losses": [round(loss, 6) for loss in course.losses],
         "validation": course.validation,
     }
-    publish(learner, tally, metrics, about)
+    publish(learner, tally, about)
     metrics["seconds"] = round(time.monotonic() - begin, 2)
     save_metrics(metrics)
     if warning := tally.warning():
@@ -94,24 +94,13 @@ def learn(asked: Parameters, where: torch.device) -> dict[str, Any]:
     return metrics
 
 
-def publish(learner: Learner, tally: Tally, metrics: dict[str, Any], about: Manifest) -> None:
+def publish(learner: Learner, tally: Tally, about: Manifest) -> None:
     """Draw what is known of mistakes, and save the network."""
-    results, side = results_folder(), f"{about.size}x{about.size}"
+    results = results_folder()
     like = torch.zeros(1, about.channels, about.size, about.size)
     scripted.save(Answering(learner.network, learner.objective).cpu(), like, results / scripted.FOLDER)
-    if not isinstance(tally, OneLabel):
-        return
-    picture.draw_confusion(
-        tally.matrix,
-        title=f"{about.dataset}, {side}: {metrics['accuracy']:.1%} right",
-        subtitle=f"network {metrics['network']}, {metrics['holdout_rows']:,} held-out images, "
-        f"quadratically weighted kappa {metrics['quadratic_weighted_kappa']:.3f}",
-        path=results / "confusion_matrix.png",
-    )
-    samples.draw(
-        tally.worst, size=about.size, names=classes.names(about), path=results / "worst.png",
-        title=f"{about.dataset}, {side}: held-out images whose true class seemed least probable",
-    )  # fmt: skip
+    if isinstance(tally, OneLabel):
+        judged.draw(Judged(tally.matrix, tuple(tally.worst)), about, results)
 
 
 def tell_end(asked: Parameters, course: Course) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -26,12 +27,20 @@ PATIENCE = timedelta(minutes=5)
 """So long a process waits for the others: the slowest may be opening the set."""
 FOREVER = timedelta(days=365)
 """The last line comes whatever happens."""
+TRIES = 3
+"""So often in all: a node may fail twice."""
+PYTHON_ERROR = re.compile(r"[\w.]+: \S")
+OF_JAVA = ("org.", "java.", "py4j.", "Caused by", "Driver stacktrace")
 END = ""
 """Not a line: there are no more."""
 
 
 class TooFew(ValueError):
     """There are not as many nodes; the text is one line."""
+
+
+class BrokenOff(Exception):
+    """The processes have failed time and again; the text is one line."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +70,13 @@ class Together:
 def learn(spark: SparkSession, asked: Parameters, folder: str, say: Callable[[str], None]) -> int:
     """Learn on several nodes; the last checkpoint in `folder` has what they have learnt.
 
-    Returns how many they are. Raises TooFew.
+    Returns how many they are. Raises TooFew, BrokenOff.
     """
     has = share_of(spark)
     ranks = asked.nodes or has.executors
     if ranks > has.executors:
         raise TooFew(f"nodes={asked.nodes}: the cluster has {has.executors} that run Spark's executors")
+    from py4j.protocol import Py4JJavaError
     from torch.distributed import TCPStore
 
     host = spark.conf.get("spark.driver.host")
@@ -77,12 +87,38 @@ def learn(spark: SparkSession, asked: Parameters, folder: str, say: Callable[[st
     lines = threading.Thread(target=_repeat, args=(listening, say), daemon=True)
     lines.start()
     places = spark.sparkContext.parallelize(range(ranks), ranks).barrier()
+    stage = nodes.alone(spark, places.mapPartitions(lambda part: _learn(part, told)))
     try:
-        nodes.alone(spark, places.mapPartitions(lambda part: _learn(part, told))).collect()
+        insist(stage.collect, failure=Py4JJavaError, say=say)
     finally:
         store.set(f"line {store.add('lines', 1)}", END)
         lines.join()
     return ranks
+
+
+def insist(work: Callable[[], object], *, failure: type[Exception], say: Callable[[str], None]) -> None:
+    """Do some work, and when it fails try again: it goes on from the last checkpoint. Raises BrokenOff.
+
+    Spark itself does not try a barrier stage again whose results are collected.
+    """
+    for tries in range(TRIES - 1, -1, -1):
+        try:
+            work()
+        except failure as error:
+            if not tries:
+                raise BrokenOff(
+                    f"{TRIES} times the processes were broken off; at last: {why(error)}"
+                ) from error
+            say(f"WARNING: the processes were broken off ({why(error)}); going on from the last checkpoint")
+        else:
+            return
+
+
+def why(error: Exception) -> str:
+    """Return why a stage has failed, in a line: what Python says, where Spark has heard it."""
+    told = str(error).splitlines()
+    said = [line for line in told if PYTHON_ERROR.match(line) and not line.startswith(OF_JAVA)]
+    return said[-1] if said else "a process has ended unexpectedly"
 
 
 def _repeat(store: Any, say: Callable[[str], None]) -> None:  # noqa: ANN401
@@ -97,6 +133,13 @@ def _repeat(store: Any, say: Callable[[str], None]) -> None:  # noqa: ANN401
 
 def _learn(_: Iterable[int], told: Told) -> Iterator[int]:
     """Learn as one of the processes; gives its number."""
+    try:
+        yield _process(told)
+    except SystemExit as error:  # it would end the worker, and nobody would hear why
+        raise RuntimeError(str(error)) from error
+
+
+def _process(told: Told) -> int:
     # Before PyTorch is loaded: threads that wait leave the cores to Spark.
     os.environ["OMP_WAIT_POLICY"] = "passive"
     import device
@@ -111,12 +154,12 @@ def _learn(_: Iterable[int], told: Told) -> Iterator[int]:
     from muster_node.sets import TRAIN
 
     context = BarrierTaskContext.get()
-    rank = context.partitionId()
+    rank: int = context.partitionId()
     torch.set_num_threads(told.cores)
     where = device.choose(told.asked.device)
     host, port = told.store
     store = group.TCPStore(host, port, is_master=False, timeout=PATIENCE, use_libuv=False)
-    # Spark tries a stage again: what the processes of another attempt have left in the store is not theirs.
+    # The stage may be tried again: what processes of another attempt have left in the store is not theirs.
     attempt = context.allGather("" if rank else str(store.add("attempts", 1)))[0]
     backend = "nccl" if where.type == "cuda" else "gloo"
     group.init_process_group(
@@ -134,4 +177,4 @@ def _learn(_: Iterable[int], told: Told) -> Iterator[int]:
     fit.run(kept.last())
     group.barrier()  # nobody leaves while another one still adds up
     group.destroy_process_group()
-    yield rank
+    return rank

@@ -6,6 +6,8 @@ import dataclasses
 import importlib
 import random
 import sys
+import threading
+from functools import partial
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -351,3 +353,65 @@ def test_more_nodes_than_there_are_is_refused_in_a_line(module, monkeypatch):
     monkeypatch.setattr(together, "share_of", lambda _: SimpleNamespace(executors=2, cores=2))
     with pytest.raises(together.TooFew, match="nodes=3: the cluster has 2 that run"):
         together.learn(None, asked(module, nodes=3), "/results/a", print)
+
+
+SPARK_SAYS = """An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.
+: org.apache.spark.SparkException: Job aborted due to stage failure: Could not recover from a barrier stage.
+{python}
+Caused by: java.io.EOFException
+\t... 22 more
+"""
+
+
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [
+        ("org.apache.spark.SparkException: Python worker exited unexpectedly", "has ended unexpectedly"),
+        (
+            "Traceback:\n  File a\nRuntimeError: device=gpu: none\n\tat org.apache",
+            "RuntimeError: device=gpu: none",
+        ),
+    ],
+)
+def test_processes_that_fail_are_tried_again_and_at_last_told_in_a_line(module, python: str, said: str):
+    together, lines = module("together"), []
+
+    class Failed(Exception):
+        def __str__(self) -> str:
+            return SPARK_SAYS.format(python=python)
+
+    def failing() -> None:
+        raise Failed
+
+    with pytest.raises(together.BrokenOff, match=f"^3 times .*{said}$") as refusal:
+        together.insist(failing, failure=Failed, say=lines.append)
+    assert "\n" not in str(refusal.value) and len(lines) == 2
+
+
+def test_a_second_try_may_do(module):
+    together, tries, lines = module("together"), [1, 0], []
+    together.insist(lambda: 1 // (1 - tries.pop(0)), failure=ZeroDivisionError, say=lines.append)
+    assert len(lines) == 1 and "going on from the last checkpoint" in lines[0]
+
+
+def test_work_is_done_ahead_and_in_order(module):
+    begun, gate = [], threading.Event()
+
+    def task(number: int) -> int:
+        begun.append(number)
+        if number == 0:
+            assert gate.wait(10)
+        elif number == 2:
+            gate.set()
+        return number
+
+    found = module("ahead").ahead((partial(task, number) for number in range(9)), threads=2)
+    assert next(found) == 0 and {1, 2} <= set(begun) and max(begun) < 6
+    assert list(found) == list(range(1, 9))
+
+
+def test_what_fails_ahead_fails_where_it_is_asked_for(module):
+    found = module("ahead").ahead([lambda: 1, lambda: 1 // 0], threads=1)
+    assert next(found) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(found)
