@@ -158,6 +158,7 @@ def test_names_in_hdfs_are_no_patterns(
     )
     program.chmod(0o755)
     monkeypatch.setattr("provision.commands.ssh.SCRATCH", str(there))
+    monkeypatch.setattr("provision.core.progress.QUIET_S", 60.0)  # a busy computer is no matter of this test
     Path(name).write_text(name)
     source = f"./{name}" if name.startswith("-") else name
     assert muster("put", source, f"hdfs:/hdfs/{name}") == (0, "")

@@ -44,11 +44,12 @@ def test_no_provider_is_named_outside_its_folder() -> None:
         assert not named or str(place) in ALLOWED, f"{place} names {named}; ask facts_of(...) instead"
 
 
-def test_facts_need_no_library_of_a_cloud() -> None:
+def test_facts_and_inventory_need_no_library_of_a_cloud_nor_of_ssh() -> None:
     """The inventory is made with them, which Ansible asks for with every command."""
+    slow = ("boto3", "botocore", "SoftLayer", "paramiko", "cryptography", "asyncio")
     code = (
         "import sys, provision.cluster.inventory, provision.config.load;"
-        "print([name for name in ('boto3', 'botocore', 'SoftLayer') if name in sys.modules])"
+        f"print([name for name in {slow} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
