@@ -28,7 +28,7 @@ from judged import Judged
 from opening import Sets
 from options import BadParameter, given
 from parameters import Parameters
-from plan import plan
+from plan import plan, sides
 from publish import results_folder, save_metrics
 from scoring import OneLabel, Tally
 from selection import LEARNT
@@ -47,7 +47,7 @@ def learn(asked: Parameters, where: torch.device) -> dict[str, Any]:
         words = dict(word.split("=", 1) for word in sys.argv[1:])
         asked = checkpoints.resumed(asked, state, words)
         sets = Sets.of(asked)
-    wanted = plan(asked, sets.about(TRAIN, asked.size))
+    wanted = plan(asked, sets.about(TRAIN, sides(asked)[-1]))
     kept = Checkpoints(sets.hdfs, checkpoints.here())
     kept.start(state)
     fit = Fit(asked, wanted, sets, Alone(), where, kept, say)

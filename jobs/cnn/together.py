@@ -148,7 +148,7 @@ def _process(told: Told) -> int:
     from checkpoints import Checkpoints
     from fit import Fit
     from opening import Sets
-    from plan import plan
+    from plan import plan, sides
     from pyspark import BarrierTaskContext
 
     from muster_node.sets import TRAIN
@@ -172,7 +172,7 @@ def _process(told: Told) -> int:
 
     sets = Sets.of(told.asked)
     kept = Checkpoints(sets.hdfs, told.folder)
-    wanted = plan(told.asked, sets.about(TRAIN, told.asked.size))
+    wanted = plan(told.asked, sets.about(TRAIN, sides(told.asked)[-1]))
     fit = Fit(told.asked, wanted, sets, Together(rank, told.ranks), where, kept, say)
     fit.run(kept.last())
     group.barrier()  # nobody leaves while another one still adds up
