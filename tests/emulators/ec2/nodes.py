@@ -13,7 +13,7 @@ from provision.providers.local import client
 from tests.emulators import hardware
 from tests.names import MARK
 
-MEMORY_CAP_GB, CORES_CAP = 4.0, 4
+MEMORY_CAP_GB, CORES_CAP = 3.0, 4
 """A type with more is emulated by a node with this."""
 
 HOOK = """\
