@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.system.lab import Lab, eventually
+from tests.system.lab import Lab, Run, eventually
 
 pytestmark = pytest.mark.long
 PYTHON = "/opt/muster/venv/bin/python"
@@ -51,22 +51,22 @@ class Sets:
         self.lab.ssh(self.lab.master, f"{PYTHON} fill.py {name} {count} {size}", timeout=900).ok()
 
     def stage(self, name: str, during: Callable[[], None] = lambda: None) -> list[str]:
-        """Let all nodes fetch while `during` does something, then publish; return what failed."""
+        """Let all nodes fetch while `during` does something, then join, then publish; return what failed."""
         words = f"--dataset {name} --size 16 --namenode http://{self.lab.master}:9870 --copies 2"
-        count = len(self.names)
-        lines = [
-            f"/opt/muster/bin/muster-stage fetch {words} --index {n} --count {count}" for n in range(count)
-        ]
-        with ThreadPoolExecutor(count) as pool:
-            running = [
-                pool.submit(self.lab.ssh, at, line, timeout=900)
-                for at, line in zip(self.names, lines, strict=True)
-            ]
+        with ThreadPoolExecutor(len(self.names)) as pool:
+            running = [pool.submit(self._share, "fetch", words, index) for index in range(len(self.names))]
             during()
         failed = [run.result().output for run in running if run.result().status]
         if not failed:
+            with ThreadPoolExecutor(len(self.names)) as pool:
+                for joined in [pool.submit(self._share, "join", words, n) for n in range(len(self.names))]:
+                    joined.result().ok()
             self.lab.ssh(self.lab.master, f"/opt/muster/bin/muster-stage publish {words}", timeout=900).ok()
         return failed
+
+    def _share(self, verb: str, words: str, index: int) -> Run:
+        line = f"/opt/muster/bin/muster-stage {verb} {words} --index {index} --count {len(self.names)}"
+        return self.lab.ssh(self.names[index], line, timeout=900)
 
     def files(self, name: str) -> list[str]:
         """Return the names of the files of a staged set."""
@@ -124,10 +124,10 @@ def test_spark_reads_every_row_of_many_small_objects(data, tmp_path):
     )
 
 
-def test_a_large_object_comes_in_ranges_from_all_nodes(data):
-    data.fill("large", 1, 200 << 20)
+def test_large_objects_come_in_ranges_from_all_nodes_and_are_joined_by_all(data):
+    data.fill("large", 2, 100 << 20)
     assert data.stage("large") == []
-    assert data.files("large") == ["part-00000.csv"]
+    assert data.files("large") == ["part-00000.csv", "part-00001.csv"]
     assert data.verified("large")
 
 
