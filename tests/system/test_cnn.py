@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import secrets
 import shutil
 import sys
@@ -21,7 +22,8 @@ TIMEOUT = 600
 
 def submitted(lab: Lab, *words: str) -> tuple[str, Path, dict[str, Any]]:
     """Submit a job; return its run, the folder of its results here, and its metrics."""
-    run = only_run(lab.muster("submit", *words, timeout=TIMEOUT).ok())
+    output = lab.muster("submit", *words, timeout=TIMEOUT).ok().output
+    run = re.findall(r"^Submitted (\S+)$", output, re.MULTILINE)[0]
     folder = PROJECT / "results" / run
     return run, folder, json.loads((folder / "metrics.json").read_text())
 
