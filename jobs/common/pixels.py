@@ -36,7 +36,8 @@ class Draw:
         generator, shares = np.random.default_rng((self.seed, file)), np.array(self.shares)
         for labels, pixels in blocks:
             taken = generator.random(len(labels)) < shares[labels]
-            yield labels[taken], pixels[taken]
+            if taken.any():  # nothing can be normalised or standardised of a block without rows
+                yield labels[taken], pixels[taken]
 
     def sift(self, file: int, found: Iterable[str]) -> Iterator[str]:
         """Return the lines `label,pixel,…` of one file whose rows `take` takes."""

@@ -44,6 +44,11 @@ def test_shares_of_classes_are_taken_the_same_way_by_everyone():
     assert next(Draw().take(0, rows)) is rows[0]
 
 
+def test_blocks_of_which_no_row_is_taken_are_left_out():
+    rows = [(np.full(20, kind), np.zeros((20, 3), np.uint8)) for kind in (0, 1, 0)]
+    assert [labels.tolist() for labels, _ in Draw((0.0, 1.0)).take(0, rows)] == [[1] * 20]
+
+
 def test_lines_are_sifted_as_rows_are_taken():
     draw, found = Draw((0.5, 0.2, 1.0), seed=7), lines(400, 3)
     taken = np.concatenate([pixels for _, pixels in draw.take(3, parse(found, 3))])
