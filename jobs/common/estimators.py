@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 FOLDER = "estimator"
 """Where a run's results have it."""
 MODEL, ABOUT = "estimator.joblib", "about.json"
-ROWS = 256
-"""Rows that are asked at a time."""
 
 
 class BadModel(ValueError):
@@ -105,7 +102,7 @@ def _ask(
     import joblib
     from pyspark import SparkFiles
 
-    estimator, rows = joblib.load(SparkFiles.get(MODEL)), iter(rows)
-    while batch := list(islice(rows, ROWS)):
+    estimator = joblib.load(SparkFiles.get(MODEL))
+    for batch in nodes.batches(rows):
         found = shares(estimator, features([value for _, value in batch]), classes)
         yield from zip((key for key, _ in batch), found, strict=True)

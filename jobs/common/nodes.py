@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from share import MIB, share_of
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 OVERHEAD = 384 * MIB
 """Of an executor at least, beyond its heap: Spark's own default."""
+
+ROWS, VALUES = 256, 16 * MIB
+"""Rows that a model is asked of at a time, fewer of large pictures: each value may become two doubles."""
 
 
 def python_memory(spark: SparkSession) -> int:
@@ -34,3 +38,17 @@ def alone(spark: SparkSession, rdd: RDD) -> RDD:
 
     every = TaskResourceRequests().cpus(share_of(spark).cores)
     return rdd.withResources(ResourceProfileBuilder().require(every).build)
+
+
+def batches(rows: Iterable[tuple[Any, Any]]) -> Iterator[list[tuple[Any, Any]]]:
+    """Yield rows (key, value) in lists of as many as a model is asked of at a time."""
+    batch: list[tuple[Any, Any]] = []
+    size = 0
+    for key, value in rows:
+        if batch and (len(batch) == ROWS or size + len(value) > VALUES):
+            yield batch
+            batch, size = [], 0
+        batch.append((key, value))
+        size += len(value)
+    if batch:
+        yield batch

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import nodes
 import numpy as np
 from normal import normalise
 from numpy.typing import NDArray
-from share import MIB, share_of
+from share import share_of
 
 if TYPE_CHECKING:
     from pyspark import RDD
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
 FOLDER = "network"
 """Where a run's results have it."""
 MODEL, ABOUT = "network.pt", "about.json"
-ROWS = 256
-"""Rows that are asked at a time."""
-BYTES = 16 * MIB
-"""Of large pictures only so many values at a time."""
 
 
 def pictures(rows: NDArray[np.uint8], channels: int) -> Any:  # noqa: ANN401  a tensor
@@ -66,10 +61,8 @@ def ask(
     """Yield (key, probability of each class) for every row (key, pixels), in batches that fit."""
     import torch
 
-    network, rows = torch.jit.load(path, map_location="cpu"), iter(rows)
-    for first in rows:
-        most = min(ROWS, max(1, BYTES // len(first[1])))
-        batch = [first, *islice(rows, most - 1)]
+    network = torch.jit.load(path, map_location="cpu")
+    for batch in nodes.batches(rows):
         with torch.no_grad():
             shares = network(pictures(np.stack([pixels for _, pixels in batch]), channels)).double().numpy()
         yield from zip((key for key, _ in batch), shares, strict=True)

@@ -33,3 +33,10 @@ def test_python_may_use_half_of_an_executor_and_of_the_driver():
     spark = session(parallelism=4, executor_memory="1g", driver_memory="512m")
     assert nodes.python_memory(spark) == (1024 + 384) * share.MIB // 2
     assert nodes.driver_memory(spark) == (512 + 384) * share.MIB // 2
+
+
+def test_a_model_is_asked_of_fewer_large_rows_at_a_time():
+    small, large = [("x", "ab")] * 300, [(number, bytes(9 << 20)) for number in range(3)]
+    assert [len(batch) for batch in nodes.batches(small)] == [256, 44]
+    assert [[key for key, _ in batch] for batch in nodes.batches(iter(large))] == [[0], [1], [2]]
+    assert list(nodes.batches([])) == []
