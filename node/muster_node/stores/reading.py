@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 CHUNK = 1 << 20
+WHOLE = "it sends all of an object where a range is asked for"
+"""Why a store is refused that takes no notice of Range: what came would be taken for what it is not."""
 PAUSES_S = (0.2, 0.8, 3.2)
 """Seconds to wait before a broken download goes on, each time that nothing came since the last."""
 
@@ -43,7 +45,7 @@ def resumed(first: Answer, ask: Callable[[int, str], Answer]) -> Iterator[bytes]
         ask: brings the rest, given how many bytes there are and the etag that it must still have.
 
     Raises:
-        Broken: it did so again and again.
+        Broken: it did so again and again, or the rest would be another object's.
     """
     answer, at, end, pauses = first, 0, first.left, iter(PAUSES_S)
     while True:
@@ -63,6 +65,9 @@ def resumed(first: Answer, ask: Callable[[int, str], Answer]) -> Iterator[bytes]
             raise failure
         time.sleep(pause_s)
         answer = ask(at, first.etag)
+        if answer.etag not in ("", first.etag):  # not every store takes notice of If-Match
+            answer.close()
+            raise Broken("another object came where it broke off")
 
 
 class Stream(io.RawIOBase):

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
+from http import HTTPStatus
 from itertools import islice
 from typing import IO, Any, cast
 
@@ -22,7 +23,7 @@ from muster_node.stores.base import (
     StoreError,
     part_length,
 )
-from muster_node.stores.reading import Answer, Broken, Whole, byte_range, resumed
+from muster_node.stores.reading import WHOLE, Answer, Broken, Whole, byte_range, resumed
 from muster_node.stores.s3_reading import CONNECT_S, Reader, as_answer
 
 CONNECTIONS = 32
@@ -140,6 +141,9 @@ class S3Store(Store):
                 return answer
         asked |= {"IfMatch": etag} if etag else {}
         known = self.client.get_object(Bucket=self.settings.container, Key=key, **asked)
+        if "Range" in asked and known["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.OK:
+            known["Body"].close()
+            raise self.refusal(key, WHOLE)
         return as_answer(known["Body"], known["ContentLength"], known.get("ETag", ""))
 
     @contextmanager

@@ -53,6 +53,7 @@ class Reader:
         from botocore.awsrequest import AWSRequest
         from botocore.exceptions import BotoCoreError
         from botocore.response import StreamingBody
+        from urllib3.exceptions import HTTPError
 
         request = AWSRequest("GET", f"{self._base}/{quote(key, safe='/~')}", headers, stream_output=True)
         self._signer.add_auth(request)
@@ -60,10 +61,11 @@ class Reader:
             answer = self._session.send(request.prepare())
             if answer.status_code == HTTPStatus.NOT_FOUND and NO_KEY in answer.content:
                 raise KeyError(key)
-        except BotoCoreError:
+        except (BotoCoreError, HTTPError):
             return None
         length = answer.headers.get("Content-Length", "")
-        if answer.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT) or not length:
+        wanted = HTTPStatus.PARTIAL_CONTENT if "Range" in headers else HTTPStatus.OK
+        if answer.status_code != wanted or not length:
             answer.raw.close()
             return None
         return as_answer(StreamingBody(answer.raw, int(length)), int(length), answer.headers.get("ETag", ""))
@@ -72,11 +74,12 @@ class Reader:
 def as_answer(body: Any, length: int, etag: str) -> Answer:  # noqa: ANN401  botocore's
     """Return what botocore reads of an object as ours."""
     from botocore.exceptions import BotoCoreError
+    from urllib3.exceptions import HTTPError
 
     def read(size: int) -> bytes:
         try:
             content: bytes = body.read(size)
-        except BotoCoreError as error:
+        except (BotoCoreError, HTTPError) as error:  # botocore leaves some of urllib3's, of TLS
             raise Broken(str(error)) from error
         return content
 

@@ -14,6 +14,7 @@ import threading
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from itertools import chain
 from typing import IO, Any
 
@@ -28,7 +29,7 @@ from muster_node.stores.base import (
     StoreError,
     part_length,
 )
-from muster_node.stores.reading import CHUNK, Answer, Broken, Whole, byte_range, parts, resumed
+from muster_node.stores.reading import CHUNK, WHOLE, Answer, Broken, Whole, byte_range, parts, resumed
 
 KEYSTONE = 3
 STATIC, DYNAMIC = "x-static-large-object", "x-object-manifest"
@@ -176,7 +177,13 @@ class SwiftStore(Store):
 
         asked = {"Range": wanted} if wanted else {}
         asked |= {"If-Match": etag} if etag else {}
-        headers, body = self._connection.get_object(container, key, resp_chunk_size=CHUNK, headers=asked)
+        told: dict[str, Any] = {}
+        headers, body = self._connection.get_object(
+            container, key, resp_chunk_size=CHUNK, response_dict=told, headers=asked
+        )
+        if wanted and told["status"] == HTTPStatus.OK:
+            body.close()
+            raise self.refusal(key, WHOLE)
 
         def read(size: int) -> bytes:
             try:

@@ -96,6 +96,17 @@ def test_a_damaged_segment_is_named(swift: Server, monkeypatch: pytest.MonkeyPat
         client.get("model")
 
 
+def test_all_of_an_object_is_never_taken_for_a_range_of_it(
+    swift: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = on(swift)
+    client.put("x", CONTENT)
+    monkeypatch.setattr(SwiftHandler, "send_object", lambda self, content: self.answer(200, content))
+    assert client.get("x") == CONTENT
+    with pytest.raises(StoreError, match="refuses x: it sends all of an object where a range is asked"):
+        client.get_range("x", 10, 20)
+
+
 class Keystone(SwiftHandler):
     """Version 3 of the identity service, with keystoneauth1's own documents, and the store it leads to."""
 
