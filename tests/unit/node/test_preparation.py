@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -98,6 +99,16 @@ def test_images_with_several_labels_have_them_whatever_is_asked() -> None:
     require_same(ASKED, known, told(multi_label=True))
 
 
+@pytest.mark.parametrize("left_out", [{"sample": 0.1}, {"balance": "subsample"}, {}])
+def test_images_with_several_labels_may_be_those_that_were_left_out(left_out: dict[str, Any]) -> None:
+    (known,) = made(multi_label=True, **left_out)
+    skipped = () if left_out else ({"image": "x.png", "reason": "no picture"},)
+    require_same(ASKED | left_out, [replace(known, skipped=skipped)], told())
+    assert "multi_label: false then, true now" in line(
+        ASKED | left_out | {"multi_label": True}, made(**left_out)
+    )
+
+
 def test_labels_of_a_folder_are_read_when_it_is_sent() -> None:
     folder = ASKED | {"on_bad_labels": "stop"}
     dropped = made({"rows": 9, "used": 7, "reported": {"malformed": 1, "duplicate": 1}})
@@ -127,11 +138,21 @@ def test_intermediates_tell_what_they_are_when_the_raw_data_is_gone() -> None:
             raise NotFound(key)
         return kept[key]
 
-    store: Any = SimpleNamespace(get=get)
+    store: Any = SimpleNamespace(get=get, get_range=lambda key, start, length: get(key)[start:length])
     assert read_description(store, "eyes") == {"kind": "eye"}
     kept[sets.description_key("eyes")] = b'{"kind": "plain"}'
     assert read_description(store, "eyes") == {"kind": "plain"}
     kept.clear()
-    assert read_description(store, "eyes") == {}
+    kept[sets.labels_key("eyes")] = b"image,label"
+    assert read_description(store, "eyes") == {}, "nothing was said of it"
     kept[sets.masters_key("eyes")] = b"{}"
     assert read_description(store, "eyes") == {}
+    del kept[sets.labels_key("eyes")]
+    assert read_description(store, "eyes") is None, "nobody knows any more"
+
+
+def test_what_nobody_knows_any_more_is_not_compared() -> None:
+    known = made(kind="eye", multi_label=True)
+    require_same(ASKED, known, lambda: None)
+    assert differences(ASKED | {"kind": "plain"}, known, lambda: None) == {"kind": ("eye", "plain")}
+    assert settled({}, lambda: None) == {"kind": "plain", "multi_label": False}
