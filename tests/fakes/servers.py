@@ -187,7 +187,9 @@ class HdfsHandler(_Handler):
         path, query = self.parse()
         operation, path, content = query.get("op"), path.removeprefix("/webhdfs/v1"), self.body()
         server = self.server
-        if path.startswith("/data/"):
+        if path.startswith("/data/") and len(content) < int(self.headers["Content-Length"]):
+            self.close_connection = True  # its writer is gone: one that came since has the lease
+        elif path.startswith("/data/"):
             server.files[path.removeprefix("/data")] = content
             self.answer(201)
         elif operation == "CREATE":
