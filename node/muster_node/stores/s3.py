@@ -6,9 +6,10 @@ boto3 is the same with more around it, which each short program of a node would 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 from http import HTTPStatus
 from itertools import islice
 from typing import IO, Any, cast
@@ -45,13 +46,21 @@ class S3Store(Store):
         known = str(AUTHORITIES) if AUTHORITIES.exists() else None
         self._trusted = os.environ.get("AWS_CA_BUNDLE") or known
         self._timeout_s = timeout_s
+        self._making = threading.Lock()
+        self._client: Any = None
         self._reader = (
             Reader(settings, trusted=self._trusted, timeout_s=timeout_s, most=CONNECTIONS) if direct else None
         )
 
-    @cached_property
+    @property
     def client(self) -> Any:  # noqa: ANN401  botocore's
-        """Botocore's client, for all but the GETs that go well. It is dear to make."""
+        """Botocore's client, for all but the GETs that go well. It is dear to make, and made once."""
+        with self._making:  # where a store falters, all threads come for it together
+            if self._client is None:
+                self._client = self._made()
+            return self._client
+
+    def _made(self) -> Any:  # noqa: ANN401  botocore's
         from botocore.config import Config
         from botocore.session import Session
 

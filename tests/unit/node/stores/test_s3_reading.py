@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -30,7 +33,7 @@ def test_what_goes_well_and_what_is_missing_needs_no_client(server: Server) -> N
     with pytest.raises(NotFound, match="the object store has no set/other"):
         store.get("set/other")
     assert len(server.requests) == 3
-    assert "client" not in vars(store), "it takes longer to make than all the rest to import"
+    assert store._client is None, "it takes longer to make than all the rest to import"
 
 
 class Tired(StoreHandler):
@@ -49,8 +52,29 @@ def test_the_client_asks_again_where_the_store_did_not_do_it() -> None:
     store = on(server)
     assert store.get("x") == b"content"
     assert server.requests == ["GET /muster/x", "GET /muster/x"]
-    assert "client" in vars(store)
+    assert store._client is not None
     server.shutdown()
+
+
+def test_threads_that_come_for_the_client_together_get_one() -> None:
+    store, made, threads = S3Store(Settings("http://x", "key", "secret", "muster")), [], 8
+    coming = threading.Barrier(threads)
+
+    def make() -> object:
+        made.append(threading.get_ident())
+        with suppress(threading.BrokenBarrierError):
+            second.wait(0.2)  # here another thread would be, too
+        return object()
+
+    def ask(_: int) -> object:
+        coming.wait(10)
+        return store.client
+
+    second = threading.Barrier(2)
+    store._made = make  # type: ignore[method-assign]
+    with ThreadPoolExecutor(threads) as pool:
+        found = set(pool.map(ask, range(threads)))
+    assert len(found) == len(made) == 1
 
 
 class Stubborn(StoreHandler):
