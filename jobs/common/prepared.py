@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 FILES = "part-*.csv*"
+UDF_ROWS = 8
+"""Rows that Spark and Python hand each other at a time: there each value is an object of 32 bytes."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,9 @@ def vectors(rows: DataFrame, *kept: str, normalised: int = 0) -> DataFrame:
     if normalised:
         from normal import normalise_row
 
-        pixels = sql.udf(lambda values: normalise_row(values, normalised), "array<double>")(pixels)
+        rows.sparkSession.conf.set("spark.sql.execution.python.udf.maxRecordsPerBatch", UDF_ROWS)
+        normal = sql.udf(lambda values: normalise_row(values, normalised), "array<double>", useArrow=False)
+        pixels = normal(pixels)
     else:
         pixels = sql.transform(pixels, lambda value: value / 255.0)
     return values.select(

@@ -79,7 +79,8 @@ def learn(spark: SparkSession, asked: Parameters) -> dict[str, Any]:
     found = require(asked, about, has)
     started = time.monotonic()
     where = "on the executors" if found.partitions else "in the driver"
-    print(f"Training on {about.rows:,} images of {asked.size}x{asked.size} {where}", flush=True)
+    rows = classes.taken(classes.rows(about), draw_of(asked, about).shares)
+    print(f"Training on {rows:,} images of {asked.size}x{asked.size} {where}", flush=True)
     fitted = train(spark, asked, about, found)
     trained = time.monotonic()
     parts = footprint.parts(held.rows * (held.columns - 1), has.executors * has.cores)

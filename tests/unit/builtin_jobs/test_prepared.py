@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import sys
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import prepared
 import pytest
@@ -30,6 +31,18 @@ def test_what_is_normalised_is_asked_for_and_has_the_channels_of_the_set():
     about = sets.Manifest(channels=3)
     assert prepared.PixelParameters(size=16, dataset="x").normalised(about) == 0
     assert prepared.PixelParameters(size=16, dataset="x", normalise=True).normalised(about) == 3
+
+
+def test_rows_are_normalised_few_at_a_time(monkeypatch):
+    modules = {name: MagicMock() for name in ("pyspark", "pyspark.ml.functions", "pyspark.sql")}
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    rows, udf = MagicMock(), modules["pyspark.sql"].functions.udf
+    prepared.vectors(rows)
+    assert not udf.called and not rows.sparkSession.conf.set.called
+    prepared.vectors(rows, normalised=3)
+    assert udf.call_args.kwargs == {"useArrow": False}, "it would take thousands at a time"
+    rows.sparkSession.conf.set.assert_called_once_with("spark.sql.execution.python.udf.maxRecordsPerBatch", 8)
 
 
 def test_a_session_is_stopped_before_the_line_that_ends_the_job(monkeypatch):
