@@ -163,6 +163,30 @@ def test_every_node_joins_its_share_of_the_large_objects_and_publish_what_is_lef
     assert "ranges" not in run("fetch", 0, 3)[1]
 
 
+def test_what_hdfs_breaks_off_is_not_taken_for_damage(run, store, hdfs, monkeypatch):
+    monkeypatch.setattr(plan, "RANGE_BYTES", 50)
+    publish(store, "train_16", [bytes(range(200))])
+    assert run("fetch")[0] == 0
+    honest = HdfsHandler.do_GET
+
+    def short(self) -> None:
+        if not self.path.startswith("/data/"):
+            honest(self)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "200")
+        self.end_headers()
+        self.wfile.write(bytes(range(100)))
+        self.close_connection = True
+
+    monkeypatch.setattr(HdfsHandler, "do_GET", short)
+    status, _, error = run("publish")
+    assert status == 1 and "broke off after 100 of 200 bytes" in error and "damaged" not in error
+    monkeypatch.setattr(HdfsHandler, "do_GET", honest)
+    assert run("fetch")[0] == 0 and run("publish")[0] == 0
+    assert staged(hdfs) == [bytes(range(200))]
+
+
 def test_ranges_that_are_no_whole_object_are_never_published(run, store, hdfs, monkeypatch):
     monkeypatch.setattr(plan, "RANGE_BYTES", 10)
     publish(store, "train_16", [bytes(range(256))])
