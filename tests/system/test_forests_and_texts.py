@@ -128,23 +128,27 @@ def test_texts_of_the_package_index(ready, tmp_path):
     assert metrics["models"] > 1 and metrics["vectorize_mb_per_second"] > 0
     _, _, alone = submitted(ready, "text_classification", "rounds=3", "average=false")
     assert alone["models"] == 1 and abs(alone["accuracy"] - metrics["accuracy"]) < 0.1
-    asked = tmp_path / "asked.tsv"
-    asked.write_text("a\tdevelopment headers and static library for C\nb\tPerl module for parsing dates\n")
-    ready.muster("put", str(asked), "hdfs:/text/asked/asked.tsv").ok()
-    _, folder, _ = submitted(ready, "predict", f"model={run}", "data=/text/asked")
+    asked = tmp_path / "asked"
+    asked.mkdir()
+    (asked / "asked.tsv").write_text(
+        "a\tdevelopment headers and static library for C\nb\tPerl module for parsing dates\n"
+    )
+    ready.muster("put", str(asked), "hdfs:/user/hadoop/asked").ok()
+    _, folder, _ = submitted(ready, "predict", f"model={run}", "data=/user/hadoop/asked")
     assert [(row["id"], row["class"]) for row in predictions(folder)] == [("a", "libdevel"), ("b", "perl")]
 
 
 def test_texts_of_ones_own(ready, tmp_path):
-    own = tmp_path / "own.tsv"
+    own = tmp_path / "own"
+    own.mkdir()
     lines = [
         f"{label}\t{word} number {place}"
         for place in range(400)
         for label, word in (("x", "sun"), ("y", "sea"))
     ]
-    own.write_text("\n".join(lines) + "\n")
-    ready.muster("put", str(own), "hdfs:/text/own/own.tsv").ok()
-    _, _, metrics = submitted(ready, "text_classification", "data=/text/own", "bits=12")
+    (own / "own.tsv").write_text("\n".join(lines) + "\n")
+    ready.muster("put", str(own), "hdfs:/user/hadoop/own").ok()
+    _, _, metrics = submitted(ready, "text_classification", "data=/user/hadoop/own", "bits=12")
     assert metrics["accuracy"] == 1.0 and metrics["class_names"] == ["x", "y"]
     ready.muster("submit", "text_classification", "data=/text/nowhere", timeout=TIMEOUT).refused(
         "there is no /text/nowhere"
