@@ -30,6 +30,13 @@ from provision.images.recipe import Recipe
 from provision.ssh.pinning import Reach
 from provision.state.timeline import Subordinate
 
+SHOWN = {
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_FORCE_COLOR": "0",
+    "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true",  # else a task is named when it has ended
+}
+"""How a builder's playbook prints, so that its tasks can be followed."""
+
 
 def config_of(name: str) -> Path:
     """Return where the config file of the builder `name` lies."""
@@ -86,7 +93,7 @@ def install(recipe: Recipe, inventory: Path, reporter: Reporter) -> dict[str, fl
         subprocess.Popen(
             programs.playbook(["playbooks/image/install.yml"], inventory, {}, ["-e", f"@{given}"]),
             cwd=PROJECT,
-            env=programs.playbook_environment() | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+            env=programs.playbook_environment() | SHOWN,
             encoding="utf-8",
             errors="replace",
             stdin=subprocess.DEVNULL,
