@@ -25,7 +25,9 @@ SLOW = {"asyncio", "unittest", "xmlrpc", "xml"}
 """Of the standard library: what no command needs to answer."""
 
 RUN = """
-import contextlib, io, json, sys
+import sys
+systems = set(sys.modules)  # what this Python starts with, wherever it comes from
+import contextlib, io, json
 from pathlib import Path
 from provision import cli
 from provision.commands import invocation
@@ -35,7 +37,7 @@ if "local" in sys.argv[2]:
     LocalProvider.list = LocalProvider.everything = LocalProvider.check_ready = lambda *_: []
 with contextlib.redirect_stdout(io.StringIO()) as printed:
     status = cli.main(sys.argv[3:])
-print(json.dumps([status, printed.getvalue(), list(sys.modules)]))
+print(json.dumps([status, printed.getvalue(), list(set(sys.modules) - systems)]))
 """
 
 
