@@ -99,8 +99,7 @@ def learn(asked: Parameters, about: Manifest, train: Here, holdout: Here, starte
         **scores.summary(judged.matrix),
     }
     save_metrics(metrics)
-    if warning := scores.one_sided(judged.matrix):
-        print(f"WARNING: {warning}; balance=weights gives rare classes more weight", flush=True)
+    scores.warn(scores.one_sided(judged.matrix))
     return metrics
 
 

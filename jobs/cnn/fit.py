@@ -14,7 +14,7 @@ from checkpoints import Checkpoints
 from exchange import Exchange
 from objective import Objective, OneClass, Ordinal, Several
 from opening import Opened, Sets
-from parameters import ORDINAL, SEVERAL, WEIGHTS, Parameters
+from parameters import ORDINAL, SEVERAL, Parameters
 from plan import Plan
 from scoring import OneLabel, SeveralLabels, Tally
 from selection import ASKED, LEARNT
@@ -129,7 +129,7 @@ class Fit:
             dropout=self.asked.dropout,
         )  # fmt: skip
         rows = [counts.get(number, 0) for number in range(self.plan.classes)]
-        weights = classes.weights(rows) if self.asked.balance == WEIGHTS else [1.0] * len(rows)
+        weights = classes.weights(rows, self.asked.balance)
         settings = Settings(
             epochs=self.asked.epochs, learning_rate=self.asked.learning_rate,
             weight_decay=self.asked.weight_decay, changes=self.plan.changes, class_weights=tuple(weights),

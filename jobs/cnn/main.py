@@ -16,6 +16,7 @@ import classes
 import device
 import judged
 import prepared
+import scores
 import scripted
 import together
 import torch
@@ -89,8 +90,7 @@ def learn(asked: Parameters, where: torch.device) -> dict[str, Any]:
     publish(learner, tally, about)
     metrics["seconds"] = round(time.monotonic() - begin, 2)
     save_metrics(metrics)
-    if warning := tally.warning():
-        say(f"WARNING: {warning}; balance=weights gives rare classes more weight")
+    scores.warn(tally.warning())
     return metrics
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from options import check, option
 from prepared import SetParameters
 
+from muster_node.sets import BALANCES
+
 USUAL = "usual"
 AUTO, CPU, GPU = "auto", "cpu", "gpu"
-NONE, WEIGHTS, SUBSAMPLE = "none", "weights", "subsample"
 CLASSES, ORDINAL, SEVERAL = "classes", "ordinal", "several"
 
 
@@ -40,9 +41,9 @@ class Parameters(SetParameters):
         choices=(USUAL, "none", "shift", "turns", "all"),
     )
     balance: str = option(
-        NONE,
+        "none",
         "rare classes: more weight for their rows, or as few rows of the others",
-        choices=(NONE, WEIGHTS, SUBSAMPLE),
+        choices=BALANCES,
     )
     validation: float = option(0.1, "share of subjects that are asked, not learnt", least=0, most=0.9)
     patience: int = option(0, "epochs without a lower validation loss that end it; 0: none do", least=0)

@@ -9,8 +9,8 @@ import augment
 import classes
 from classes import BadClasses
 from options import BadParameter
-from parameters import CLASSES, ORDINAL, SEVERAL, SUBSAMPLE, USUAL, Parameters
-from selection import Selection, shares
+from parameters import CLASSES, ORDINAL, SEVERAL, USUAL, Parameters
+from selection import Selection
 
 from muster_node.sets import SIZES, Manifest
 
@@ -58,7 +58,7 @@ def plan(asked: Parameters, about: Manifest) -> Plan:
         selection=Selection(
             seed=asked.seed,
             validation=asked.validation,
-            shares=shares(rows) if asked.balance == SUBSAMPLE else (),
+            shares=classes.shares(rows, sample=1, balance=asked.balance),
             chosen=chosen if asked.only else (),
         ),
     )

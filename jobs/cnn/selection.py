@@ -43,9 +43,3 @@ class Selection:
     def _draw(self, name: str) -> float:
         """Return a number from 0 to 1 that a name always has."""
         return zlib.crc32(f"{self.seed} {name}".encode()) / 2**32
-
-
-def shares(counts: Sequence[int]) -> tuple[float, ...]:
-    """Return the share of each class's rows that leaves as many of each as of the rarest."""
-    least = min((count for count in counts if count), default=0)
-    return tuple(least / count if count else 1.0 for count in counts)

@@ -42,9 +42,9 @@ def weights(rows: Sequence[int], balance: str = WEIGHTS) -> list[float]:
 
 def shares(rows: Sequence[int], *, sample: float, balance: str) -> tuple[float, ...]:
     """Return which share of each class's rows is trained on; () = all of every class."""
-    least = min(some for some in rows if some)
+    least = min((some for some in rows if some), default=0)
     each = [sample * (least / some if balance == SUBSAMPLE and some else 1.0) for some in rows]
-    return tuple(each) if min(each) < 1 else ()
+    return tuple(each) if min(each, default=1) < 1 else ()
 
 
 def taken(rows: Sequence[int], shares: Sequence[float]) -> int:

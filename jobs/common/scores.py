@@ -108,6 +108,12 @@ ONE_SIDED = 0.95
 """So large a share of one class among the predictions is told."""
 
 
+def warn(warning: str) -> None:
+    """Print a warning of `one_sided`, if there is one, with what a job that has `balance` can do."""
+    if warning:
+        print(f"WARNING: {warning}; balance=weights gives rare classes more weight", flush=True)
+
+
 def one_sided(matrix: NDArray[np.int64]) -> str:
     """Return a warning when nearly all predictions are one class, '' when they are not.
 

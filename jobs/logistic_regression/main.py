@@ -106,8 +106,7 @@ def learn(spark: SparkSession, asked: Parameters) -> dict[str, Any]:
     save_model(spark, spark_model(spark, fitted))
     metrics["seconds"] = round(time.monotonic() - started, 2)
     save_metrics(metrics)
-    if warning := scores.one_sided(judged.matrix):
-        print(f"WARNING: {warning}; balance=weights gives rare classes more weight", flush=True)
+    scores.warn(scores.one_sided(judged.matrix))
     return metrics
 
 

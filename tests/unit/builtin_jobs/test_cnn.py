@@ -168,7 +168,9 @@ def test_a_subject_is_on_one_side(module):
 
 def test_as_many_of_each_class_as_of_the_rarest(module):
     selection, images = module("selection"), module("images")
-    chosen = selection.Selection(shares=selection.shares([4000, 400, 0]))
+    chosen = selection.Selection(
+        shares=module("classes").shares([4000, 400, 0], sample=1, balance="subsample")
+    )
     rows = [images.Row(f"{number}", f"{number}", (0 if number < 4000 else 1,)) for number in range(4400)]
     taken = [row.labels[0] for row in rows if chosen.part(row)]
     assert taken.count(1) == 400 and 320 < taken.count(0) < 480

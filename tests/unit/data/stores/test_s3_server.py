@@ -20,7 +20,7 @@ from provision.data.stores import s3_server
 from provision.data.stores.folder import ServedFolder
 from provision.data.stores.keys import StoreKeys
 from provision.data.stores.s3_server import FolderServer
-from tests.fakes.keys import KEYS
+from tests.fakes.keys import KEYS, require_ordinary
 
 MIB = 1 << 20
 
@@ -97,12 +97,7 @@ def test_a_body_that_is_not_the_signed_one_leaves_nothing(
 
 def test_whatever_is_a_key_elsewhere_is_one_in_a_folder(server: FolderServer) -> None:
     store = client(server)
-    for number, key in enumerate(KEYS):
-        store.put(f"raw/{key}", b"x" * number)
-    assert sorted(store.names("raw/")) == sorted((f"raw/{key}", number) for number, key in enumerate(KEYS))
-    for number, key in enumerate(KEYS):
-        assert store.get(f"raw/{key}") == b"x" * number, key
-        assert store.head(f"raw/{key}").bytes == number, key
+    require_ordinary(store)
     store.remove([f"raw/{key}" for key in KEYS[1:]])
     assert list(store.names("")) == [(f"raw/{KEYS[0]}", 0)]
 
