@@ -27,7 +27,7 @@ BUILDER = "image-"
 
 
 def ensure(recipe: Recipe, reporter: Reporter) -> str:
-    """Make the layer of `recipe` unless it is there already; return its key.
+    """Make the layer of `recipe`, and the one beneath it, unless it is there already; return its key.
 
     One that is 30 days old is made anew, with what was mended in its packages since, if that succeeds.
     Raises MusterError subclasses: no network, no room, or a package or set-up script that failed.
@@ -35,6 +35,8 @@ def ensure(recipe: Recipe, reporter: Reporter) -> str:
     _sweep(reporter)
     if _is_fresh(recipe):
         return recipe.key
+    if recipe.beneath:
+        ensure(recipe.beneath, reporter)
     name = f"{BUILDER}{recipe.key[:8]}"
     with builders.locked(_locks(), name, reporter):
         if not _is_fresh(recipe):
@@ -65,16 +67,18 @@ def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
             local_images.ensure_base(reporter)
         fetching.result()
     file = builders.write_config(builders.config_of(name), FACTS.name, BUILDER_SIZE)
-    cluster = builders.builder(file, reporter)
+    cluster = builders.builder(file, reporter, image=recipe.beneath.key if recipe.beneath else "")
     cluster.destroy(force=True)  # what a killed run left
     took = {"Base image and downloads": time.monotonic() - begin}
     try:
         began = time.monotonic()
         cluster.ensure()
         took["Boot the builder"] = time.monotonic() - began
-        with reporter.phase("bake", ", ".join(recipe.roles)):
+        with reporter.phase("bake", ", ".join(recipe.features or recipe.roles)):
             took |= builders.install(recipe, file, reporter)
-        local_images.commit(cluster.view.identity, recipe.key, {"roles": list(recipe.roles), "seconds": took})
+        local_images.commit(
+            cluster.view.identity, recipe.key, {"roles": list(recipe.all_roles), "seconds": took}
+        )
         file.with_suffix(".log").unlink()
     finally:
         builders.end(file, reporter)

@@ -66,11 +66,11 @@ def write_config(path: Path, provider: str, group: Mapping[str, Any], **keys: An
     return path
 
 
-def builder(file: Path, reporter: Reporter) -> Cluster:
-    """Return the cluster of one machine in which an image is made; it boots from a base image."""
+def builder(file: Path, reporter: Reporter, image: str = "") -> Cluster:
+    """Return the cluster of one machine in which an image is made; it boots from `image`, '' = a base."""
 
     def base(_: Recipe) -> str:
-        return ""
+        return image
 
     spec = load_config(file)
     view = ClusterView(spec, root=project_root(file.parent), daemons=False)
@@ -87,7 +87,9 @@ def install(recipe: Recipe, inventory: Path, reporter: Reporter) -> dict[str, fl
     log = inventory.with_suffix(".log")
     # In a file: a command line is seen by everybody here, and set-up scripts may hold what is not for them.
     given = inventory.with_suffix(".json")
-    files.write(given, json.dumps({"node_recipe": recipe.as_variable(), "node_recipe_key": recipe.key}))
+    # All hosts: a builder that has booted from the layer beneath has what its own config file asks for.
+    told = {"node_recipe": recipe.as_variable(), "node_recipe_key": recipe.key, "install_hosts": "cluster"}
+    files.write(given, json.dumps(told))
     with (
         log.open("w", buffering=1, encoding="utf-8") as sink,
         subprocess.Popen(

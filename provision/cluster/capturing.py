@@ -111,7 +111,7 @@ class Baking:
         )
         cluster = builders.builder(file, self.reporter)
         cluster.ensure()
-        with self.reporter.phase("bake", f"for {names_of(wish.groups)}: {', '.join(recipe.roles)}"):
+        with self.reporter.phase("bake", f"for {names_of(wish.groups)}: {', '.join(recipe.all_roles)}"):
             builders.install(recipe, file, self.reporter)
         journal, token = cluster.state.journal, new_token()
         journal.open(CLEAN, token=token)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from provision.core.features import FEATURES
 from provision.core.model import ClusterIdentity, Machine
 from provision.core.names import LOGIN_USER as USER
 from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
@@ -28,7 +29,7 @@ FUNCTIONAL = {
     "history_server": (MASTER,),
 }
 """Functional group -> config groups whose machines are in it. Roles use functional groups only."""
-PLAIN = ("cluster", "data_folder", "deep_learning", "object_store", "uninstalled")
+PLAIN = ("cluster", "data_folder", "deep_learning", "object_store", "uninstalled", *FEATURES)
 """Functional groups that depend on more than the config group's name."""
 
 
@@ -99,6 +100,7 @@ def compose(
             "cluster_to_cancel": to_cancel(spec, snapshot.machines, MASTER),
             "cluster_cancel_variables": cancel_variables(spec),
             "cluster_autostop_minutes": spec.autostop.minutes,
+            "cluster_features": list(spec.features),
         },
     )
 
@@ -110,7 +112,7 @@ def _groups(
     by_name = {group.name: group for group in spec.groups}
     groups: dict[str, list[str]] = {name: [] for name in (*by_name, *FUNCTIONAL, *PLAIN)}
     for machine in machines:
-        for name in _memberships(by_name[machine.group]):
+        for name in _memberships(by_name[machine.group], spec.features):
             groups[name].append(machine.name)
     groups["object_store"] = [STORE_HOST] if STORE_HOST in hosts else []
     groups["uninstalled"] = [
@@ -126,11 +128,13 @@ def _in_order(spec: ClusterSpec, snapshot: Snapshot) -> list[Machine]:
     return sorted(known, key=lambda machine: (order[machine.group], machine_number(machine.name)))
 
 
-def _memberships(group: NodeGroup) -> list[str]:
+def _memberships(group: NodeGroup, features: Sequence[str]) -> list[str]:
     names = [group.name, "cluster"]
     names += [name for name, members in FUNCTIONAL.items() if group.name in members]
     if group.name not in FUNCTIONAL["datanode"]:  # it has no HDFS, perhaps not even a way to it
         names.append("data_folder")
+    if group.name == MASTER:
+        names += features
     return [*names, "deep_learning"] if group.deep_learning else names
 
 

@@ -103,9 +103,9 @@ def _print_bakes(spec: ClusterSpec, *, as_json: bool) -> None:
     from provision.cluster import baking
     from provision.images.recipe import node_recipe, store_recipe
 
-    named = {
-        recipe.key: recipe for recipe in [*(node_recipe(spec, one) for one in spec.groups), store_recipe()]
-    }
+    nodes = [node_recipe(spec, one) for one in spec.groups]
+    layers = [*(recipe.beneath for recipe in nodes), *nodes, store_recipe()]
+    named = {recipe.key: recipe for recipe in layers if recipe}
     known = {key: took for key, recipe in named.items() if (took := baking.seconds_of(recipe))}
     if as_json:
         print_json(known)
@@ -116,4 +116,6 @@ def _print_bakes(spec: ClusterSpec, *, as_json: bool) -> None:
         rows = [(f"{seconds:7.1f}", part) for part, seconds in took.items() if seconds >= SHOWN_S]
         rest = sum(took.values()) - sum(seconds for seconds in took.values() if seconds >= SHOWN_S)
         rows += [(f"{rest:7.1f}", "the rest"), (f"{sum(took.values()):7.1f}", "in all")]
-        print_result(table((" TOOK s", f"PART OF {key} ({', '.join(named[key].roles)})"), rows))
+        print_result(
+            table((" TOOK s", f"PART OF {key} ({', '.join(named[key].features or named[key].roles)})"), rows)
+        )

@@ -86,6 +86,7 @@ def load_config(path: Path, extra: Mapping[str, Any] | None = None) -> ClusterSp
         ),
         object_store=_object_store(parsed),
         dataset=_dataset(parsed, shown, folders),
+        features=tuple(parsed.features),
         packages=_packages(parsed.packages),
         setup=_script(parsed.setup, shown, "setup", folders),
         access=dict(parsed.access),

@@ -19,6 +19,7 @@ from muster_node import subjects
 from muster_node.labels.reading import DROP, STOP
 from muster_node.sets import BALANCES, SIZES
 from provision.config.object_store import ObjectStoreModel
+from provision.core.features import FEATURES
 from provision.core.networks import network
 from provision.core.schema import Model, SettingsModel, Span, wrong
 from provision.providers import CLASSES, DEFAULT
@@ -45,6 +46,7 @@ _RESERVED_GROUPS = frozenset(
         "localhost",
         "namenode",
         "object_store",
+        *FEATURES,
         "spark_master",
         "spark_worker",
         "ungrouped",
@@ -203,6 +205,7 @@ class ConfigBase(Model):
     groups: dict[str, GroupModel] = {}
     object_store: ObjectStoreModel = ObjectStoreModel()
     dataset: DatasetModel = DatasetModel()
+    features: list[str] = []
     packages: PackagesModel = PackagesModel()
     setup: str = ""
     access: dict[str, str] = {}
@@ -236,6 +239,15 @@ class ConfigBase(Model):
     @classmethod
     def _provider(cls, value: str) -> str:
         return known_provider(value)
+
+    @field_validator("features")
+    @classmethod
+    def _features(cls, value: list[str]) -> list[str]:
+        for name in value:
+            needs = FEATURES[_one_of(name, tuple(FEATURES))].needs
+            if needs and needs not in value:
+                raise wrong(f"{name} is nothing without {needs}", f"Add {needs} to `features`")
+        return [name for name in FEATURES if name in value]
 
     @field_validator("allow_from")
     @classmethod

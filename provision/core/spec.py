@@ -261,6 +261,7 @@ class ClusterSpec:
     `nodes` counts master + workers; `nodes_given`: that was wished just now, and beats the last wish.
     `scale` is what was wished of machines; `groups` have it already.
     `blocks` are the file's blocks of what only one provider reads (see `block`).
+    `features` are names of what is switched on, see core/features.py.
     """
 
     name: str
@@ -282,6 +283,7 @@ class ClusterSpec:
     blocks: tuple[ProviderSettings, ...] = ()
     nodes_given: bool = False
     scale: Scale = AS_IN_FILE
+    features: tuple[str, ...] = ()
 
     @property
     def ends_by_itself(self) -> bool:

@@ -6,13 +6,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from muster_node.clean import OF_ONE_MACHINE
 from muster_node.needed import NEEDED
+from provision.core.features import roles_of
+from provision.core.names import MASTER
 from provision.core.paths import PROJECT
 from provision.core.spec import ClusterSpec, NodeGroup, Packages
 from provision.providers.facts import facts_of
@@ -36,11 +38,29 @@ OUTSIDE = re.compile(r"/?\.\./\.\./([\w./-]+)")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is baked into a layer. `setup` is the text of the user's script ('' = none)."""
+    """What is baked into a layer.
+
+    Attributes:
+        roles: whose `install` parts are run.
+        packages: Debian's and Python's besides.
+        setup: the text of the user's script; '' = none.
+        features: roles of features, which come last: on this computer they are a layer of their own.
+    """
 
     roles: tuple[str, ...]
     packages: Packages = field(default_factory=Packages)
     setup: str = ""
+    features: tuple[str, ...] = ()
+
+    @cached_property
+    def beneath(self) -> Recipe | None:
+        """The same without features; None where there are none."""
+        return replace(self, features=()) if self.features else None
+
+    @property
+    def all_roles(self) -> tuple[str, ...]:
+        """The roles in the order in which they are installed."""
+        return self.roles + self.features
 
     @cached_property
     def key(self) -> str:
@@ -61,12 +81,14 @@ class Recipe:
             "apt": list(self.packages.apt),
             "pip": list(self.packages.pip),
             "setup": self.setup,
+            "features": list(self.features),
+            "beneath": self.beneath.key if self.beneath else "",
         }
 
     def _files(self) -> Iterator[Path]:
         """The files of the project that the install parts read: their own, and those that they name."""
         tasks = [PROJECT / PLAYBOOK]
-        for role in self.roles:
+        for role in self.all_roles:
             for part in INSTALLED:
                 path = PROJECT / "roles" / role / part
                 found = [path] if path.is_file() else list(path.rglob("*"))
@@ -78,13 +100,14 @@ class Recipe:
 
 
 def node_recipe(spec: ClusterSpec, group: NodeGroup) -> Recipe:
-    """The recipe of a group's machines; with the cluster's and its own `packages` and `setup`."""
+    """The recipe of a group's machines; with the cluster's and its own `packages` and `setup`, and features."""
     packages = Packages(
         apt=spec.packages.apt + group.packages.apt, pip=spec.packages.pip + group.packages.pip
     )
     scripts = [Path(name).read_text(encoding="utf-8") for name in (spec.setup, group.setup) if name]
     roles = GPU_ROLES if facts_of(group.provider).has_gpu(group) else NODE_ROLES
-    return Recipe(roles=roles, packages=packages, setup="\n".join(scripts))
+    features = roles_of(spec.features, master=group.name == MASTER)
+    return Recipe(roles=roles, packages=packages, setup="\n".join(scripts), features=features)
 
 
 def store_recipe() -> Recipe:

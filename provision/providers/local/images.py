@@ -18,7 +18,7 @@ class Image(TypedDict):
 
     key: str
     kind: str  # base | layer
-    base: str  # the base a layer lies on
+    base: str  # the image a layer lies on
     created: float
     age_s: float
     bytes: int

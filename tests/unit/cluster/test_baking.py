@@ -30,6 +30,16 @@ def test_a_layer_is_made_anew_after_thirty_days(
     assert bool(made) == baked
 
 
+def test_the_layer_beneath_is_made_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    recipe, made = Recipe(roles=("base",), features=("tracking",)), list[Recipe]()
+    monkeypatch.setattr(baking.local_images, "list_images", list)
+    monkeypatch.setattr(baking.cache, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(baking, "_sweep", lambda reporter: None)
+    monkeypatch.setattr(baking, "_bake", lambda recipe, name, reporter: made.append(recipe))
+    assert baking.ensure(recipe, SilentReporter()) == recipe.key
+    assert made == [recipe.beneath, recipe]
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_an_old_layer_is_kept_when_it_cannot_be_renewed(
     known: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

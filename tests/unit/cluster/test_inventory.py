@@ -48,7 +48,15 @@ def test_groups() -> None:
         "deep_learning": [*nodes, "retina-gpu-1"],
         "object_store": ["object-store"],
         "uninstalled": [*nodes, "retina-gpu-1"],  # booted from no image; the store was booted from one
+        "tracking": [],
+        "notebook": [],
+        "launcher": [],
     }
+
+
+def test_features_run_on_the_master_where_they_are_switched_on() -> None:
+    found = composed(Snapshot(MACHINES), spec(gpu=1, features=("tracking",)))
+    assert found.groups["tracking"] == ["retina-master"] and found.groups["notebook"] == []
 
 
 def test_host_variables() -> None:

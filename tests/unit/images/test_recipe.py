@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from provision.images import recipe
+from tests.fakes.provider import spec
 
 
 @pytest.fixture
@@ -64,3 +65,18 @@ def test_services_wait_for_nothing_that_only_jobs_need() -> None:
     assert given["first"] + given["later"] == list(recipe.NODE_ROLES)
     assert given["first"][-2:] == ["hdfs", "spark"] and set(given["later"]) == {"deep_learning", "dataset"}
     assert recipe.store_recipe().as_variable()["later"] == []
+
+
+def test_features_lie_over_the_image_that_everybody_has() -> None:
+    plain = recipe.Recipe(recipe.NODE_ROLES)
+    featured = recipe.Recipe(recipe.NODE_ROLES, features=("tracking",))
+    assert plain.beneath is None and plain.as_variable()["beneath"] == ""
+    assert featured.beneath == plain and featured.as_variable()["beneath"] == plain.key != featured.key
+
+
+def test_only_masters_have_a_features_server() -> None:
+    made = spec(features=("tracking", "notebook"))
+    assert recipe.node_recipe(made, made.group("master")).features == (
+        "tracking_client", "engines", "tracking", "notebook",
+    )  # fmt: skip
+    assert recipe.node_recipe(made, made.group("worker")).features == ("tracking_client", "engines")

@@ -116,7 +116,7 @@ def test_the_users_packages_are_looked_up_before_anything_is_installed() -> None
     ]
     assert [role["tasks_from"] for role in included] == [
         *("system", "needed", "lookup", "install"),  # what services need
-        *("archives", "install", "archived", "custom"),
+        *("archives", "install", "archived", "custom", "install"),  # then jobs, the user's, features
     ]
     given = {task["name"]: task.get("vars", {}) for task in tasks}
     asked, installed = (known for known in given.values() if known)

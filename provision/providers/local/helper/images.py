@@ -32,7 +32,7 @@ class Image:
 
     id: str  # of a layer: its key, and when it was made
     kind: str  # base | layer
-    base: str  # the base a layer lies on; '' for a base
+    base: str  # the image that a layer lies on, a base or another layer; '' for a base
     created: float
     size: int  # bytes
     owner: int
@@ -78,12 +78,16 @@ def lower(key: str) -> list[str]:
         if not bases:
             raise HelperError("there is no base image on this computer yet", kind="no_image")
         return bases[-1:]
-    image = find(key)
-    if image is None or (image.base and find(image.base) is None):
-        raise HelperError(
-            f"there is no image {key} on this computer; run the command again to bake it", kind="no_image"
-        )
-    return [image.id, image.base] if image.base else [image.id]
+    by_id = {image.id: image for image in known()}
+    image, ids = find(key), []
+    while image is not None:
+        ids.append(image.id)
+        if not image.base:
+            return ids
+        image = by_id.get(image.base)
+    raise HelperError(
+        f"there is no image {key} on this computer; run the command again to bake it", kind="no_image"
+    )
 
 
 def base(request: dict[str, Any]) -> dict[str, Any]:
@@ -164,8 +168,6 @@ def commit(request: dict[str, Any]) -> dict[str, Any]:
                 kind="no_builder",
             )
         node = found[0]
-        if len(node.lower) != 1:
-            raise HelperError(f"builder {node.name} was not booted from a base image", kind="refused")
         registry.authorize(node.owner, f"machine {name}")
         sweep()
         disks.require_space(0, "an image layer")
@@ -184,7 +186,7 @@ def commit(request: dict[str, Any]) -> dict[str, Any]:
             id=f"{key}.{created:.0f}",
             key=key,
             kind="layer",
-            base=node.lower[-1],
+            base=node.lower[0],
             created=created,
             size=tree_size(temporary / "root"),
             owner=registry.caller(),
@@ -249,9 +251,9 @@ def remove(request: dict[str, Any]) -> list[str]:
 
 
 def _prune(state: Registry, older_than_s: float) -> list[str]:
-    """Layers before the bases they lie on; never the newest base unless everything shall go."""
+    """Layers before what they lie on, which is older; never the newest base unless everything shall go."""
     removed = []
-    for image in sorted(known(), key=lambda image: image.kind == "base"):
+    for image in reversed(known()):
         old = time.time() - image.created >= older_than_s
         if old and registry.caller() in (0, image.owner) and not users(image, state, known()):
             remove_tree(IMAGES / image.id)

@@ -325,7 +325,9 @@ def test_layers_lie_on_the_base_they_were_made_on(root: Path) -> None:
     make_image(root, "base-2", created=2, recipe=bootstrap.recipe())
     make_image(root, "base-3", created=3, recipe="of another version")
     make_image(root, "abcd", base="base-1")
+    make_image(root, "over", base="abcd")
     assert images.lower("abcd") == ["abcd", "base-1"]
+    assert images.lower("over") == ["over", "abcd", "base-1"]
     assert images.lower("") == ["base-2"]
 
 
