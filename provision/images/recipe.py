@@ -100,7 +100,7 @@ class Recipe:
 
 
 def node_recipe(spec: ClusterSpec, group: NodeGroup) -> Recipe:
-    """The recipe of a group's machines; with the cluster's and its own `packages` and `setup`, and features."""
+    """The recipe of a group's machines: features, the cluster's and its own `packages` and `setup`."""
     packages = Packages(
         apt=spec.packages.apt + group.packages.apt, pip=spec.packages.pip + group.packages.pip
     )
