@@ -26,7 +26,7 @@ from pathlib import Path
 ACCOUNTS = ("muster", "hadoop")
 """The accounts that keys open; others are their owners' business."""
 KEYS = Path("/etc/muster/authorized_keys")
-"""One file for each account; sshd reads no others for it."""
+"""One file for each account, and one of the queue of jobs; sshd reads no others for it."""
 JOURNAL = (
     "journalctl", "--quiet", "--boot", "--output=json", "--output-fields=MESSAGE,_PID",
     "_UID=0", "SYSLOG_IDENTIFIER=sshd", "SYSLOG_IDENTIFIER=sshd-session",
@@ -140,8 +140,8 @@ def main() -> int:
     """End them; the session that this runs in stays."""
     allowed, accounts = {}, {}
     for name in ACCOUNTS:
-        path = KEYS / name
-        allowed[name] = fingerprints(path.read_text()) if path.exists() else set()
+        paths = [path for path in (KEYS / name, KEYS / f"{name}.queue") if path.exists()]
+        allowed[name] = {one for path in paths for one in fingerprints(path.read_text())}
         with suppress(KeyError):
             accounts[pwd.getpwnam(name).pw_uid] = name
     told = subprocess.run(JOURNAL, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

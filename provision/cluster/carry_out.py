@@ -26,6 +26,8 @@ from provision.ssh.hostkey import LABEL as HOST_KEY
 from provision.state.folder import Snapshot, Store
 
 _THREADS = 64
+QUEUE_KEY = "muster-queue"
+"""Comment of the key with which the queue on the master has runs on other machines; it opens nothing else."""
 
 
 def carry_out(run: Run, orders: Orders, plan: Plan, *, images: Mapping[str, str], store_image: str) -> None:
@@ -47,6 +49,7 @@ def carry_out(run: Run, orders: Orders, plan: Plan, *, images: Mapping[str, str]
         run.reporter.say(line)
     login_key = ensure_login_key(run.state.key_file, f"muster-{run.spec.name}")
     run.state.secret("spark")
+    ensure_login_key(run.state.secrets / "queue", QUEUE_KEY)
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
         store = pool.submit(_open_store, run, store_image, login_key)
         reaching = _Reaching(run, orders, pool)

@@ -14,7 +14,7 @@ from provision.core.names import LOGIN_USER as USER
 from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.images.recipe import Recipe, node_recipe, store_recipe
-from provision.planning.nodes import machine_size
+from provision.planning.nodes import machine_size, number_of
 from provision.providers.facts import cancel_variables, facts_of, is_shared, site, to_cancel
 from provision.providers.local.stores import CLIENTS
 from provision.ssh import access, firewall, sharing
@@ -29,7 +29,7 @@ FUNCTIONAL = {
     "history_server": (MASTER,),
 }
 """Functional group -> config groups whose machines are in it. Roles use functional groups only."""
-PLAIN = ("cluster", "data_folder", "deep_learning", "object_store", "uninstalled", *FEATURES)
+PLAIN = ("cluster", "data_folder", "deep_learning", "job_taker", "object_store", "uninstalled", *FEATURES)
 """Functional groups that depend on more than the config group's name."""
 
 
@@ -60,6 +60,9 @@ def build(spec: ClusterSpec, state: State, *, root: str) -> Inventory:
     if snapshot.machines:
         ssh_config(state)
     inventory = compose(spec.wished(view.wish, view.scale), identity, snapshot, place, state.admitted())
+    inventory.variables["cluster_host_keys"] = {
+        machine.name: view.pins.get(machine.provider_id, "") for machine in snapshot.machines
+    }
     inventory.variables["cluster_image_size"] = state.image_size()
     inventory.variables["cluster_login_keys"] = list(access.login_keys(state, spec.access))
     return inventory
@@ -111,8 +114,10 @@ def _groups(
     """Return the names of the hosts of each group, the config's groups and the functional ones."""
     by_name = {group.name: group for group in spec.groups}
     groups: dict[str, list[str]] = {name: [] for name in (*by_name, *FUNCTIONAL, *PLAIN)}
+    here = site(spec.group(MASTER))
+    memberships = {name: _memberships(group, here, spec.features) for name, group in by_name.items()}
     for machine in machines:
-        for name in _memberships(by_name[machine.group], spec.features):
+        for name in memberships[machine.group]:
             groups[name].append(machine.name)
     groups["object_store"] = [STORE_HOST] if STORE_HOST in hosts else []
     groups["uninstalled"] = [
@@ -128,13 +133,15 @@ def _in_order(spec: ClusterSpec, snapshot: Snapshot) -> list[Machine]:
     return sorted(known, key=lambda machine: (order[machine.group], machine_number(machine.name)))
 
 
-def _memberships(group: NodeGroup, features: Sequence[str]) -> list[str]:
+def _memberships(group: NodeGroup, master_site: str, features: Sequence[str]) -> list[str]:
     names = [group.name, "cluster"]
     names += [name for name, members in FUNCTIONAL.items() if group.name in members]
     if group.name not in FUNCTIONAL["datanode"]:  # it has no HDFS, perhaps not even a way to it
         names.append("data_folder")
     if group.name == MASTER:
         names += features
+    elif site(group) == master_site:
+        names.append("job_taker")
     return [*names, "deep_learning"] if group.deep_learning else names
 
 
@@ -196,6 +203,7 @@ def _facts(machine: Machine, group: NodeGroup) -> dict[str, Any]:
         "node_cores": size["cores"],
         "node_memory_gb": size["memory_gb"],
         "node_gpus": int(machine.labels.get("gpus", 0)),
+        "node_hourly": number_of(machine.labels.get("price", "")),
         "node_data_device": machine.data_device,
         "node_data_disk_gb": size["data_disk_gb"],
     }
@@ -208,7 +216,8 @@ def _recipe(recipe: Recipe, image: str) -> dict[str, Any]:
 
 def _node(host: Mapping[str, Any]) -> dict[str, Any]:
     """Return what every node knows of a machine."""
-    return {key: host[f"node_{key}"] for key in ("name", "address", "group", "site", "cores", "memory_gb")}
+    known = ("name", "address", "group", "site", "cores", "memory_gb", "gpus", "hourly")
+    return {key: host[f"node_{key}"] for key in known}
 
 
 def _object_store(spec: ClusterSpec, snapshot: Snapshot) -> dict[str, Any]:

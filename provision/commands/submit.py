@@ -27,6 +27,8 @@ def register(app: typer.Typer) -> None:
             "submit project/ --deps requirements.txt       a folder with main.py; packages for it",
             "submit app.jar --class org.example.Main       a jar",
             "submit 'hdfs dfs -du -h /datasets'            a shell command",
+            "submit cnn --on gpu                           on one machine of a group, beside other runs",
+            "submit train.py --on worker --cores 1         on a share of one",
         ),
     )(submit)
     app.command("jobs", epilog=examples("jobs", "jobs --json"))(jobs)
@@ -55,6 +57,15 @@ def submit(
     size: Annotated[
         int | None, typer.Option("--image-size", help="Default: the last one asked for.", callback=known_size)
     ] = None,
+    on: Annotated[
+        str, typer.Option(metavar="GROUP", help="On one machine of this group, not on the whole cluster.")
+    ] = "",
+    cores: Annotated[
+        int, typer.Option(min=0, help="Of that machine; others may share it.", show_default=False)
+    ] = 0,
+    memory: Annotated[
+        float, typer.Option(metavar="GIB", min=0, help="Of that machine.", show_default=False)
+    ] = 0,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
     example: Annotated[
         bool, typer.Option("--example", help="Copy a built-in job into a new folder; nothing is sent.")
@@ -62,6 +73,7 @@ def submit(
 ) -> None:
     """Send a job to the cluster and follow it; it goes on without this computer. Results come to results/."""
     from provision.jobs import builtin, runs
+    from provision.jobs.request import Where
 
     if example:
         folder = Path(args[0] if args else job)
@@ -81,6 +93,7 @@ def submit(
         main_class=main_class or None,
         follow=not detach,
         image_size=size,
+        where=Where(on, cores, memory),
     )
     if detach:
         print_result(run)
@@ -98,12 +111,15 @@ def jobs(context: typer.Context, as_json: AsJson = False) -> None:
     if not found:
         print_result("No runs yet. ./muster submit logistic_regression makes one")
         return
-    print_result(table(("RUN", "STATE", "SUBMITTED", "TOOK", "REASON"), [_job_row(run) for run in found]))
+    header = ("RUN", "STATE", "SUBMITTED", "TOOK", "WHERE", "PROGRESS, OR REASON")
+    print_result(table(header, [_job_row(run) for run in found]))
 
 
 def _job_row(run: dict[str, Any]) -> tuple[str, ...]:
     took = f"{run['seconds']:.0f} s" if run["seconds"] else ""
-    return run["run"], run["state"], f"{duration(time.time() - run['submitted'])} ago", took, run["reason"]
+    began = f"{duration(time.time() - run['submitted'])} ago"
+    where = (run.get("node") or run["on"]) if run.get("on") else "cluster"
+    return run["run"], run["state"], began, took, where, run.get("progress") or run["reason"]
 
 
 def logs(

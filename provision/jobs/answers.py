@@ -10,6 +10,8 @@ from provision.core.untrusted import is_number
 
 STATES = FINAL | {QUEUED, RUNNING}
 _TEXTS = ("run", "name", "state", "reason")
+_NEWER_TEXTS = ("on", "node", "progress")
+"""An older queue does not know them."""
 _NUMBERS = ("submitted", "started", "ended", "seconds")
 
 
@@ -42,6 +44,7 @@ def _sound(answer: object) -> bool:
         and RUN_ID.fullmatch(answer["run"]) is not None
         and answer["state"] in STATES
         and all(is_number(answer.get(key)) for key in _NUMBERS)
+        and all(isinstance(answer.get(key, ""), str) for key in _NEWER_TEXTS)
         and isinstance(answer.get("results"), list)
         and all(isinstance(name, str) for name in answer["results"])
     )

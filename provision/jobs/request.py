@@ -40,13 +40,28 @@ LARGEST_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
+class Where:
+    """Where a run goes: the whole cluster ('' as `group`), or one machine of a group.
+
+    `cores` and `memory_gb` (GiB): the share of that machine that it has; 0 = the machine alone.
+    """
+
+    group: str = ""
+    cores: int = 0
+    memory_gb: float = 0.0
+
+
+CLUSTER = Where()
+
+
+@dataclass(frozen=True)
 class JobRequest:
     """One submission.
 
     Fields: `kind` (builtin, python, folder, jar, script, shell), `entry` (the program's path in what is
     shipped; of `shell` the command), `files` (path here -> path there), `deps` (a requirements.txt of this
     run), `env` (for this run), `secrets` (the same, but kept nowhere beyond its end), `spark` (its executors,
-    in place of the cluster's own; see `muster_node.queue.layout`).
+    in place of the cluster's own; see `muster_node.queue.layout`), `where` (what of the cluster it has).
     """
 
     run: str
@@ -60,6 +75,7 @@ class JobRequest:
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     spark: Mapping[str, int] = field(default_factory=dict)
+    where: Where = field(default_factory=lambda: CLUSTER)
 
     def header(self, submitter: str) -> bytes:
         """Return the first line of what the master reads."""
@@ -74,6 +90,9 @@ class JobRequest:
             "env": dict(self.env),
             "secrets": dict(self.secrets),
             "spark": dict(self.spark),
+            "on": self.where.group,
+            "cores": self.where.cores,
+            "memory_mb": round(self.where.memory_gb * 1024),
             "submitter": submitter,
         }
         return json.dumps(line).encode() + b"\n"
@@ -101,6 +120,7 @@ def make_request(
     secrets: Mapping[str, str] | None = None,
     files: Sequence[tuple[Path, str]] = (),
     spark: Mapping[str, int] | None = None,
+    where: Where = CLUSTER,
 ) -> JobRequest:
     """Say what `job` means: a built-in job's name, a path, or a shell command.
 
@@ -114,6 +134,7 @@ def make_request(
         secrets: more of them, of which only the names are kept.
         files: more files that go with the program: (path here, name beside the program).
         spark: executors, executor_cores, executor_memory_mb of this run.
+        where: what of the cluster it has.
 
     Raises:
         BadJob: it is none of these, a file is missing or too large, a command needs files from here, or a
@@ -144,6 +165,7 @@ def make_request(
         env=dict(env or {}),
         secrets=dict(secrets or {}),
         spark=dict(spark or {}),
+        where=where,
     )
 
 

@@ -14,7 +14,7 @@ from provision.core import terminal
 from provision.core.errors import CommandFailed
 from provision.jobs.busy import deadline_warning
 from provision.jobs.queue import Queue, Sink, fetch, send, stream
-from provision.jobs.request import make_request
+from provision.jobs.request import CLUSTER, Where, make_request
 
 
 def submit(
@@ -29,6 +29,7 @@ def submit(
     secrets: Mapping[str, str] | None = None,
     image_size: int | None = None,
     files: Sequence[tuple[Path, str]] = (),
+    where: Where = CLUSTER,
     sink: Sink | None = None,
     say: Callable[[str], object] | None = None,
 ) -> str:
@@ -45,6 +46,7 @@ def submit(
         secrets: environment variables of this run, which nothing keeps beyond its end.
         image_size: pixels a side of the pictures that it reads (default: the size last asked for).
         files: more files that go with the program: (path here, name beside the program).
+        where: the whole cluster, or one machine of a group.
         sink: gets the log, in pieces (default: standard output).
         say: gets one-line messages (default: standard error).
 
@@ -55,7 +57,7 @@ def submit(
     env = {} if image_size is None else {"MUSTER_IMAGE_SIZE": str(image_size)}
     request = make_request(
         job, root=queue.root, args=args, deps=deps, main_class=main_class or "", env=env, secrets=secrets,
-        files=files,
+        files=files, where=where,
     )  # fmt: skip
     tell = say or terminal.say
     if warning := deadline_warning(deadline, queue, request.name):

@@ -36,11 +36,12 @@ def wish_labels(nodes: int, scale: Scale) -> dict[str, str]:
 def wish_of(labels: Mapping[str, str]) -> tuple[int | None, Scale]:
     """Return the size (None: they do not say) and the scale that a master's labels tell."""
     names = ("wish", "wish_cores", "wish_memory_gb")
-    nodes, cores, memory_gb = (_number(labels.get(name, "")) for name in names)
+    nodes, cores, memory_gb = (number_of(labels.get(name, "")) for name in names)
     return None if nodes is None else int(nodes), Scale(None if cores is None else int(cores), memory_gb)
 
 
-def _number(text: str) -> float | None:
+def number_of(text: str) -> float | None:
+    """Return the number that a label says, None when it says none."""
     return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else None
 
 

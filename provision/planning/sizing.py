@@ -59,7 +59,8 @@ class NodeSizing:
 
     `executors_mb` is left for executors and their overhead, `worker_memory_mb` what the Spark Worker offers
     to executors (heap only, as Spark counts it), `driver_mb` what is kept free for a driver with its Python
-    process. `small`: short start-up matters more than peak speed of daemons.
+    process, `runs_mb` what runs have that have the machine for themselves. `small`: short start-up matters
+    more than peak speed of daemons.
     """
 
     namenode_xmx_mb: int
@@ -72,6 +73,7 @@ class NodeSizing:
     worker_cores: int
     driver_mb: int
     system_mb: int
+    runs_mb: int
     small: bool
 
 
@@ -128,6 +130,7 @@ def node_sizing(cores: int, memory_gb: float, roles: Collection[str]) -> NodeSiz
         worker_cores=cores if "spark_worker" in roles else 0,
         driver_mb=driver,
         system_mb=system,
+        runs_mb=max(0, memory - system - daemons),
         small=cores <= SMALL_CORES or memory <= SMALL_MEMORY_MB,
     )
 

@@ -19,10 +19,17 @@ USERS = (LOGIN_USER, JOB_USER)
 """Accounts that every key opens: the one that may become root, and the one that jobs belong to."""
 
 KEYS = "/etc/muster/authorized_keys"
-"""Folder on machines with a file of keys for each account. User-data makes it, the role base keeps it."""
+"""Folder on machines with a file of keys for each account. User-data makes it, the role base keeps it.
+
+Where the queue of jobs may have runs, its own key is in `hadoop.queue` (role jobs).
+"""
 SSHD = "/etc/ssh/sshd_config.d/08-muster-keys.conf"
 """On every machine: what makes sshd look there and nowhere else. Before it only the store's own is read."""
-_RULES = (f"AuthorizedKeysFile {KEYS}/%u", "AuthorizedKeysCommand none", "TrustedUserCAKeys none")
+_RULES = (
+    f"AuthorizedKeysFile {KEYS}/%u {KEYS}/%u.queue",
+    "AuthorizedKeysCommand none",
+    "TrustedUserCAKeys none",
+)
 _END_SESSIONS = "/opt/muster/bin/muster-sessions"
 _WITHIN_S = 60.0
 

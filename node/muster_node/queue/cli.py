@@ -8,31 +8,31 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tarfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from pathlib import Path
 
-from muster_node.archive import BadArchive, unpack
 from muster_node.queue import (
+    away,
+    cancelling,
     dispatch,
     explain,
-    layout,
+    intake,
+    progress,
     records,
     results,
     runner,
-    secret_env,
     shutdown,
     upload,
     verdict,
+    wire,
 )
 from muster_node.queue.records import CANCELLED, FAILED, FINAL, QUEUED, SUCCEEDED, Record, Refused
 
 POLL_S = 0.2
-MOST_FILES, MOST_BYTES = 100_000, 4 << 30
-"""Of what is submitted."""
 STATUS = {SUCCEEDED: 0, FAILED: 1, CANCELLED: 3}
 """Exit status of `follow` for each final state; 2 = the request was refused."""
 
@@ -45,12 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for verb, text in (
         ("show", "one run as JSON"),
         ("cancel", "stop a run"),
+        ("checkpoint", "ask a run to checkpoint and end"),
         ("bundle", "run, log and results as tar"),
+        ("forget", "remove all that there is of a run that has ended"),
     ):
         verbs.add_parser(verb, help=text).add_argument("run")
     follow = verbs.add_parser("follow", help="print a run's log until it ends")
     follow.add_argument("run")
     follow.add_argument("--offset", type=int, default=0, help="bytes of the log to skip")
+    follow.add_argument("--progress", action="store_true", help="say how far it is on standard error")
     follow.add_argument("--no-wait", action="store_true", help="only what is there now")
     verbs.add_parser(
         "submit", help="read a request (one line of JSON, then a tar archive) from standard input"
@@ -60,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     finish.add_argument("run")
     finish.add_argument("result", nargs="?", default=os.environ.get("SERVICE_RESULT", "success"))
     verbs.add_parser("dispatch")
+    verbs.add_parser("away").add_argument("run")
+    verbs.add_parser("wire", help="what the queue of the cluster's master asks for by SSH")
     explained = verbs.add_parser("explain", help="run a program and, when it fails, say why in one line")
     explained.add_argument("program", nargs=argparse.REMAINDER)
     for verb in ("shutdown", "upload"):
@@ -92,79 +97,6 @@ def show(asked: argparse.Namespace) -> int:
     return 0
 
 
-def submit(_: argparse.Namespace) -> int:
-    """Take a run into the queue; the same run twice is one run.
-
-    A request with secrets comes from root, which alone keeps them; all else is done as the queue's owner.
-    """
-    request = json.loads(sys.stdin.buffer.readline())
-    known = {each.name for each in fields(Record)} - {
-        "state",
-        "submitted",
-        "started",
-        "ended",
-        "exit_status",
-        "boot",
-    }
-    if not isinstance(request, dict) or (unknown := set(request) - known):
-        raise Refused(f"unknown keys in the request: {', '.join(sorted(unknown))}")
-    secrets = request.pop("secrets", {})
-    args, names = tuple(request.pop("args", ())), tuple(sorted(secrets))
-    record = Record(**request, args=args, secrets=names, submitted=time.time())
-    records.folder(record.run)  # refuses what is no run
-    try:
-        layout.require(record.spark)
-    except ValueError as error:
-        raise Refused(str(error)) from error
-    if record.kind not in records.KINDS:
-        raise Refused(f"unknown kind of job {record.kind!r}")
-    if not secrets:
-        return _take_in(record)
-    if os.geteuid():
-        raise Refused("secrets are taken from root alone")
-    secret_env.keep(record.run, secrets)
-    if (child := os.fork()) == 0:
-        records.become_owner()
-        return _take_in(record)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status:
-        secret_env.forget(record.run)
-    return status
-
-
-def _take_in(record: Record) -> int:
-    home = records.folder(record.run)
-    if not home.exists():
-        fresh = records.ROOT / "runs" / f".{record.run}.{os.getpid()}"
-        try:
-            _unpack(record, fresh)
-            records.write(record, fresh)
-            fresh.rename(home)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-    records.notify(record.run, "submit")
-    print(json.dumps(records.describe(records.load(record.run))))
-    return 0
-
-
-def _unpack(record: Record, target: Path) -> None:
-    target.mkdir()
-    (target / "code").mkdir()
-    (target / "log").touch()
-    if record.kind == "builtin":
-        jobs = Path(str(records.settings()["jobs"]))
-        if not (jobs / record.name / record.entry).is_file():
-            raise Refused(f"there is no built-in job {record.name}")
-        for source in (jobs / records.SHARED, jobs / record.name):
-            shutil.copytree(
-                source, target / "code", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-            )
-    try:
-        unpack(sys.stdin.buffer, target, most_files=MOST_FILES, most_bytes=MOST_BYTES)
-    except BadArchive as error:
-        raise Refused(f"what was submitted is not taken in: {error}") from error
-
-
 def cancel(asked: argparse.Namespace) -> int:
     """Stop a run or take it out of the queue, and wait until it has ended."""
     record = records.load(asked.run)
@@ -172,17 +104,7 @@ def cancel(asked: argparse.Namespace) -> int:
         raise Refused(
             f"{asked.run} has already {record.state if record.state != CANCELLED else 'been cancelled'}"
         )
-    (records.folder(asked.run) / verdict.CANCEL).touch()
-    record = records.change(
-        asked.run, only_from=frozenset((QUEUED,)), state=CANCELLED, reason="cancelled", ended=time.time()
-    )
-    records.notify(asked.run, "cancel")
-    if record.state not in FINAL:
-        end = time.monotonic() + dispatch.DEADLINE_S
-        while (record := records.load(asked.run)).state not in FINAL:
-            if time.monotonic() > end:
-                raise Refused(f"{asked.run} did not end within {dispatch.DEADLINE_S:.0f} s")
-            time.sleep(POLL_S)
+    record = cancelling.cancel(asked.run)
     print(json.dumps(records.describe(record)))
     return 0
 
@@ -202,7 +124,10 @@ def follow(asked: argparse.Namespace) -> int:
                 return 0
             if record.state in FINAL:  # the last line is written before the state
                 return STATUS[record.state]
-            if record.state == QUEUED and (text := _waiting(record)) != said:
+            text = _waiting(record) if record.state == QUEUED else said
+            if asked.progress:
+                text = progress.MARK.decode() + progress.read(records.folder(asked.run))
+            if text != said:
                 said = text
                 print(text, file=sys.stderr, flush=True)
             time.sleep(POLL_S)
@@ -228,6 +153,36 @@ def bundle(asked: argparse.Namespace) -> int:
             with contextlib.suppress(PermissionError):  # before anything of it was written
                 archive.add(path, arcname=str(path.relative_to(home)), recursive=False)
     return 0
+
+
+def checkpoint(asked: argparse.Namespace) -> int:
+    """Ask a run's runner, a process of the same user, to let its program checkpoint and end."""
+    records.folder(asked.run)  # refuses what is no run
+    unit = dispatch.HERE.format(run=asked.run)
+    done = subprocess.run(
+        ["systemctl", "show", "--value", "--property=MainPID", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if (pid := done.stdout.strip()).isdigit() and int(pid):
+        os.kill(int(pid), signal.SIGUSR1)
+    return 0
+
+
+def forget(asked: argparse.Namespace) -> int:
+    """Remove the folder of a run that has ended, on a machine that the queue had put it on."""
+    if records.guest() and records.load(asked.run).state in FINAL:
+        shutil.rmtree(records.folder(asked.run), ignore_errors=True)
+    return 0
+
+
+def answer_wire(_: argparse.Namespace) -> int:
+    """Do what the key of the queue may ask for."""
+    try:
+        return main(wire.asked(os.environ.get("SSH_ORIGINAL_COMMAND", "")))
+    except ValueError as error:
+        raise Refused(str(error)) from error
 
 
 def finish(asked: argparse.Namespace) -> int:
@@ -261,10 +216,14 @@ def upload_all(asked: argparse.Namespace) -> int:
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "list": list_runs,
     "show": show,
-    "submit": submit,
+    "submit": lambda _: intake.submit(),
     "cancel": cancel,
     "follow": follow,
     "bundle": bundle,
+    "checkpoint": checkpoint,
+    "forget": forget,
+    "wire": answer_wire,
+    "away": lambda asked: away.run(asked.run),
     "explain": lambda asked: explain.explain(asked.program),
     "run": lambda asked: runner.run(asked.run),
     "finish": finish,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from muster_node.queue import layout, packages, records
+from muster_node import files
+from muster_node.queue import layout, packages, progress, records
 from muster_node.queue.records import Record, Refused
+
+RECORD = "MUSTER_RECORD"
+"""Names the file in which a program finds the record of its run."""
 
 
 def environ(record: Record, home: Path, log: IO[bytes], secrets: Mapping[str, str]) -> dict[str, str]:
@@ -28,7 +33,8 @@ def environ(record: Record, home: Path, log: IO[bytes], secrets: Mapping[str, st
         ]
     if record.kind in ("folder", "builtin") and (modules := _modules(home)):
         options.append(f"--py-files {modules}")
-    options += layout.options(record.spark)
+    options += _spark(record)
+    files.write(home / "record.json", json.dumps(records.describe(record), indent=1) + "\n", mode=0o600)
     programs = [str(Path(known["python"]).parent), os.environ.get("PATH", os.defpath)]
     return {
         **{name: os.environ[name] for name in ("HOME", "LANG", "USER") if name in os.environ},
@@ -36,6 +42,7 @@ def environ(record: Record, home: Path, log: IO[bytes], secrets: Mapping[str, st
         **known["env"],
         **record.env,
         **secrets,
+        **_limits(record),
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": ":".join(paths),
         "PYSPARK_SUBMIT_ARGS": " ".join(
@@ -44,7 +51,22 @@ def environ(record: Record, home: Path, log: IO[bytes], secrets: Mapping[str, st
         "MUSTER_RUN": record.run,
         "MUSTER_RESULTS": str(result),
         "MUSTER_HDFS_RESULTS": f"/results/{record.run}",
+        progress.VARIABLE: str(home / progress.FILE),
+        RECORD: str(home / "record.json"),
     }
+
+
+def _spark(record: Record) -> list[str]:
+    """Return the options of spark-submit: a run on one machine has Spark there alone."""
+    return layout.local_options(record.cores, record.memory_mb) if record.on else layout.options(record.spark)
+
+
+def _limits(record: Record) -> dict[str, str]:
+    """Return what tells a program on one machine how much of it is its own."""
+    if not record.on:
+        return {}
+    cores = str(record.cores)
+    return {"MUSTER_CORES": cores, "OMP_NUM_THREADS": cores, "MUSTER_MEMORY_MB": str(record.memory_mb)}
 
 
 def command(record: Record, code: Path) -> list[str]:
@@ -59,7 +81,7 @@ def command(record: Record, code: Path) -> list[str]:
         return ["/bin/bash", str(program), *record.args]
     if record.kind == "jar":
         main_class = ["--class", record.main_class] if record.main_class else []
-        executors = [word for option in layout.options(record.spark) for word in option.split()]
+        executors = [word for option in _spark(record) for word in option.split()]
         return [str(known["spark_submit"]), *executors, *main_class, str(program), *record.args]
     return [str(known["python"]), str(program), *record.args]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 EXECUTORS, CORES, MEMORY_MB = "executors", "executor_cores", "executor_memory_mb"
 MOST = 1_000_000
+SMALLEST_HEAP_MB = 512
 
 
 def require(spark: object) -> None:
@@ -29,4 +30,19 @@ def options(spark: Mapping[str, int]) -> list[str]:
         f"--conf spark.executor.cores={spark[CORES]}",
         f"--conf spark.executor.memory={spark[MEMORY_MB]}m",
         f"--conf spark.cores.max={spark[EXECUTORS] * spark[CORES]}",
+    ]
+
+
+def local_options(cores: int, memory_mb: int) -> list[str]:
+    """Return the options of spark-submit for a run on one machine, whose Spark is itself alone.
+
+    The JVM has half of the memory: the other half is for Python.
+    """
+    heap = max(SMALLEST_HEAP_MB, memory_mb // 2)
+    return [
+        f"--master local[{cores}]",
+        f"--driver-memory {heap}m",
+        f"--conf spark.executor.cores={cores}",
+        f"--conf spark.executor.memory={heap}m",
+        f"--conf spark.default.parallelism={2 * cores}",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import re
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from muster_node import files
-from muster_node.queue import layout
+from muster_node.queue import layout, progress
 
 ROOT = Path(os.environ.get("MUSTER_JOBS_ROOT", "/var/lib/muster"))
 SETTINGS = Path(os.environ.get("MUSTER_JOBS_SETTINGS", "/etc/muster/jobs.json"))
@@ -23,6 +24,11 @@ QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "queued", "running", "succeeded"
 FINAL = frozenset((SUCCEEDED, FAILED, CANCELLED))
 LARGEST_BYTES = 4 << 20
 """Of a record, whose arguments may be long, and of other files about a run."""
+OF_THE_QUEUE = frozenset(
+    ("node", "machines", "state", "submitted", "started", "ended", "exit_status", "boot", "reason")
+)
+"""Fields of a record that no request has: the queue fills them in."""
+LEFT_BEHIND = (OF_THE_QUEUE - {"node", "machines"}) | {"secrets"}
 KINDS = frozenset(("builtin", "python", "folder", "jar", "script", "shell"))
 SHARED = "common"
 """The folder beside the built-in jobs with the modules that they share; a run has them beside its own."""
@@ -31,11 +37,13 @@ SHARED = "common"
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,
     "bool": bool,
+    "int": int,
     "float": (int, float),
     "int | None": (int, type(None)),
     "tuple[str, ...]": tuple,
     "dict[str, str]": dict,
     "dict[str, int]": dict,
+    "tuple[dict[str, Any], ...]": tuple,
 }
 
 
@@ -48,7 +56,10 @@ class Record:
     """One run. Times are seconds since the epoch; `reason` is one line, empty unless it failed.
 
     `env` is for its environment; so are its `secrets`, of which a record has the names only (see secret_env).
-    `spark`: its executors, see layout.
+    `spark`: its executors, see layout. `on`: the group of which it asked for one machine, '' = the whole
+    cluster; `cores` and `memory_mb` (MiB) what it has of that machine, while it waits what it asked for
+    (0 = all of it).
+    `node` is where its program runs, `machines` are those that it has, see placing.Machine.
     """
 
     run: str
@@ -62,6 +73,11 @@ class Record:
     secrets: tuple[str, ...] = ()
     spark: dict[str, int] = field(default_factory=dict)
     submitter: str = ""
+    on: str = ""
+    cores: int = 0
+    memory_mb: int = 0
+    node: str = ""
+    machines: tuple[dict[str, Any], ...] = ()
     state: str = QUEUED
     submitted: float = 0.0
     started: float = 0.0
@@ -99,15 +115,19 @@ def load(run: str) -> Record:
     """Return the record of a run. Raises Refused when there is none."""
     try:
         found = json.loads(files.read_found(folder(run) / "run.json", most_bytes=LARGEST_BYTES))
-        lists = {name: tuple(found.get(name, ())) for name in ("args", "secrets")}
+        tuples = ("args", "secrets", "machines")
+        lists: dict[str, Any] = {name: tuple(found.get(name, ())) for name in tuples}
         record = Record(**{**found, **lists})
         layout.require(record.spark)
     except FileNotFoundError:
         raise Refused(f"there is no run {run}") from None
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         raise Refused(f"the record of {run} is damaged") from None
-    if record.run != run or not all(
-        isinstance(getattr(record, each.name), _TYPES[str(each.type)]) for each in fields(record)
+    shaped = all(isinstance(one, dict) for one in record.machines)
+    if (
+        record.run != run
+        or not shaped
+        or not all(isinstance(getattr(record, each.name), _TYPES[str(each.type)]) for each in fields(record))
     ):
         raise Refused(f"the record of {run} is damaged")
     return record
@@ -167,8 +187,31 @@ def describe(record: Record) -> dict[str, object]:
     answer["env"] = sorted({*record.env, *answer.pop("secrets")})  # the names
     answer["seconds"] = record.seconds(time.time())
     answer["ahead"] = [other.run for other in ahead(record.run)] if record.state == QUEUED else []
+    answer["cost"] = cost(record)
+    answer["progress"] = progress.read(folder(record.run)) if record.state == RUNNING else ""
     answer["results"] = sorted(path.name for path in (folder(record.run) / "results").glob("*"))
     return answer
+
+
+def leave(record: Record, **fields: object) -> dict[str, Any]:
+    """Return what another machine has to know of a record that it is to run."""
+    known = {name: value for name, value in asdict(record).items() if name not in LEFT_BEHIND}
+    return {**known, **fields}
+
+
+def cost(record: Record) -> float | None:
+    """Return what the machines have cost while a run had them, in US dollars; None = not known.
+
+    Of a machine that it shared it is the share of its cores.
+    """
+    hourly = 0.0
+    for one in record.machines:
+        each, cores = one.get("hourly"), one.get("cores")
+        if not isinstance(each, int | float) or not isinstance(cores, int):
+            return None
+        hourly += each * (record.cores / cores if record.cores and cores else 1)
+    dollars = hourly * record.seconds(time.time()) / 3600
+    return round(dollars, 6) if record.machines and math.isfinite(dollars) else None
 
 
 def notify(run: str, what: str) -> None:
@@ -177,9 +220,14 @@ def notify(run: str, what: str) -> None:
 
 
 def settings() -> dict[str, Any]:
-    """Return what the role wrote: programs and folders, `env`, `namenode_url`, `copies` and `events`."""
+    """Return what the role wrote: see its template jobs.json.j2."""
     found: dict[str, Any] = json.loads(SETTINGS.read_text())
     return found
+
+
+def guest() -> bool:
+    """Return whether this machine only takes runs that the queue of the cluster's master puts on it."""
+    return bool(settings().get("guest"))
 
 
 def boot_id() -> str:

@@ -20,10 +20,11 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from muster_node.queue import environment, records, results, secret_env, verdict
+from muster_node.queue import environment, placements, records, results, secret_env, verdict
 from muster_node.queue.records import QUEUED, RUNNING, Record, Refused
 from muster_node.queue.verdict import Exit
 
@@ -72,7 +73,7 @@ class Runner:
 
     def _prepare(self) -> Step:
         try:
-            secrets = secret_env.handed_over(self.record.secrets)
+            secrets = secret_env.handed_over(self.record.run, self.record.secrets)
             self._environment = environment.environ(self.record, self.home, self.log, secrets)
             self._command = environment.command(self.record, self.home / "code")
         except (Refused, OSError) as error:
@@ -113,8 +114,7 @@ class Runner:
         return Step.DONE if (self.home / verdict.CANCEL).exists() else Step.PUBLISH
 
     def _publish(self) -> Step:
-        folder, target = self.home / "results", f"/results/{self.record.run}"
-        verdict.note_lost(self.home, results.publish(folder, target, records.settings(), self.log))
+        publish(self.record, self.home, self.log)
         return Step.DONE
 
     def _refuse(self, error: Exception) -> Step:
@@ -130,9 +130,7 @@ def run(run_id: str) -> int:
 
     Called by the unit; `verdict.finish` says afterwards how it ended, also when this process was killed.
     """
-    record = records.change(
-        run_id, only_from=frozenset((QUEUED,)), state=RUNNING, started=time.time(), boot=records.boot_id()
-    )
+    record = records.change(run_id, only_from=frozenset((QUEUED,)), state=RUNNING, **beginning(run_id))
     if record.state != RUNNING:
         return 0
     home = records.folder(run_id)
@@ -144,6 +142,24 @@ def run(run_id: str) -> int:
         signal.signal(signal.SIGUSR1, runner.request_checkpoint)
         runner.run()
     return runner.ended.status if runner.ended.status is not None else 128 + runner.ended.signal
+
+
+def beginning(run_id: str) -> dict[str, Any]:
+    """Return what a record gets when its run begins: the time, and what of the cluster it has."""
+    began: dict[str, Any] = {"started": time.time(), "boot": records.boot_id()}
+    place = placements.of(run_id)
+    if place is None:
+        return began
+    machines = placements.machines(place)
+    node = machines[0].name if machines else ""
+    share = {} if place.whole else {"cores": place.cores, "memory_mb": place.memory_mb}
+    return {**began, **share, "node": node, "machines": tuple(asdict(one) for one in machines)}
+
+
+def publish(record: Record, home: Path, log: IO[bytes]) -> None:
+    """Copy a run's results to HDFS, and note what of them could not be copied."""
+    target = f"/results/{record.run}"
+    verdict.note_lost(home, results.publish(home / "results", target, records.settings(), log))
 
 
 def _default_sigterm() -> None:

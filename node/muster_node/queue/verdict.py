@@ -10,11 +10,11 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from muster_node import files
-from muster_node.queue import reason, records
+from muster_node.queue import placements, reason, records
 from muster_node.queue.records import CANCELLED, FAILED, FINAL, QUEUED, RUNNING, SUCCEEDED, Record
 
 CANCEL, CHECKPOINT, EXIT, OOM_KILLS = "cancel", "checkpoint", "exit.json", "oom_kills"
@@ -32,10 +32,14 @@ VMSTAT = Path("/proc/vmstat")
 
 @dataclass(frozen=True)
 class Exit:
-    """How a program ended: its exit status, or the signal that killed it. None and 0: nobody knows."""
+    """How a program ended: its exit status, or the signal that killed it. None and 0: nobody knows.
+
+    `reason`: why it failed, where another machine has found that out.
+    """
 
     status: int | None = None
     signal: int = 0
+    reason: str = ""
 
     @classmethod
     def of(cls, returncode: int) -> Exit:
@@ -47,12 +51,16 @@ class Exit:
         """Read what the runner has noted, if it came to that."""
         noted = _noted(home / EXIT)
         known = noted if isinstance(noted, dict) else {}
-        status, killed = known.get("status"), known.get("signal")
-        return cls(status if isinstance(status, int) else None, killed if isinstance(killed, int) else 0)
+        status, killed, why = known.get("status"), known.get("signal"), known.get("reason")
+        return cls(
+            status if isinstance(status, int) else None,
+            killed if isinstance(killed, int) else 0,
+            why if isinstance(why, str) else "",
+        )
 
     def note(self, home: Path) -> None:
         """Write it down for `finish`, which may be another process."""
-        files.write(home / EXIT, json.dumps({"status": self.status, "signal": self.signal}))
+        files.write(home / EXIT, json.dumps(asdict(self)))
 
 
 def note_oom_kills(home: Path) -> None:
@@ -73,14 +81,16 @@ def finish(run_id: str, result: str) -> Record:
         result: systemd's $SERVICE_RESULT (success, exit-code, signal, oom-kill …), or VANISHED.
     """
     record = records.load(run_id)
-    if record.state in FINAL:
-        return record
     home = records.folder(run_id)
+    if record.state in FINAL or _goes_on_elsewhere(record, home):
+        return record
     ended = Exit.read(home)
     state, why = judge(home, ended, result)
     ended_at = time.time()
     seconds = replace(record, ended=ended_at).seconds(ended_at)
     line = f"muster-job: {state}{f': {why}' if state == FAILED else f' after {seconds:.0f} s'}\n"
+    if records.guest():  # the queue that has put it here says so
+        line = ""
     with suppress(OSError):  # before the state: who follows the log stops at the state
         log = files.open_found(home / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         with os.fdopen(log, "a", encoding="utf-8", errors="replace") as file:
@@ -104,6 +114,8 @@ def judge(home: Path, ended: Exit, result: str) -> tuple[str, str]:
         return (FAILED, f"the program ended well, but {lost}") if lost else (SUCCEEDED, "")
     if (home / CHECKPOINT).exists():
         return FAILED, TIME_OVER
+    if ended.reason:
+        return FAILED, f"{ended.reason}; and {lost}" if lost else ended.reason
     if result == VANISHED or _machine_stops():
         return FAILED, "machine restarted while it ran; submit it again"
     killed = ended.signal or (signal.SIGKILL if result == "signal" else 0)
@@ -151,6 +163,13 @@ def _memory_ran_out(home: Path) -> bool:
     """Return True when the kernel killed something for memory while this run ran."""
     before = _noted(home / OOM_KILLS)
     return isinstance(before, int) and _oom_kills() > before
+
+
+def _goes_on_elsewhere(record: Record, home: Path) -> bool:
+    """Return whether only this machine stops, while a run goes on at another one."""
+    there = placements.elsewhere(placements.of(record.run)) and not (home / EXIT).exists()
+    ends = any((home / name).exists() for name in (CANCEL, CHECKPOINT))
+    return bool(there) and record.state == RUNNING and not ends and _machine_stops()
 
 
 def _machine_stops() -> bool:

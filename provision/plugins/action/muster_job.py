@@ -14,7 +14,7 @@ from provision.core.errors import MusterError
 from provision.core.image_size import image_size
 from provision.core.untrusted import parse_json
 from provision.jobs import runs
-from provision.jobs.request import make_request
+from provision.jobs.request import Where, make_request
 from provision.plugins.config_of_run import config_of_run
 
 
@@ -39,6 +39,7 @@ class Lines:
 class ActionModule(ActionBase):
     """Arguments: job, parameters and args (words), deps, main_class, follow, secrets, image_size.
 
+    `on`, `cores`, `memory` (GiB): one machine of a group instead of the whole cluster, or a share of it.
     In check mode the job is looked at, and nothing is sent.
     """
 
@@ -58,6 +59,9 @@ class ActionModule(ActionBase):
                 "follow": {"type": "bool", "default": True},
                 "secrets": {"type": "dict", "default": {}, "no_log": True},
                 "image_size": {"type": "str", "default": ""},
+                "on": {"type": "str", "default": ""},
+                "cores": {"type": "int", "default": 0},
+                "memory": {"type": "float", "default": 0.0},
             }
         )
         lines = Lines()
@@ -79,6 +83,7 @@ class ActionModule(ActionBase):
                 **program,
                 follow=given["follow"],
                 secrets={key: str(value) for key, value in given["secrets"].items()},
+                where=Where(given["on"], given["cores"], given["memory"]),
                 image_size=image_size(given["image_size"]) if given["image_size"] else None,
                 sink=lines,
                 say=Display().display,

@@ -28,6 +28,26 @@ def muster_cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         raise AnsibleFilterError(str(error)) from error
 
 
+def muster_job_machines(
+    nodes: Iterable[Mapping[str, Any]], site: str, functional: Mapping[str, Iterable[str]]
+) -> list[dict[str, Any]]:
+    """The machines of `cluster_nodes` as the queue of jobs knows them; `functional`: hosts by daemon."""
+    known = ("name", "address", "group", "cores", "memory_gb", "gpus", "hourly")
+    found = []
+    for node in nodes:
+        daemons = {name for name, hosts in functional.items() if node["name"] in hosts}
+        sized = sizing.node_sizing(int(node["cores"]), float(node["memory_gb"]), daemons)
+        found.append(
+            {
+                **{key: node[key] for key in known},
+                "memory_mb": sized.runs_mb,
+                "spark": "spark_worker" in daemons,
+                "near": node["site"] == site,
+            }
+        )
+    return found
+
+
 def muster_registry(kind: str) -> str:
     """Base address of a package registry (`'maven'`, `'pypi'`), as the control machine is configured."""
     return cache.default_registries()[kind]
@@ -41,5 +61,6 @@ class FilterModule:
         return {
             "muster_node_sizing": muster_node_sizing,
             "muster_cluster_sizing": muster_cluster_sizing,
+            "muster_job_machines": muster_job_machines,
             "muster_registry": muster_registry,
         }

@@ -34,9 +34,10 @@ DATA = Path("/data")
 OURS_IN_DATA = ("hdfs", "spark", "scratch", "datasets")
 PATHS = (
     "/opt/hadoop", "/opt/spark", "/opt/muster", "/etc/hadoop", "/etc/spark", "/var/lib/muster",
-    "/var/cache/muster", "/run/muster-secrets", "/usr/local/bin/hdfs", "/usr/local/bin/pyspark",
+    "/var/cache/muster", "/run/muster-*secrets",
+    "/usr/local/bin/hdfs", "/usr/local/bin/pyspark",
     "/usr/local/bin/spark-*", "/usr/local/bin/muster-job", "/usr/local/sbin/muster-*",
-    "/etc/ssh/sshd_config.d/*-muster-keys.conf", "/etc/tmpfiles.d/muster.conf",
+    "/etc/ssh/sshd_config.d/*-muster-keys.conf", "/etc/tmpfiles.d/muster*.conf",
     "/usr/lib/python3/dist-packages/muster*.pth", "/etc/systemd/journald.conf.d/muster.conf",
 )  # fmt: skip
 """All that the roles put on a machine, besides units, accounts and what lies in DATA; a test compares."""
@@ -189,7 +190,7 @@ def remove(request: dict[str, Any]) -> dict[str, Any]:
     if not now:
         return {}
     ours = units(UNITS)
-    run(["systemctl", "stop", *ours, "muster-job@*.service"], check=False)
+    run(["systemctl", "stop", *ours, "muster-job@*.service", "muster-away@*.service"], check=False)
     run(["systemctl", "disable", *ours], check=False)
     end_processes()
     run(["nft", "delete", "table", "inet", "muster"], check=False)

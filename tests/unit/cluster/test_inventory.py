@@ -46,6 +46,7 @@ def test_groups() -> None:
         "history_server": nodes[:1],
         "data_folder": ["retina-gpu-1"],
         "deep_learning": [*nodes, "retina-gpu-1"],
+        "job_taker": [*nodes[1:], "retina-gpu-1"],
         "object_store": ["object-store"],
         "uninstalled": [*nodes, "retina-gpu-1"],  # booted from no image; the store was booted from one
         "tracking": [],
@@ -91,6 +92,7 @@ def test_variables() -> None:
     found = composed(Snapshot(MACHINES, STORE)).variables
     assert found["cluster_nodes"][0] == {
         "name": "retina-master", "address": "10.77.1.12", "group": "master", "site": "local", "cores": 2, "memory_gb": 3.0,
+        "gpus": 0, "hourly": None,
     }  # fmt: skip
     assert found["cluster_object_store"]["url"] == "http://object-store:8080"
     assert found["cluster_wish"] == 3

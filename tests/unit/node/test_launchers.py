@@ -31,7 +31,8 @@ def test_the_master_alone_has_the_queue() -> None:
 
 def test_who_calls_a_program_calls_one_that_is_there() -> None:
     (task,) = yaml.safe_load((PROJECT / "roles/node/tasks/configure.yml").read_text())
-    made = {entry["dest"].rpartition("/")[2] for entry in task["muster_files"]["files"]} | {"muster-job"}
+    made = {entry["dest"].rpartition("/")[2] for entry in task["muster_files"]["files"]}
+    made |= {"muster-job", "muster-runs"}  # role jobs
     texts = [
         path.read_text(errors="replace")
         for folder in ("roles", "node", "provision", "templates")

@@ -27,7 +27,7 @@ from tests.fakes.servers import HdfsHandler, Server
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("runs", "queue", "deps", "jobs/hello", "jobs/common"):
+    for name in ("runs", "queue", "deps", "placed", "jobs/hello", "jobs/common"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "jobs/hello/main.py").write_text("print('hello')\n")
     settings = {
@@ -64,19 +64,22 @@ def run_it(run: str, result: str = "success") -> records.Record:
     return verdict.finish(run, result)
 
 
+def begun() -> list[str]:
+    """Return what would start now, where nothing runs."""
+    return [record.run for record, _ in dispatch.begin(records.every(), [])]
+
+
 A, B, C = (f"{name}-20261122-05000{number}-000{number}" for number, name in enumerate("abc"))
 
 
 def test_runs_in_the_order_of_submission(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert send(monkeypatch, A) == send(monkeypatch, B) == 0
     assert [record.run for record in records.every()] == [A, B]
-    assert dispatch.next_run(records.every(), busy=True) is None
-    first = dispatch.next_run(records.every(), busy=False)
-    assert first is not None and first.run == A
+    assert begun() == [A]
+    assert dispatch.begin(records.every(), [A]) == [], "one at a time has the cluster"
     assert records.describe(records.load(B))["ahead"] == [A]
     run_it(A)
-    second = dispatch.next_run(records.every(), busy=False)
-    assert second is not None and second.run == B
+    assert begun() == [B]
     assert sorted(path.name for path in (root / "queue").iterdir()) == [f"{A}.submit", f"{B}.submit"]
 
 
@@ -167,7 +170,7 @@ def test_cancelling_what_waits(
     send(monkeypatch, A)
     assert cli.main(["cancel", A]) == 0
     assert records.load(A).state == "cancelled"
-    assert dispatch.next_run(records.every(), busy=False) is None
+    assert begun() == []
     assert runner.run(A) == 0 and not (root / "runs" / A / "exit.json").exists()
     assert cli.main(["cancel", A]) == 2
     assert "has already been cancelled" in capsys.readouterr().err

@@ -32,7 +32,7 @@ sys.exit(cli.main(["submit"]))
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("runs", "queue", "deps"):
+    for name in ("runs", "queue", "deps", "placed"):
         (tmp_path / name).mkdir()
     settings = {"python": sys.executable, "python_path": [], "env": {}, "copies": 1, "namenode_url": ""}
     (tmp_path / "jobs.json").write_text(json.dumps(settings))
@@ -104,7 +104,7 @@ def test_they_wait_for_their_run_alone_and_are_gone_when_it_has_them(
     assert submit(root, OTHER).returncode == 0
     everything = records.every()
     unit(root, monkeypatch)
-    dispatch.forget_secrets(everything, started=everything[0])
+    dispatch.forget_secrets(everything, started=everything[:1])
     assert kept(root) == [OTHER], "what was started has got its own; what waits still waits"
     runner.run(RUN)
     assert (root / "runs" / RUN / "log").read_text() == "[s3cr3t-value]\n\n"
@@ -137,7 +137,7 @@ def test_what_is_cancelled_before_it_starts_wakes_who_forgets(root: Path) -> Non
     dispatch._take_notes()
     assert cli.main(["cancel", RUN]) == 0
     assert dispatch._take_notes() == [f"{RUN}.cancel"]
-    dispatch.forget_secrets(records.every(), started=None)
+    dispatch.forget_secrets(records.every(), started=[])
     assert kept(root) == []
 
 

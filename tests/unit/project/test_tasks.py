@@ -40,13 +40,13 @@ class Given:
 LIMITS = {
     "localhost": Given(validations=0, runs=3),
     "pond-master": Given(validations=9, runs=18),
-    "pond-worker-1": Given(validations=7, runs=13),
+    "pond-worker-1": Given(validations=8, runs=15),
     "object-store": Given(validations=2, runs=5),
 }
 AGAIN = {
     "localhost": Given(validations=0, runs=2),
     "pond-master": Given(validations=6, runs=12),
-    "pond-worker-1": Given(validations=5, runs=9),
+    "pond-worker-1": Given(validations=6, runs=11),
     "object-store": Given(validations=1, runs=3),
 }
 """Of main.yml alone, on a cluster that runs."""

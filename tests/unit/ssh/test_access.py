@@ -231,7 +231,9 @@ def test_a_machine_that_looks_elsewhere_for_keys_is_no_success(machine: Path) ->
 
 def test_on_a_host_of_its_owner_only_our_accounts_are_limited() -> None:
     ours, shared = access.sshd_rules(shared=False), access.sshd_rules(shared=True)
-    assert ours.splitlines()[0] == "AuthorizedKeysFile /etc/muster/authorized_keys/%u"
+    assert ours.splitlines()[0] == (
+        "AuthorizedKeysFile /etc/muster/authorized_keys/%u /etc/muster/authorized_keys/%u.queue"
+    )
     assert shared.splitlines()[0] == "Match User muster,hadoop"
     assert [line.strip() for line in shared.splitlines()[1:]] == ours.splitlines()
     assert all(line.startswith("  ") for line in shared.splitlines()[1:])
