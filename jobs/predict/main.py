@@ -1,8 +1,8 @@
 """Predictions of a saved model for a prepared set, or for texts, as predictions.csv.
 
-The model is that of a run of logistic_regression, baseline, random_forest, cnn or text_classification. Sets
-without labels have ids; the rows of the others are numbered, and their labels stand beside what the model
-says, which is scored then.
+The model is that of a run of logistic_regression, baseline, random_forest, boosting, cnn or
+text_classification. Sets without labels have ids; the rows of the others are numbered, and their labels stand
+beside what the model says, which is scored then.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import answers
+import boosted
 import estimators
 import lines
 import prepared
@@ -21,7 +22,7 @@ import scripted
 import trained
 from answers import Answer
 from options import given
-from parameters import COMPETITION, SPARK, TORCH, Parameters
+from parameters import COMPETITION, SPARK, TORCH, XGBOOST, Parameters
 from publish import results_folder, save_metrics
 from trained import BadChoice, Trained
 
@@ -70,6 +71,8 @@ def ask(spark: SparkSession, model: Trained, folder: str, about: Manifest) -> RD
         if model.engine == TORCH:
             channels = columns // about.size**2
             found = scripted.probabilities(spark, rows, here, channels=channels)
+        elif model.engine == XGBOOST:
+            found = boosted.probabilities(spark, rows, here, normalised=model.normalised)
         else:
             features = estimators.pictures(model.normalised)
             found = estimators.probabilities(spark, rows, here, classes=len(model.names), features=features)

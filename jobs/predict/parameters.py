@@ -8,7 +8,7 @@ from options import check, option
 
 from muster_node import sets
 
-BEST, SPARK, SKLEARN, TORCH = "best", "spark", "sklearn", "torch"
+BEST, SPARK, SKLEARN, XGBOOST, TORCH = "best", "spark", "sklearn", "xgboost", "torch"
 FULL, COMPETITION = "full", "competition"
 
 
@@ -19,7 +19,7 @@ class Parameters:
     model: str = option(
         "", "the run that trained it, or its folder /results/RUN in HDFS", shown="has to be given"
     )
-    engine: str = option(BEST, "which of a run's models", choices=(BEST, SPARK, SKLEARN, TORCH))
+    engine: str = option(BEST, "which of a run's models", choices=(BEST, SPARK, SKLEARN, XGBOOST, TORCH))
     dataset: str = option("", "name of the data set", shown="that of the model")
     part: str = option(sets.TEST, "part of the set", choices=tuple(reversed(sets.PARTS)))
     form: str = option(FULL, "class and probabilities, or the two columns", choices=(FULL, COMPETITION))

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boosted
 import classes
 import estimators
 import prepared
 import scripted
-from parameters import BEST, SKLEARN, SPARK, TORCH
+from parameters import BEST, SKLEARN, SPARK, TORCH, XGBOOST
 from publish import MODEL
 
 from muster_node.sets import Manifest
@@ -28,8 +29,17 @@ RUN = re.compile(r"[a-z0-9_][\w-]*", re.ASCII)
 RESULTS = "/results"
 SHOWN = 5
 """Names of classes that a refusal tells."""
-FOLDERS = {SPARK: MODEL, SKLEARN: estimators.FOLDER, TORCH: scripted.FOLDER}
-FILES = {SKLEARN: (estimators.MODEL, estimators.ABOUT), TORCH: (scripted.MODEL,)}
+FOLDERS = {
+    SPARK: MODEL,
+    SKLEARN: estimators.FOLDER,
+    XGBOOST: boosted.FOLDER,
+    TORCH: scripted.FOLDER,
+}
+FILES = {
+    SKLEARN: (estimators.MODEL, estimators.ABOUT),
+    XGBOOST: (boosted.MODEL,),
+    TORCH: (scripted.MODEL,),
+}
 """Of the models that executors get as files."""
 
 

@@ -1,4 +1,4 @@
-"""random_forest, text_classification and predict on the shared cluster, from `submit` to the files at home."""
+"""random_forest, boosting, text_classification and predict on the shared cluster, from `submit` to the files at home."""
 
 from __future__ import annotations
 
@@ -78,10 +78,24 @@ def test_logistic_regression_predicts_in_the_form_of_a_competition(ready, truth)
     assert right == pytest.approx(metrics["accuracy"], abs=1e-6)
 
 
-@pytest.mark.parametrize("job", ["logistic_regression", "baseline", "random_forest"])
+def test_boosted_trees_predict_what_they_were_scored_with(ready, truth):
+    run, folder, metrics = submitted(ready, "boosting")
+    assert metrics["accuracy"] > 0.95 and metrics["rounds"] <= 100
+    for name in ("confusion_matrix.png", "worst.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    _, folder, said = submitted(ready, "predict", f"model={run}", "part=holdout")
+    right = sum(row["class"] == label for row, label in zip(predictions(folder), truth, strict=True))
+    assert said["engine"] == "xgboost" and said["accuracy"] == pytest.approx(metrics["accuracy"], abs=1e-6)
+    assert right / len(truth) == pytest.approx(metrics["accuracy"], abs=1e-6)
+    ready.muster("submit", "boosting", "rounds=100000", "max_depth=16", timeout=TIMEOUT).refused(
+        r"digits at 16x16 does not fit: boosting may take [\d,]+ MiB, and the master has"
+    )
+
+
+@pytest.mark.parametrize("job", ["logistic_regression", "baseline", "random_forest", "boosting"])
 def test_what_was_trained_on_normalised_pictures_is_asked_with_such(ready, job):
-    more = ("trees=30", "max_depth=10") if job == "random_forest" else ()
-    run, _, metrics = submitted(ready, job, "normalise=true", *more)
+    more = {"random_forest": ("trees=30", "max_depth=10"), "boosting": ("rounds=50",)}
+    run, _, metrics = submitted(ready, job, "normalise=true", *more.get(job, ()))
     assert metrics["normalise"] and metrics["accuracy"] > 0.9
     for engine, found in metrics.get("engines", {"best": metrics}).items():
         _, _, said = submitted(ready, "predict", f"model={run}", "part=holdout", f"engine={engine}")
