@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import xgboost
+from boosted import Input, Model
 from memory import BINS
-from normal import features
 from parameters import Parameters
 from pixels import Block
+from variants import NORMAL, VARYING, varying
 
 ASKED = "validation"
 TOLD_S = 5.0
@@ -23,17 +24,17 @@ TOLD_S = 5.0
 class Boosted:
     """A model, up to the best round if early stopping chose it. `losses`: of validation, each round."""
 
-    model: Any
+    model: Model
     rounds: int
     losses: list[float] = field(default_factory=list)
 
 
 class Blocks(xgboost.DataIter):  # type: ignore[misc]  # XGBoost is not where types are checked
-    """Blocks of rows, one after another. `weights`: of a row of each class; `normalised`: see `normal`."""
+    """Blocks of rows, one after another. `weights`: what a row of each class weighs."""
 
-    def __init__(self, blocks: Sequence[Block], weights: Sequence[float], normalised: int) -> None:
+    def __init__(self, blocks: Sequence[Block], weights: Sequence[float], given: Input) -> None:
         super().__init__()
-        self._blocks, self._weights, self._normalised = blocks, np.array(weights), normalised
+        self._blocks, self._weights, self._given = blocks, np.array(weights), given
         self._place = 0
 
     def next(self, input_data: Callable[..., Any]) -> bool:
@@ -42,7 +43,7 @@ class Blocks(xgboost.DataIter):  # type: ignore[misc]  # XGBoost is not where ty
             return False
         labels, pixels = self._blocks[self._place]
         self._place += 1
-        input_data(data=features(pixels, self._normalised), label=labels, weight=self._weights[labels])
+        input_data(data=self._given.of(pixels), label=labels, weight=self._weights[labels])
         return True
 
     def reset(self) -> None:
@@ -84,12 +85,20 @@ def parted(blocks: list[Block], share: float, seed: int) -> tuple[list[Block], l
     return learnt, asked
 
 
+def input_of(blocks: Sequence[Block], asked: Parameters, channels: int) -> Input:
+    """Return what trees are given of pixels. Raises BadClasses: no pixel differs."""
+    if asked.variant != VARYING:
+        return Input(NORMAL if asked.normalise else asked.variant, channels)
+    kept = varying(pixels for _, pixels in blocks)
+    return Input(asked.variant, channels, tuple(np.flatnonzero(kept).tolist()))
+
+
 def fit(
     blocks: list[Block],
     asked: Parameters,
     weights: Sequence[float],
     *,
-    normalised: int,
+    channels: int,
     cores: int,
     say: Callable[[str], None],
 ) -> Boosted:
@@ -99,15 +108,19 @@ def fit(
         blocks: to learn from; they are used up.
         asked: the parameters.
         weights: what a row of each class weighs; as many as there are classes.
-        normalised: channels of pictures that are normalised first, 0 = pixels are taken as they are.
+        channels: values of a pixel.
         cores: threads.
         say: prints a line.
+
+    Raises:
+        BadClasses: no pixel differs.
     """
+    given = input_of(blocks, asked, channels)
     learnt, held = parted(blocks, asked.validation, asked.seed)
-    train = xgboost.QuantileDMatrix(Blocks(learnt, weights, normalised), max_bin=BINS, nthread=cores)
+    train = xgboost.QuantileDMatrix(Blocks(learnt, weights, given), max_bin=BINS, nthread=cores)
     watched = []
     if held:
-        there = Blocks(held, weights, normalised)
+        there = Blocks(held, weights, given)
         watched = [(xgboost.QuantileDMatrix(there, ref=train, max_bin=BINS, nthread=cores), ASKED)]
     learnt.clear()
     held.clear()
@@ -125,4 +138,4 @@ def fit(
     )  # fmt: skip
     losses = [loss for each in told.values() for loss in each["mlogloss"]]
     rounds = model.best_iteration + 1 if watched and asked.patience else model.num_boosted_rounds()
-    return Boosted(model[:rounds], rounds, losses)
+    return Boosted(Model(model[:rounds], given), rounds, losses)

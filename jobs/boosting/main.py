@@ -23,6 +23,7 @@ from pixels import draw_of
 from publish import results_folder, save_metrics
 from rows import Here, open_here
 from share import share_of
+from variants import RAW
 
 from muster_node.sets import HOLDOUT, TRAIN, Manifest
 
@@ -32,6 +33,8 @@ def require(asked: Parameters, about: Manifest, free_mb: int, held: int = 0) -> 
     classes.require_learnable(about)
     if asked.patience and not asked.validation:
         raise SystemExit("patience needs rows to be asked: give validation=0.1, or patience=0")
+    if asked.normalise and asked.variant != RAW:
+        raise SystemExit(f"normalise=true goes with variant={RAW}, not with {asked.variant}")
     needed = memory.needed_mb(
         rows=classes.taken(classes.rows(about), draw_of(asked, about).shares), held=held,
         columns=about.columns - 1, classes=classes.count(about), rounds=asked.rounds, depth=asked.max_depth,
@@ -43,7 +46,7 @@ def require(asked: Parameters, about: Manifest, free_mb: int, held: int = 0) -> 
 
 def learn(asked: Parameters, about: Manifest, train: Here, holdout: Here, started: float) -> dict[str, Any]:
     """Train, score and publish; return the metrics. Raises BadClasses; `started`: when reading began."""
-    known, normalised = classes.count(about), asked.normalised(about)
+    known = classes.count(about)
     counts = [0] * known
     for labels, _ in train.blocks:
         for label in labels.tolist():
@@ -53,11 +56,11 @@ def learn(asked: Parameters, about: Manifest, train: Here, holdout: Here, starte
     say(f"Boosting on {sum(counts):,} images of {asked.size}x{asked.size}, on {cores} cores")
     begun = time.monotonic()
     weights = classes.weights(classes.rows(about), asked.balance)
-    found = fit(train.blocks, asked, weights, normalised=normalised, cores=cores, say=say)
+    found = fit(train.blocks, asked, weights, channels=about.channels, cores=cores, say=say)
     fitted = time.monotonic()
     if asked.patience:
         say(f"Taking the first {found.rounds} rounds, after which the validation loss was lowest")
-    judged = judge(holdout.blocks, lambda pixels: boosted.shares(found.model, pixels, normalised), known)
+    judged = judge(holdout.blocks, found.model.shares, known)
     boosted.save(found.model, results_folder() / boosted.FOLDER)
     draw(judged, about, results_folder())
     metrics = {
@@ -66,6 +69,8 @@ def learn(asked: Parameters, about: Manifest, train: Here, holdout: Here, starte
         "image_size": asked.size,
         "pixels": about.columns - 1,
         "normalise": asked.normalise,
+        "variant": asked.variant,
+        "columns": len(found.model.input.columns) or about.columns - 1,
         "class_names": classes.names(about),
         "train_rows": sum(counts),
         "holdout_rows": int(judged.matrix.sum()),

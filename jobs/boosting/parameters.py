@@ -6,12 +6,18 @@ from dataclasses import dataclass
 
 from options import check, option
 from prepared import PixelParameters
+from variants import RAW, SCALED, VARYING
 
 
 @dataclass(frozen=True)
 class Parameters(PixelParameters):
     """How trees are boosted."""
 
+    variant: str = option(
+        RAW,
+        "of pixels: as they are; that without those that never differ; from 0 to 1",
+        choices=(RAW, VARYING, SCALED),
+    )
     rounds: int = option(100, "at most so many trees for each class", least=1, most=100_000)
     max_depth: int = option(6, "levels of a tree below its root", least=1, most=16)
     learning_rate: float = option(0.3, "how much a tree corrects those before it", least=1e-4, most=1)

@@ -9,9 +9,11 @@ from typing import Any
 
 import classes
 import networks
+import numpy as np
 import torch
 from checkpoints import Checkpoints
-from exchange import Exchange
+from exchange import Alone, Exchange
+from numpy.typing import NDArray
 from objective import Objective, OneClass, Ordinal, Several
 from opening import Opened, Sets
 from parameters import ORDINAL, SEVERAL, Parameters
@@ -19,9 +21,10 @@ from plan import Plan
 from scoring import OneLabel, SeveralLabels, Tally
 from selection import ASKED, LEARNT
 from training import Learner, Settings
+from variants import VARYING, varying
 from watch import Watch
 
-from muster_node.sets import TRAIN
+from muster_node.sets import TRAIN, Manifest
 
 
 @dataclass
@@ -126,16 +129,22 @@ class Fit:
         torch.manual_seed(self.asked.seed)
         network = networks.build(
             self.asked.network, channels=about.channels, side=about.size, outputs=objective.outputs,
-            dropout=self.asked.dropout,
+            dropout=self.asked.dropout, kept=self._kept(about) if self.asked.variant == VARYING else None,
         )  # fmt: skip
         rows = [counts.get(number, 0) for number in range(self.plan.classes)]
         weights = classes.weights(rows, self.asked.balance)
         settings = Settings(
             epochs=self.asked.epochs, learning_rate=self.asked.learning_rate,
             weight_decay=self.asked.weight_decay, changes=self.plan.changes, class_weights=tuple(weights),
-            channels=about.channels, seed=self.asked.seed, mixed=self.asked.mixed,
+            channels=about.channels, variant=self.asked.variant, seed=self.asked.seed, mixed=self.asked.mixed,
         )  # fmt: skip
         return Learner(network, objective, settings, device=self.device, exchange=self.exchange)
+
+    def _kept(self, about: Manifest) -> NDArray[np.bool_]:
+        """Return which values (side, side, channels) differ among the pictures that are learnt."""
+        every = self.sets.open(TRAIN, about.size, self.plan.selection, Alone())
+        batches = every.loader.in_order(LEARNT, self.asked.batch)
+        return varying(batch.pixels for batch in batches).reshape(about.size, about.size, about.channels)
 
 
 def objective_of(plan: Plan) -> Objective:

@@ -75,6 +75,7 @@ def learn(asked: Parameters, where: torch.device) -> dict[str, Any]:
         "device": where.type,
         "nodes": ranks,
         "network": asked.network,
+        "variant": asked.variant,
         "output": wanted.output,
         "weights": sum(each.numel() for each in learner.network.parameters()),
         "class_names": classes.names(about),

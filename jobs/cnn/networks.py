@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
+from variants import box
 
 SMALL, OF_2015, RESNET, MLP = "small", "2015", "resnet18", "mlp"
 CHOICES = (SMALL, OF_2015, RESNET, MLP)
@@ -18,7 +21,15 @@ GRID = 16
 DENSE = 600
 
 
-def build(name: str, *, channels: int, side: int, outputs: int, dropout: float) -> Any:  # noqa: ANN401
+def build(
+    name: str,
+    *,
+    channels: int,
+    side: int,
+    outputs: int,
+    dropout: float,
+    kept: NDArray[np.bool_] | None = None,
+) -> Any:  # noqa: ANN401
     """Return a network; its weights are drawn from torch's own random numbers.
 
     Args:
@@ -27,9 +38,19 @@ def build(name: str, *, channels: int, side: int, outputs: int, dropout: float) 
         side: pixels a side of the pictures that are learnt first; larger ones may follow.
         outputs: how many numbers it returns.
         dropout: the share of dense features that are left out while it learns.
+        kept: the values (side, side, channels) of pictures that it takes: dense layers just these, other
+            networks the rectangle around them. None = all.
     """
+    if name == MLP and kept is not None:
+        places = np.flatnonzero(kept.transpose(2, 0, 1))
+        return nn.Sequential(_Pick(places), *_dense(len(places), (DENSE, DENSE), outputs, dropout))
     builders = {SMALL: small, OF_2015: of_2015, MLP: mlp, RESNET: resnet18}
-    return builders[name](channels=channels, side=side, outputs=outputs, dropout=dropout)
+    if kept is None:
+        return builders[name](channels=channels, side=side, outputs=outputs, dropout=dropout)
+    top, bottom, left, right = box(np.logical_or.reduce(kept, axis=2))
+    side = max(bottom - top, right - left)
+    network = builders[name](channels=channels, side=side, outputs=outputs, dropout=dropout)
+    return nn.Sequential(_Crop(top, bottom, left, right), network)
 
 
 def small(*, channels: int, side: int, outputs: int, dropout: float) -> Any:  # noqa: ANN401
@@ -90,7 +111,29 @@ def resnet18(*, channels: int, side: int, outputs: int, dropout: float) -> Any: 
     )
 
 
-class _Block(nn.Module):  # type: ignore[misc]  # torch is not where types are checked
+class _Crop(nn.Module):  # type: ignore[misc]  # torch is not where types are checked
+    """Takes a rectangle of pictures: rows `top` to before `bottom`, columns `left` to before `right`."""
+
+    def __init__(self, top: int, bottom: int, left: int, right: int) -> None:
+        super().__init__()
+        self._rows, self._columns = slice(top, bottom), slice(left, right)
+
+    def forward(self, pictures: Any) -> Any:  # noqa: ANN401
+        return pictures[:, :, self._rows, self._columns]
+
+
+class _Pick(nn.Module):  # type: ignore[misc]
+    """Takes single values of pictures, in a row. `places`: theirs."""
+
+    def __init__(self, places: NDArray[np.int64]) -> None:
+        super().__init__()
+        self.register_buffer("places", torch.from_numpy(places))
+
+    def forward(self, pictures: Any) -> Any:  # noqa: ANN401
+        return pictures.flatten(1)[:, self.places]
+
+
+class _Block(nn.Module):  # type: ignore[misc]
     """Two convolutions, and around them the input itself."""
 
     def __init__(self, width: int, wide: int, *, stride: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from options import check, option
 from prepared import SetParameters
+from variants import NORMAL, RAW, SCALED, VARYING
 
 from muster_node.sets import BALANCES
 
@@ -30,6 +31,11 @@ class Parameters(SetParameters):
     )
     only: str = option("", "numbers of the classes that take part, as 0,4", shown="all")
     sizes: str = option("", "sides of pictures, learnt one after another, as 64,128", shown="size alone")
+    variant: str = option(
+        NORMAL,
+        "of pixels: each picture normalised; as they are; that without those that never differ; 0 to 1",
+        choices=(NORMAL, RAW, VARYING, SCALED),
+    )
     epochs: int = option(15, "times that all rows are seen, all sizes together", least=1)
     batch: int = option(64, "rows that are learnt from at once", least=1)
     learning_rate: float = option(0.002, "of AdamW, at its highest", least=1e-7, most=10)

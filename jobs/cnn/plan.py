@@ -11,6 +11,7 @@ from classes import BadClasses
 from options import BadParameter
 from parameters import CLASSES, ORDINAL, SEVERAL, USUAL, Parameters
 from selection import Selection
+from variants import VARYING
 
 from muster_node.sets import SIZES, Manifest
 
@@ -46,6 +47,8 @@ def plan(asked: Parameters, about: Manifest) -> Plan:
         _require_classes(asked, chosen, about)
     elif asked.only:
         raise BadParameter(f"only={asked.only}: goes with one class an image")
+    if asked.variant == VARYING and len(set(sides(asked))) > 1:
+        raise BadParameter(f"variant={VARYING}: goes with pictures of one size, leave sizes out")
     if asked.patience and not asked.validation:
         raise BadParameter("patience needs rows to be asked: give validation=0.1, or leave patience out")
     rows = [count if number in chosen else 0 for number, count in enumerate(classes.rows(about))]

@@ -30,6 +30,7 @@ class Settings:
     changes: str
     class_weights: tuple[float, ...]
     channels: int
+    variant: str
     seed: int
     mixed: bool
 
@@ -112,7 +113,7 @@ class Learner:
         return float(np.mean([self.settings.class_weights[each] for each in labels])) if labels else 1.0
 
     def _pictures(self, batch: Batch) -> Any:  # noqa: ANN401
-        return scripted.pictures(batch.pixels, self.settings.channels).to(self._device)
+        return scripted.pictures(batch.pixels, self.settings.channels, self.settings.variant).to(self._device)
 
     def _changed(self, batch: Batch, number: int) -> Any:  # noqa: ANN401
         pictures = self._pictures(batch)

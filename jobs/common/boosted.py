@@ -1,23 +1,23 @@
 """Boosted trees of XGBoost: saved in its own form, which later versions read, and asked on all nodes.
 
-import xgboost
-model = xgboost.Booster(model_file="boosted.ubj")
-probabilities = model.inplace_predict(rows)     # pixels as numbers of single precision, rows of 0 to 255
+import boosted
+model = boosted.load("boosted.ubj")
+probabilities = model.shares(rows)     # rows of pixels, 0 to 255, as prepared sets have them
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nodes
 import numpy as np
-from normal import features
 from numpy.typing import NDArray
 from share import share_of
+from variants import values
 
 if TYPE_CHECKING:
     from pyspark import RDD
@@ -26,52 +26,79 @@ if TYPE_CHECKING:
 FOLDER = "boosted"
 """Where a run's results have it."""
 MODEL, ABOUT = "boosted.ubj", "about.json"
+INPUT = "muster_input"
+"""The model's attribute that has its Input."""
 
 
-def save(model: Any, folder: Path) -> None:  # noqa: ANN401  XGBoost has no types
+@dataclass(frozen=True)
+class Input:
+    """What trees are given of pixels. `variant`: see `variants`; `channels`: of a picture.
+
+    `columns`: the numbers of those that the model knows, () = all.
+    """
+
+    variant: str
+    channels: int = 1
+    columns: tuple[int, ...] = ()
+
+    def of(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return it for rows of pixels."""
+        found = values(pixels, self.variant, self.channels)
+        return found[:, list(self.columns)] if self.columns else found
+
+
+@dataclass(frozen=True)
+class Model:
+    """Trees, and what they are asked with."""
+
+    trees: Any
+    input: Input
+
+    def shares(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the probability of each class (rows, classes) for rows of pixels."""
+        return np.asarray(self.trees.inplace_predict(self.input.of(pixels)), dtype=np.float64)
+
+
+def save(model: Model, folder: Path) -> None:
     """Write a model into a folder, and beside it what made it."""
     import xgboost
 
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_model(folder / MODEL)
+    model.trees.set_attr(**{INPUT: json.dumps(asdict(model.input))})
+    model.trees.save_model(folder / MODEL)
     (folder / ABOUT).write_text(json.dumps({"xgboost": xgboost.__version__}, indent=1) + "\n")
 
 
-def load(path: str) -> Any:  # noqa: ANN401
+def load(path: str) -> Model:
     """Return a model that `save` has written, as a file."""
     import xgboost
 
-    return xgboost.Booster(model_file=path)
+    trees = xgboost.Booster(model_file=path)
+    known = json.loads(trees.attr(INPUT))
+    return Model(trees, Input(**known | {"columns": tuple(known["columns"])}))
 
 
-def shares(model: Any, pixels: NDArray[np.generic], normalised: int) -> NDArray[np.float64]:  # noqa: ANN401
-    """Return the probability of each class for rows of pixels; `normalised`: channels, 0 = as they are."""
-    return np.asarray(model.inplace_predict(features(pixels, normalised)), dtype=np.float64)
-
-
-def probabilities(spark: SparkSession, rows: RDD, model: Path, *, normalised: int) -> RDD:
+def probabilities(spark: SparkSession, rows: RDD, model: Path) -> RDD:
     """Return (key, probability of each class) for every row (key, pixels), asked on all executors.
 
     `model`: the folder of this computer that has it, see `save`.
     """
     spark.sparkContext.addFile(str(model / MODEL))
     few = rows.coalesce(share_of(spark).executors)
-    return nodes.alone(spark, few.mapPartitions(partial(_ask_fetched, normalised=normalised)))
+    return nodes.alone(spark, few.mapPartitions(lambda part: ask(part, _fetched())))
 
 
 def ask(
-    rows: Iterable[tuple[Any, NDArray[np.uint8]]], path: str, normalised: int
+    rows: Iterable[tuple[Any, NDArray[np.uint8]]], path: str
 ) -> Iterator[tuple[Any, NDArray[np.float64]]]:
     """Yield (key, probability of each class) for every row (key, pixels), in batches that fit."""
     model = load(path)
     for batch in nodes.batches(rows):
-        found = shares(model, np.stack([pixels for _, pixels in batch]), normalised)
+        found = model.shares(np.stack([pixels for _, pixels in batch]))
         yield from zip((key for key, _ in batch), found, strict=True)
 
 
-def _ask_fetched(
-    rows: Iterable[tuple[Any, NDArray[np.uint8]]], normalised: int
-) -> Iterator[tuple[Any, NDArray[np.float64]]]:
+def _fetched() -> str:
     from pyspark import SparkFiles
 
-    return ask(rows, str(SparkFiles.get(MODEL)), normalised)
+    return str(SparkFiles.get(MODEL))

@@ -1,7 +1,8 @@
-"""The confusion matrix as a picture."""
+"""The confusion matrix, and tables of shares, as pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,5 +51,50 @@ def draw_confusion(matrix: NDArray[np.int64], *, title: str, subtitle: str, path
     bar.outline.set_visible(False)
     axes.set_title(title, loc="left", pad=26, fontsize=14, fontweight="bold")
     axes.text(0, 1.02, subtitle, transform=axes.transAxes, fontsize=10, color="#555555")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def draw_table(
+    shares: Sequence[Sequence[float | None]],
+    *,
+    down: Sequence[str],
+    across: Sequence[str],
+    title: str,
+    path: Path,
+) -> None:
+    """Write a table of shares, such as accuracies, as a PNG: the higher, the darker.
+
+    Args:
+        shares: row by row, from 0 to 1; None = there is none.
+        down: the names of rows.
+        across: the names of columns.
+        title: the line above.
+        path: the file to write.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    known = np.array(shares, dtype=float)
+    there = known[~np.isnan(known)]
+    least, most = (there.min(), there.max()) if len(there) else (0.0, 1.0)
+    figure, axes = pyplot.subplots(
+        figsize=(1.5 * len(across) + 2.2, 0.7 * len(down) + 1.4), layout="constrained"
+    )
+    axes.imshow(known, cmap="Blues", vmin=least - (most - least) / 2, vmax=most, aspect="auto")
+    axes.set_xticks(range(len(across)), across)
+    axes.set_yticks(range(len(down)), down)
+    axes.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    for row, column in np.ndindex(known.shape):
+        share = known[row, column]
+        dark = share > (least + most) / 2
+        axes.text(
+            column, row, "none" if np.isnan(share) else f"{share:.2%}", ha="center", va="center", fontsize=12,
+            color="white" if dark else "#1f2a44",
+        )  # fmt: skip
+    figure.suptitle(title, fontsize=12, fontweight="bold")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

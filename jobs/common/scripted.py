@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nodes
 import numpy as np
-from normal import normalise
 from numpy.typing import NDArray
 from share import share_of
+from variants import NORMAL, values
 
 if TYPE_CHECKING:
     from pyspark import RDD
@@ -26,13 +27,16 @@ FOLDER = "network"
 MODEL, ABOUT = "network.pt", "about.json"
 
 
-def pictures(rows: NDArray[np.uint8], channels: int) -> Any:  # noqa: ANN401  a tensor
-    """Return rows of pixels as networks take them: (rows, channels, side, side), each channel normalised."""
+def pictures(rows: NDArray[np.uint8], channels: int, variant: str = NORMAL) -> Any:  # noqa: ANN401  a tensor
+    """Return rows of pixels as networks take them: (rows, channels, side, side), each channel normalised.
+
+    `variant`: another one of `variants` for a network that was trained with it.
+    """
     import torch
 
     side = round((rows.shape[1] / channels) ** 0.5)
-    normal = normalise(rows, channels).reshape(len(rows), side, side, channels)
-    return torch.from_numpy(np.ascontiguousarray(normal.transpose(0, 3, 1, 2)))
+    found = values(rows, variant, channels).reshape(len(rows), side, side, channels)
+    return torch.from_numpy(np.ascontiguousarray(found.transpose(0, 3, 1, 2)))
 
 
 def save(network: Any, like: Any, folder: Path) -> None:  # noqa: ANN401
@@ -45,30 +49,33 @@ def save(network: Any, like: Any, folder: Path) -> None:  # noqa: ANN401
     (folder / ABOUT).write_text(json.dumps({"torch": torch.__version__}, indent=1) + "\n")
 
 
-def probabilities(spark: SparkSession, rows: RDD, model: Path, *, channels: int) -> RDD:
+def probabilities(spark: SparkSession, rows: RDD, model: Path, *, channels: int, variant: str) -> RDD:
     """Return (key, probability of each class) for every row (key, pixels), asked on all executors.
 
-    `model`: the folder of this computer that has it, see `save`.
+    `model`: the folder of this computer that has it, see `save`; `variant`: see `pictures`.
     """
     spark.sparkContext.addFile(str(model / MODEL))
     few = rows.coalesce(share_of(spark).executors)
-    return nodes.alone(spark, few.mapPartitions(lambda part: ask(part, _fetched(), channels)))
+    return nodes.alone(spark, few.mapPartitions(partial(_ask_fetched, channels=channels, variant=variant)))
 
 
 def ask(
-    rows: Iterable[tuple[Any, NDArray[np.uint8]]], path: str, channels: int
+    rows: Iterable[tuple[Any, NDArray[np.uint8]]], path: str, channels: int, variant: str = NORMAL
 ) -> Iterator[tuple[Any, NDArray[np.float64]]]:
     """Yield (key, probability of each class) for every row (key, pixels), in batches that fit."""
     import torch
 
     network = torch.jit.load(path, map_location="cpu")
     for batch in nodes.batches(rows):
+        asked = pictures(np.stack([pixels for _, pixels in batch]), channels, variant)
         with torch.no_grad():
-            shares = network(pictures(np.stack([pixels for _, pixels in batch]), channels)).double().numpy()
+            shares = network(asked).double().numpy()
         yield from zip((key for key, _ in batch), shares, strict=True)
 
 
-def _fetched() -> str:
+def _ask_fetched(
+    rows: Iterable[tuple[Any, NDArray[np.uint8]]], channels: int, variant: str
+) -> Iterator[tuple[Any, NDArray[np.float64]]]:
     from pyspark import SparkFiles
 
-    return str(SparkFiles.get(MODEL))
+    return ask(rows, str(SparkFiles.get(MODEL)), channels, variant)

@@ -70,9 +70,9 @@ def ask(spark: SparkSession, model: Trained, folder: str, about: Manifest) -> RD
         rows, here = placed.map(keyed), trained.fetch(spark, model)
         if model.engine == TORCH:
             channels = columns // about.size**2
-            found = scripted.probabilities(spark, rows, here, channels=channels)
+            found = scripted.probabilities(spark, rows, here, channels=channels, variant=model.variant)
         elif model.engine == XGBOOST:
-            found = boosted.probabilities(spark, rows, here, normalised=model.normalised)
+            found = boosted.probabilities(spark, rows, here)
         else:
             features = estimators.pictures(model.normalised)
             found = estimators.probabilities(spark, rows, here, classes=len(model.names), features=features)

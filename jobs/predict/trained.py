@@ -17,6 +17,7 @@ import classes
 import estimators
 import prepared
 import scripted
+import variants
 from parameters import BEST, SKLEARN, SPARK, TORCH, XGBOOST
 from publish import MODEL
 
@@ -25,7 +26,8 @@ from muster_node.sets import Manifest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-RUN = re.compile(r"[a-z0-9_][\w-]*", re.ASCII)
+RUN = re.compile(r"[a-z0-9_][\w-]*(/[a-z]+_[a-z]+)?", re.ASCII)
+"""Of the job `grid` with the folder of one of its models: VARIANT_MODEL."""
 RESULTS = "/results"
 SHOWN = 5
 """Names of classes that a refusal tells."""
@@ -71,6 +73,11 @@ class Trained:
         if not self.metrics.get("normalise"):
             return 0
         return int(self.metrics["pixels"]) // int(self.metrics["image_size"]) ** 2
+
+    @property
+    def variant(self) -> str:
+        """What its network is given of pictures, see `variants`."""
+        return str(self.metrics.get("variant", variants.NORMAL))
 
     @property
     def names(self) -> list[str]:

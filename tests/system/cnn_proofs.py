@@ -225,6 +225,27 @@ def a_saved_network_answers_as_it_did(found: Sets) -> None:
     assert np.allclose([share for _, share in said], expected, atol=1e-5)
 
 
+def networks_take_the_pixels_that_are_asked_for(found: Sets) -> None:
+    """The digits' first and last columns never differ: at 16x16 a network of the others answers the same."""
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 256), dtype=np.uint8)
+    for network, variant in (("mlp", "varying"), ("small", "varying"), ("small", "raw"), ("mlp", "scaled")):
+        asked = Parameters(size=16, dataset="digits", epochs=3, batch=16, network=network, variant=variant)
+        learner, course = fit_of(asked, found, f"{network}-{variant}").run()
+        assert course.losses[-1] < course.losses[0], (network, variant, course.losses)
+        with tempfile.TemporaryDirectory() as folder:
+            answering = Answering(learner.network, learner.objective)
+            scripted.save(answering, torch.zeros(1, 1, 16, 16), Path(folder))
+
+            def said(rows, place=str(Path(folder) / scripted.MODEL), given=variant):
+                return np.array([share for _, share in scripted.ask(enumerate(rows), place, 1, given)])
+
+            before = said(pixels)
+            edges = pixels.reshape(-1, 16, 16).copy()
+            edges[:, :, 0] = 255 - edges[:, :, 0]
+            same = np.allclose(said(edges.reshape(-1, 256)), before, atol=1e-5)
+            assert same == (variant == "varying"), (network, variant)
+
+
 def main() -> None:
     """Prove all."""
     torch.set_num_threads(1)
@@ -240,6 +261,7 @@ def main() -> None:
         for proof in (
             probabilities_are_of_the_chosen_classes,
             networks_take_pictures_of_any_size,
+            networks_take_the_pixels_that_are_asked_for,
             a_saved_network_answers_as_it_did,
             grades_are_learnt_in_their_order,
             several_labels_are_learnt,

@@ -81,7 +81,7 @@ def test_results_are_told_drawn_and_saved(job, tmp_path, monkeypatch):
     for name in ("confusion_matrix.png", "worst.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     rows = list(enumerate(pixels[300:]))
-    said = list(job.boosted.ask(rows, str(tmp_path / "boosted" / job.boosted.MODEL), 0))
+    said = list(job.boosted.ask(rows, str(tmp_path / "boosted" / job.boosted.MODEL)))
     assert [key for key, _ in said] == list(range(200))
     found = np.array([shares for _, shares in said])
     assert found.shape == (200, 4) and found.sum(axis=1) == pytest.approx(np.ones(200), abs=1e-5)
@@ -94,8 +94,8 @@ def test_early_stopping_takes_the_best_rounds(job):
     labels, pixels = some(200)
     labels = np.where(generator.random(200) < 0.4, generator.integers(0, 3, 200), labels)
     given = asked(job, rounds=200, learning_rate=0.5, patience=5, validation=0.3)
-    found = job.fit([(labels, pixels)], given, [1.0] * 3, normalised=0, cores=1, say=print)
-    assert found.rounds == found.model.num_boosted_rounds() < 200
+    found = job.fit([(labels, pixels)], given, [1.0] * 3, channels=1, cores=1, say=print)
+    assert found.rounds == found.model.trees.num_boosted_rounds() < 200
     assert found.rounds == 1 + int(np.argmin(found.losses)) == len(found.losses) - 5
 
 
@@ -104,8 +104,15 @@ def test_the_same_seed_learns_the_same_however_rows_come(job):
     parts = [(labels[at : at + 50], pixels[at : at + 50]) for at in range(0, 120, 50)]
 
     def said(blocks, **given):
-        found = job.fit(blocks, asked(job, columns=0.5, **given), [1.0] * 3, normalised=1, cores=1, say=print)
-        return job.boosted.shares(found.model, pixels, 1)
+        found = job.fit(
+            blocks,
+            asked(job, columns=0.5, normalise=True, **given),
+            [1.0] * 3,
+            channels=1,
+            cores=1,
+            say=print,
+        )
+        return found.model.shares(pixels)
 
     assert np.array_equal(said(list(parts)), said([(labels, pixels)]))
     assert not np.array_equal(said(list(parts)), said(list(parts), seed=5))
@@ -117,9 +124,29 @@ def test_weights_are_those_of_as_many_rows(job):
     given = asked(job, validation=0.0, patience=0, rounds=5)
 
     def said(blocks, weights):
-        found = job.fit(blocks, given, weights, normalised=0, cores=1, say=print)
-        return job.boosted.shares(found.model, pixels, 0)
+        found = job.fit(blocks, given, weights, channels=1, cores=1, say=print)
+        return found.model.shares(pixels)
 
     weighted = said([(labels, pixels)], [1.0, 3.0])
     assert weighted == pytest.approx(said([(labels[thrice], pixels[thrice])], [1.0, 1.0]), abs=0.1)
     assert weighted[:, 1].mean() > said([(labels, pixels)], [1.0, 1.0])[:, 1].mean()
+
+
+def test_a_model_takes_the_pixels_that_it_was_trained_on(job, tmp_path):
+    labels, pixels = some(120)
+    pixels[:, 100:] = 7
+    said = {}
+    for variant in ("raw", "varying", "scaled"):
+        given = asked(job, variant=variant, rounds=10)
+        found = job.fit([(labels.copy(), pixels.copy())], given, [1.0] * 3, channels=1, cores=1, say=print)
+        job.boosted.save(found.model, tmp_path / variant)
+        loaded = job.boosted.load(str(tmp_path / variant / job.boosted.MODEL))
+        assert loaded.input == found.model.input and loaded.input.variant == variant
+        said[variant] = loaded.shares(pixels)
+    assert loaded.input.columns == () and found.model.trees.num_features() == 256
+    assert said["scaled"] == pytest.approx(said["raw"], abs=1e-5)
+    assert said["varying"] == pytest.approx(said["raw"], abs=1e-5), (
+        "a pixel that never differs splits nothing"
+    )
+    varying = job.boosted.load(str(tmp_path / "varying" / job.boosted.MODEL))
+    assert varying.input.columns == tuple(range(100)) and varying.trees.num_features() == 100

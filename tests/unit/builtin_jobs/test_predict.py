@@ -76,6 +76,10 @@ def test_a_model_is_named_by_its_run_or_its_folder(module, model: str):
     assert module("trained").run_of(model) in ("random_forest-20261129-054012-ab12", "lr-1")
 
 
+def test_a_model_of_a_grid_is_named_with_its_folder(module):
+    assert module("trained").run_of("/results/grid-1/raw_cnn") == "grid-1/raw_cnn"
+
+
 @pytest.mark.parametrize(
     "model",
     ["", "/tmp/model", "../../tmp/x", "/results/../tmp", "/results", "s3a://bucket/m", "a/b", "/results/a/b"],
