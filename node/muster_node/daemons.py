@@ -93,10 +93,14 @@ class Worker:
 
 @dataclass(frozen=True)
 class SparkState:
-    """What the Master knows: living Workers, and applications that run or wait, as `name (id)`."""
+    """What the Master knows: living Workers, and applications that run or wait, as `name (id)`.
+
+    `computing` are those of them that have processors.
+    """
 
     workers: tuple[Worker, ...]
     applications: tuple[str, ...]
+    computing: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, page: dict[str, Any]) -> SparkState:
@@ -111,8 +115,12 @@ class SparkState:
             for each in page.get("workers", ())
             if each.get("state") == "ALIVE"
         )
-        applications = (f"{each.get('name')} ({each.get('id')})" for each in page.get("activeapps", ()))
-        return cls(workers=tuple(workers), applications=tuple(applications))
+        applications = {
+            f"{each.get('name')} ({each.get('id')})": int(each.get("cores", 0))
+            for each in page.get("activeapps", ())
+        }
+        computing = tuple(name for name, cores in applications.items() if cores)
+        return cls(workers=tuple(workers), applications=tuple(applications), computing=computing)
 
 
 def datanodes(namenode_url: str) -> DataNodes:

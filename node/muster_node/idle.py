@@ -2,9 +2,10 @@
 
 Called every 20 seconds; `muster-idle show` (as root) prints what it sees and ends nothing.
 
-In use: a job that runs or waits, a Spark application, a notebook kernel, an SSH session in which something
-runs (a shell is enough). Not in use: SSH connections that are only kept open, such as those of Ansible or of
-`./muster ui`.
+In use: a job that runs or waits, a Spark application that has processors, a kernel or terminal of the
+notebook that computes or was used a moment ago, another kernel, engines with work, the form when it is asked,
+an SSH session in which something runs (a shell is enough). Not in use: SSH connections that are only kept
+open, such as those of Ansible or of `./muster ui`, and notebooks that are only open.
 
 The master decides. The other machines tell it when they are in use, and end when it has been gone for a
 while; one that has never seen its master decides for itself.
@@ -22,14 +23,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from muster_node import daemons, files
+from muster_node.notebook import kernels
 from muster_node.queue import records
 
 SETTINGS = Path("/etc/muster/idle.json")
 STATE = Path("/run/muster-idle.json")
 TOLD = Path("/run/muster-busy")
+USED = Path("/run/muster-used")
+"""Services touch a file of theirs here when they are used; `muster-idle.service` makes the folder."""
 END = ["/usr/local/sbin/muster-end", "now"]
 TOLD_COUNTS_S = 60.0
-"""How long another machine's word counts."""
+"""How long the word of another machine or of a service counts."""
 MASTER_GONE_S = 300.0
 """How long the master may be gone before the others end too; a reboot takes less."""
 SSH_PORT = 22
@@ -45,14 +49,14 @@ def processes(proc: Path = Path("/proc")) -> Iterator[tuple[int, str, str]]:
 
 
 def sessions(proc: Path = Path("/proc")) -> list[str]:
-    """Return what people run on this machine: in SSH sessions, and notebook kernels."""
+    """Return what people run on this machine: in SSH sessions, and kernels that are not the notebook's."""
     names = {}
     for path in proc.glob("[0-9]*/comm"):
         with suppress(OSError):
             names[int(path.parent.name)] = path.read_text().strip()
     found = []
     for parent, name, line in processes(proc):
-        if "ipykernel" in line:
+        if "ipykernel" in line and kernels.RUNTIME not in line:
             found.append("a notebook kernel")
         elif names.get(parent, "").startswith("sshd") and not name.startswith("sshd"):
             found.append(f"{name} in an SSH session")
@@ -68,9 +72,16 @@ def jobs(now: float) -> list[str]:
 
 
 def applications() -> list[str]:
-    """Return the Spark applications that run, whoever started them; none when the Master does not answer."""
+    """Return the Spark applications that have processors, whoever started them; none without an answer."""
     with suppress(OSError, ValueError):
-        return list(daemons.spark(f"http://{socket.gethostname()}:{daemons.MASTER_PORT}", 3).applications)
+        return list(daemons.spark(f"http://{socket.gethostname()}:{daemons.MASTER_PORT}", 3).computing)
+    return []
+
+
+def services(now: float, folder: Path = USED) -> list[str]:
+    """Return the services that were used a moment ago, at `now` seconds since the epoch."""
+    with suppress(OSError):
+        return sorted(path.name for path in folder.iterdir() if now - path.lstat().st_mtime < TOLD_COUNTS_S)
     return []
 
 
@@ -108,7 +119,7 @@ def main() -> int:
         if reachable(master, SSH_PORT):
             state["master"] = now
     else:
-        used += jobs(time.time()) + applications()
+        used += jobs(time.time()) + applications() + services(time.time()) + kernels.used(TOLD_COUNTS_S)
         with suppress(OSError):
             if time.time() - TOLD.stat().st_mtime < TOLD_COUNTS_S:
                 used.append("another machine")

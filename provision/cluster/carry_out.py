@@ -23,7 +23,7 @@ from provision.providers.local.stores import MACHINE as STORE_MACHINE
 from provision.ssh import hostkey
 from provision.ssh.files import ssh_config
 from provision.ssh.hostkey import LABEL as HOST_KEY
-from provision.state.folder import Snapshot, Store
+from provision.state.folder import SECRETS, Snapshot, Store
 
 _THREADS = 64
 QUEUE_KEY = "muster-queue"
@@ -48,7 +48,8 @@ def carry_out(run: Run, orders: Orders, plan: Plan, *, images: Mapping[str, str]
     for line in describe(plan):
         run.reporter.say(line)
     login_key = ensure_login_key(run.state.key_file, f"muster-{run.spec.name}")
-    run.state.secret("spark")
+    for name in SECRETS:
+        run.state.secret(name)
     ensure_login_key(run.state.secrets / "queue", QUEUE_KEY)
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
         store = pool.submit(_open_store, run, store_image, login_key)

@@ -28,7 +28,7 @@ def ending_words(spec: ClusterSpec, deadline: float, *, now: float | None = None
     if not deadline and spec.budget.total:
         when.append(f"when ${spec.budget.total:g} are spent")
     if spec.autostop:
-        when.append(f"after {spec.autostop} without a job, a notebook kernel or an SSH session")
+        when.append(f"after {spec.autostop} without a job, work in a notebook or an SSH session")
     there = facts_in(spec)
     if not when:
         paid = [facts.name for facts in there if facts.paid]

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from provision.core.features import FEATURES
+from provision.core.features import ENGINES, FEATURES
 from provision.core.model import ClusterIdentity, Machine
 from provision.core.names import LOGIN_USER as USER
 from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.images.recipe import Recipe, node_recipe, store_recipe
-from provision.planning.nodes import machine_size, number_of
+from provision.planning.nodes import machine_size, number_of, services
 from provision.providers.facts import cancel_variables, facts_of, is_shared, site, to_cancel
 from provision.providers.local.stores import CLIENTS
 from provision.ssh import access, firewall, sharing
@@ -29,7 +29,9 @@ FUNCTIONAL = {
     "history_server": (MASTER,),
 }
 """Functional group -> config groups whose machines are in it. Roles use functional groups only."""
-PLAIN = ("cluster", "data_folder", "deep_learning", "job_taker", "object_store", "uninstalled", *FEATURES)
+PLAIN = (
+    "cluster", "data_folder", "deep_learning", ENGINES, "job_taker", "object_store", "uninstalled", *FEATURES,
+)  # fmt: skip
 """Functional groups that depend on more than the config group's name."""
 
 
@@ -115,7 +117,7 @@ def _groups(
     by_name = {group.name: group for group in spec.groups}
     groups: dict[str, list[str]] = {name: [] for name in (*by_name, *FUNCTIONAL, *PLAIN)}
     here = site(spec.group(MASTER))
-    memberships = {name: _memberships(group, here, spec.features) for name, group in by_name.items()}
+    memberships = {name: _memberships(group, here, services(spec, group)) for name, group in by_name.items()}
     for machine in machines:
         for name in memberships[machine.group]:
             groups[name].append(machine.name)
@@ -133,14 +135,13 @@ def _in_order(spec: ClusterSpec, snapshot: Snapshot) -> list[Machine]:
     return sorted(known, key=lambda machine: (order[machine.group], machine_number(machine.name)))
 
 
-def _memberships(group: NodeGroup, master_site: str, features: Sequence[str]) -> list[str]:
+def _memberships(group: NodeGroup, master_site: str, services: Sequence[str]) -> list[str]:
     names = [group.name, "cluster"]
     names += [name for name, members in FUNCTIONAL.items() if group.name in members]
     if group.name not in FUNCTIONAL["datanode"]:  # it has no HDFS, perhaps not even a way to it
         names.append("data_folder")
-    if group.name == MASTER:
-        names += features
-    elif site(group) == master_site:
+    names += services
+    if group.name != MASTER and site(group) == master_site:
         names.append("job_taker")
     return [*names, "deep_learning"] if group.deep_learning else names
 
@@ -158,6 +159,7 @@ def _hosts(
     return {
         machine.name: _connection(machine.name, machine.ssh_address, place)
         | _facts(machine, by_name[machine.group])
+        | {"node_services": list(services(spec, by_name[machine.group]))}
         | {"node_allow": allow[machine.group]}
         | _recipe(recipes[machine.group], machine.image)
         for machine in machines
@@ -216,7 +218,7 @@ def _recipe(recipe: Recipe, image: str) -> dict[str, Any]:
 
 def _node(host: Mapping[str, Any]) -> dict[str, Any]:
     """Return what every node knows of a machine."""
-    known = ("name", "address", "group", "site", "cores", "memory_gb", "gpus", "hourly")
+    known = ("name", "address", "group", "site", "cores", "memory_gb", "gpus", "hourly", "services")
     return {key: host[f"node_{key}"] for key in known}
 
 

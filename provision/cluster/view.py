@@ -17,7 +17,7 @@ from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.text import names_of
 from provision.costs.offer import Offer, make_offer
 from provision.jobs.queue import Queue, queue_of
-from provision.planning.nodes import node_of, reshaped
+from provision.planning.nodes import node_of, reshaped, services
 from provision.planning.plan import make_plan
 from provision.planning.sites import refusals
 from provision.planning.sizing import shortage
@@ -201,7 +201,9 @@ class ClusterView:
         """
         for group in groups:
             for kind in self.provider(group.provider).types(group):
-                if too_few := shortage(group.name, kind.shape.cores, kind.shape.memory_gb):
+                if too_few := shortage(
+                    group.name, kind.shape.cores, kind.shape.memory_gb, services(self.spec, group)
+                ):
                     where = facts_of(group.provider).decides_shape(group)
                     raise NotReady(where=where, what=f"{kind.name}: {too_few}", remedy="Name a larger type")
 

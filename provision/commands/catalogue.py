@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "cancel": ("submit", "Stop a run."),
     "verify": ("verify", "Prove that the cluster is ready."),
     "timeline": ("verify", "What the last run took how long for."),
+    "notebook": ("notebook", "Open JupyterLab here, or reach the engines."),
     "ui": ("ui", "Open the web pages of HDFS and Spark here."),
     "ingest": ("ingest", "Bring a data set into the object store."),
     "adopt": ("adopt", "Work from here on a cluster that was started elsewhere."),

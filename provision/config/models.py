@@ -42,6 +42,7 @@ _RESERVED_GROUPS = frozenset(
         "data_folder",
         "datanode",
         "deep_learning",
+        "engines",
         "history_server",
         "localhost",
         "namenode",

@@ -16,9 +16,10 @@ class Feature:
     """Another feature without which it has nothing to do."""
 
 
+NOTEBOOK, ENGINES = "notebook", "engines"
 FEATURES = {
     "tracking": Feature(master=("tracking",), nodes=("tracking_client",)),
-    "notebook": Feature(master=("notebook",), nodes=("engines",)),
+    NOTEBOOK: Feature(master=("notebook",), nodes=(ENGINES,)),
     "launcher": Feature(master=("launcher",), needs="tracking"),
 }
 """Every feature by its name in the config file; the order is that in which they are installed and started."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from provision.core.features import ENGINES, NOTEBOOK
 from provision.core.model import Machine, Node
 from provision.core.names import MASTER, WORKER
 from provision.core.spec import ClusterSpec, NodeGroup, Scale
@@ -59,3 +60,14 @@ def roles(node: Node) -> list[str]:
     names = ["NameNode", "Master", "History"] if node.group.name == MASTER else []
     names += ["DataNode", "Worker"] if node.group.name in (MASTER, WORKER) else []
     return [*names, "deep learning"] if node.group.deep_learning else names
+
+
+def services(spec: ClusterSpec, group: NodeGroup) -> tuple[str, ...]:
+    """Return what features run on the machines of a group: all on the master, engines on workers.
+
+    The master has enough to do, so it has engines only where there are no workers.
+    """
+    alone = not any(one.name == WORKER and spec.size(one) for one in spec.groups)
+    found = spec.features if group.name == MASTER else ()
+    has_engines = NOTEBOOK in spec.features and group.name == (MASTER if alone else WORKER)
+    return (*found, ENGINES) if has_engines else found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provision.core.names import MASTER, WORKER
 from provision.core.spec import ClusterSpec, NodeGroup
+from provision.planning.nodes import services
 from provision.planning.sizing import shortage
 from provision.providers.facts import facts_of, site
 
@@ -21,8 +22,9 @@ def too_small(spec: ClusterSpec) -> dict[str, str]:
     found = {}
     for group in filter(spec.size, spec.groups):
         memory_gb = facts_of(group.provider).memory_gb(group)
-        line = "" if memory_gb is None else shortage(group.name, group.cores, memory_gb)
-        if line:
+        if memory_gb is None:
+            continue
+        if line := shortage(group.name, group.cores, memory_gb, services(spec, group)):
             found[f"groups.{group.name}"] = line
     return found
 

@@ -26,6 +26,7 @@ from muster_node.footprint import (
     WORKERS_IN_OVERHEAD,
     overhead_mb,
 )
+from provision.core.features import FEATURES
 
 MIB_PER_GIB = 1024
 SYSTEM_MB = 160  # systemd, journald, sshd, one login, Ansible's module process
@@ -42,6 +43,12 @@ DAEMON_HEAPS = {
     "spark_master": (96, 1 / 32, 1024),
     "spark_worker": (80, 1 / 32, 512),
     "history_server": (96, 1 / 32, 1024),
+}
+# Services of features: (MiB on the machine, MiB for each of its cores).
+SERVICES = {
+    # JupyterLab, the controller of engines, one kernel with Spark and PyTorch, the JVM of its session.
+    "notebook": (768, 0),
+    "engines": (0, 64),  # one a core, with nothing loaded
 }
 GROUP_DAEMONS = {
     "master": frozenset(DAEMON_HEAPS),
@@ -103,12 +110,12 @@ def heap_within(total_mb: int, cores: int) -> int:
 
 
 def node_sizing(cores: int, memory_gb: float, roles: Collection[str]) -> NodeSizing:
-    """Share one node. `roles`: of namenode, datanode, spark_master, spark_worker, history_server it has.
+    """Share one node. `roles`: which of DAEMON_HEAPS, SERVICES and FEATURES it has.
 
     A node with `spark_master` also keeps room for a driver. Raises ValueError for an unknown role.
     """
-    if unknown := set(roles) - set(DAEMON_HEAPS):
-        raise ValueError(f"unknown role {min(unknown)}; known: {', '.join(DAEMON_HEAPS)}")
+    if unknown := set(roles) - set(DAEMON_HEAPS) - set(SERVICES) - set(FEATURES):
+        raise ValueError(f"unknown role {min(unknown)}; known: {', '.join((*DAEMON_HEAPS, *SERVICES))}")
     memory = int(memory_gb * MIB_PER_GIB)
     system = SYSTEM_MB + round(SYSTEM_SHARE * memory)
     heaps = {
@@ -116,6 +123,7 @@ def node_sizing(cores: int, memory_gb: float, roles: Collection[str]) -> NodeSiz
         for name, (smallest, share, largest) in DAEMON_HEAPS.items()
     }
     daemons = sum(heap + JVM_BEYOND_HEAP_MB for heap in heaps.values() if heap)
+    daemons += sum(whole + cores * each for name, (whole, each) in SERVICES.items() if name in roles)
     driver_heap = _driver_heap(memory)
     driver = driver_heap + overhead_mb(driver_heap, 1) if "spark_master" in roles else 0
     free = memory - system - daemons - driver if "spark_worker" in roles else 0
@@ -136,7 +144,7 @@ def node_sizing(cores: int, memory_gb: float, roles: Collection[str]) -> NodeSiz
 
 
 def cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> ApplicationSizing:
-    """Size one application for the cluster. Each node has `name group cores memory_gb`.
+    """Size one application for the cluster. Each node has `name group cores memory_gb`, perhaps `services`.
 
     Every executor is alike, so the choice is how many cores and how much memory one has. Of the choices
     that use (nearly) all cores, and of those the ones that use (nearly) all memory, the largest executor
@@ -150,8 +158,8 @@ def cluster_sizing(nodes: Iterable[Mapping[str, Any]]) -> ApplicationSizing:
     room = []
     for node in machines:
         cores, memory = int(node["cores"]), float(node["memory_gb"])
-        free = _room_mb(cores, memory, node["group"])
-        if too_few := shortage(node["group"], cores, memory):
+        free = _room_mb(cores, memory, roles_of(node))
+        if too_few := shortage(node["group"], cores, memory, node.get("services", ())):
             raise ValueError(f"{node['name']}: {too_few}")
         room.append((cores, free))
     choices = list(_choices(room))
@@ -176,37 +184,43 @@ def room_for(nodes: Iterable[Mapping[str, Any]], cores: int, heap_mb: int) -> in
     """Return how many executors of so many cores and MiB of heap Spark's Workers take together.
 
     A Worker counts heaps and no overhead: what it takes may still be more than its machine has. Each node has
-    `group cores memory_gb`.
+    `group cores memory_gb`, perhaps `services`.
     """
     machines = [node for node in nodes if node["group"] in GROUP_DAEMONS]
-    offers = [
-        node_sizing(int(node["cores"]), float(node["memory_gb"]), GROUP_DAEMONS[node["group"]])
-        for node in machines
-    ]
+    offers = [node_sizing(int(node["cores"]), float(node["memory_gb"]), roles_of(node)) for node in machines]
     return sum(min(one.worker_cores // cores, one.worker_memory_mb // heap_mb) for one in offers)
 
 
-def shortage(group: str, cores: int, memory_gb: float) -> str:
+def shortage(group: str, cores: int, memory_gb: float, services: Collection[str] = ()) -> str:
     """Return that a machine of a config group has too little memory, and what it needs; '' = it has enough.
 
-    Machines of groups that have no daemons need none for them.
+    Machines of groups that have no daemons need none for them. `services` of features count, too.
     """
-    if group not in GROUP_DAEMONS or _holds_an_executor(group, cores, memory_gb):
+    if group not in GROUP_DAEMONS:
+        return ""
+    roles = roles_of({"group": group, "services": services})
+    if _holds_an_executor(roles, cores, memory_gb):
         return ""
     steps = (quarter / 4 for quarter in itertools.count(int(memory_gb * 4) + 1))
-    enough = next(more for more in steps if _holds_an_executor(group, cores, more))
+    enough = next(more for more in steps if _holds_an_executor(roles, cores, more))
+    runs = ", ".join(("its daemons", *sorted(roles & set(SERVICES))))
     return (
-        f"{memory_gb:g} GB of memory are too few for its daemons and one executor; "
+        f"{memory_gb:g} GB of memory are too few for {runs} and one executor; "
         f"give its group at least {enough:g}"
     )
 
 
-def _holds_an_executor(group: str, cores: int, memory_gb: float) -> bool:
-    return heap_within(_room_mb(cores, memory_gb, group), 1) >= SMALLEST_HEAP_MB
+def roles_of(node: Mapping[str, Any]) -> frozenset[str]:
+    """Return what takes memory on a node, by its `group` and perhaps `services`; see node_sizing."""
+    return GROUP_DAEMONS[node["group"]] | frozenset(SERVICES).intersection(node.get("services", ()))
 
 
-def _room_mb(cores: int, memory_gb: float, group: str) -> int:
-    return node_sizing(cores, memory_gb, GROUP_DAEMONS[group]).executors_mb
+def _holds_an_executor(roles: Collection[str], cores: int, memory_gb: float) -> bool:
+    return heap_within(_room_mb(cores, memory_gb, roles), 1) >= SMALLEST_HEAP_MB
+
+
+def _room_mb(cores: int, memory_gb: float, roles: Collection[str]) -> int:
+    return node_sizing(cores, memory_gb, roles).executors_mb
 
 
 def _choices(room: list[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:

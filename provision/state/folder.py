@@ -18,6 +18,8 @@ from provision.state.journal import Journal, View
 
 FORMAT = 1
 SSH_CONFIG = "ssh_config"
+SECRETS = ("spark", "engines")
+"""What the daemons of a cluster know and nobody else, each made once; see `State.secret`."""
 _GONE = ".gone-"
 
 

@@ -19,6 +19,7 @@ from provision.costs.accounts import Tally, hourly_rate, read_accounts
 from provision.jobs import runs
 from provision.jobs.queue import Sink, send
 from provision.jobs.request import make_request
+from provision.planning.nodes import services
 from provision.planning.sizing import cluster_sizing, room_for
 from provision.studies.diary import Result
 from provision.studies.sweep import ClusterShape, Combination, Layout, Sweep
@@ -147,7 +148,13 @@ def _variables(shape: ClusterShape) -> dict[str, Any]:
 def _machines(spec: ClusterSpec) -> list[dict[str, Any]]:
     """Return the machines that Spark would have, as sizing takes them."""
     return [
-        {"name": group.name, "group": group.name, "cores": group.cores, "memory_gb": group.memory_gb}
+        {
+            "name": group.name,
+            "group": group.name,
+            "cores": group.cores,
+            "memory_gb": group.memory_gb,
+            "services": services(spec, group),
+        }
         for group in spec.scaled_groups
         for _ in range(spec.size(group))
     ]

@@ -10,6 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from provision.cluster import inventory
 from provision.core.model import ClusterIdentity
 from provision.core.paths import PROJECT
@@ -52,12 +54,25 @@ def test_groups() -> None:
         "tracking": [],
         "notebook": [],
         "launcher": [],
+        "engines": [],
     }
 
 
 def test_features_run_on_the_master_where_they_are_switched_on() -> None:
     found = composed(Snapshot(MACHINES), spec(gpu=1, features=("tracking",)))
     assert found.groups["tracking"] == ["retina-master"] and found.groups["notebook"] == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "there"), [(3, ["retina-worker-2", "retina-worker-10"]), (1, ["retina-master"])]
+)
+def test_engines_are_on_the_workers_and_on_a_master_that_is_alone(nodes: int, there: list[str]) -> None:
+    machines = MACHINES[:3] if nodes > 1 else MACHINES[2:3]
+    found = composed(Snapshot(machines), spec(nodes, features=("notebook",)))
+    assert found.groups["engines"] == there
+    assert found.groups["notebook"] == ["retina-master"]
+    services = {node["name"]: node["services"] for node in found.variables["cluster_nodes"]}
+    assert all("engines" in services[name] for name in there)
 
 
 def test_host_variables() -> None:
@@ -92,7 +107,7 @@ def test_variables() -> None:
     found = composed(Snapshot(MACHINES, STORE)).variables
     assert found["cluster_nodes"][0] == {
         "name": "retina-master", "address": "10.77.1.12", "group": "master", "site": "local", "cores": 2, "memory_gb": 3.0,
-        "gpus": 0, "hourly": None,
+        "gpus": 0, "hourly": None, "services": [],
     }  # fmt: skip
     assert found["cluster_object_store"]["url"] == "http://object-store:8080"
     assert found["cluster_wish"] == 3

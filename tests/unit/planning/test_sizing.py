@@ -92,6 +92,14 @@ def test_what_a_group_needs_is_known_without_machines(group: str, least: float) 
     assert shortage("gpu", 2, 0.5) == "", "it has no daemons"
 
 
+def test_services_of_features_take_their_share_and_are_named_where_there_is_none() -> None:
+    nodes = [{"name": "m", "group": "master", "cores": 2, "memory_gb": 8.0}]
+    with_notebook = [{**nodes[0], "services": ["notebook", "engines", "tracking"]}]
+    assert cluster_sizing(with_notebook).executor_memory_mb < cluster_sizing(nodes).executor_memory_mb
+    assert shortage("worker", 2, 2.0, ["engines"]) == ""
+    assert "its daemons, notebook and one executor" in shortage("master", 2, 3.0, ["notebook"])
+
+
 @pytest.mark.parametrize("nodes", SHAPES)
 def test_tasks_leave_the_executor_its_jvm(nodes: list[dict[str, object]]) -> None:
     sized = cluster_sizing(nodes)

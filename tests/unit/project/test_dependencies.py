@@ -35,6 +35,8 @@ LOCKS = {
     "requirements-dev.txt": [*RUN, *group("build"), *group("dev")],
     "requirements-installer.txt": list(group("installer")),
     "requirements-node.txt": list(group("node")),
+    "roles/engines/files/requirements.txt": list(group("engines")),
+    "roles/notebook/files/requirements.txt": list(group("notebook")),
     "tests/strangers/requirements.txt": list(group("strangers")),
 }
 
@@ -71,16 +73,27 @@ def test_everything_locked_is_pinned_and_has_hashes(name: str) -> None:
 
 
 def test_the_tests_run_with_the_versions_that_users_and_nodes_have() -> None:
-    names = ("requirements.txt", "requirements-node.txt", "requirements-dev.txt")
-    run, nodes, test = ({entry.split()[0] for entry in locked(name).values()} for name in names)
+    names = ("requirements.txt", "requirements-node.txt", "roles/engines/files/requirements.txt")
+    run, nodes, engines = ({entry.split()[0] for entry in locked(name).values()} for name in names)
+    test = {entry.split()[0] for entry in locked("requirements-dev.txt").values()}
     assert run <= test
+    assert engines <= test
     only_there = {one.partition("==")[0] for one in nodes - test}
     assert only_there <= {"setuptools"}, "which pbr wants where Python is newer"
 
 
 @pytest.mark.parametrize(
     "requirement",
-    [*RUN, *group("installer"), *group("build"), *group("dev"), *group("node"), *group("strangers")],
+    [
+        *RUN,
+        *group("installer"),
+        *group("build"),
+        *group("dev"),
+        *group("node"),
+        *group("engines"),
+        *group("notebook"),
+        *group("strangers"),
+    ],
     ids=lambda one: one.name,
 )
 def test_every_requirement_has_an_upper_bound(requirement: Requirement) -> None:

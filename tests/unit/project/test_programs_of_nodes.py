@@ -15,6 +15,7 @@ import yaml
 
 from muster_node.needed import NEEDED
 from provision.cluster import firstboot
+from provision.core.features import FEATURES, roles_of
 from provision.core.paths import PROJECT
 from provision.images.recipe import GPU_ROLES, NODE_ROLES, STORE_ROLES
 from provision.providers.existing.provider import RELEASE
@@ -29,10 +30,12 @@ SUITES = {VERSIONS["debian"]: "debian 13"}
 """Every suite that is supported, and what its machines say of themselves."""
 LATER = ("jobs", "lifetime", "verify")
 """Roles that bring no packages; their programs run on nodes."""
+BUILT = [role for role in roles_of(FEATURES, master=True) if (PROJECT / "roles" / role).is_dir()]
 MACHINES = {
     "node": (*NODE_ROLES, *LATER),
     "node with a GPU": (*GPU_ROLES, *LATER),
     "object store": (*STORE_ROLES, "node"),
+    "master with all features": (*NODE_ROLES, *LATER, *BUILT),
 }
 OURS = ("/opt/", "/usr/local/", "muster-")
 BY_MODULE = {

@@ -1,0 +1,1 @@
+"""Engines of ipyparallel, their controller, and who has joined."""

@@ -1,0 +1,1 @@
+"""JupyterLab on the master: certificate, token, users' files, what kernels begin with."""
