@@ -155,12 +155,12 @@ def _hosts(
         name: firewall.rule(facts_of(group.provider).ssh_from(spec, admitted))
         for name, group in by_name.items()
     }
+    features = {name: list(services(spec, group)) for name, group in by_name.items()}
     recipes = {name: node_recipe(spec, group) for name, group in by_name.items()}  # reads the roles' files
     return {
         machine.name: _connection(machine.name, machine.ssh_address, place)
         | _facts(machine, by_name[machine.group])
-        | {"node_services": list(services(spec, by_name[machine.group]))}
-        | {"node_allow": allow[machine.group]}
+        | {"node_allow": allow[machine.group], "node_services": features[machine.group]}
         | _recipe(recipes[machine.group], machine.image)
         for machine in machines
     }
