@@ -47,7 +47,7 @@ DAEMON_HEAPS = {
 # Services of features: (MiB on the machine, MiB for each of its cores).
 SERVICES = {
     # JupyterLab, the controller of engines, one kernel with Spark and PyTorch, the JVM of its session.
-    "notebook": (768, 0),
+    "notebook": (736, 0),
     "engines": (0, 64),  # one a core, with nothing loaded
 }
 GROUP_DAEMONS = {
