@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ingest": ("ingest", "Bring a data set into the object store."),
     "adopt": ("adopt", "Work from here on a cluster that was started elsewhere."),
     "sweep": ("sweep", "Try a job on many clusters and layouts."),
+    "experiments": ("experiments", "Many runs, each on its own machine."),
     "test": ("test", "Lint and test Muster itself."),
     "images": ("images", "Make, list or remove the images that nodes boot from."),
     "data": ("data", "List or delete what lies in the object store."),

@@ -16,6 +16,7 @@ from provision.config.explain import explain
 from provision.config.models import ConfigBase, ConfigFile, GroupModel, PackagesModel
 from provision.config.wish import SIZE_VARIABLE, scaled, size_of
 from provision.core.errors import ConfigError
+from provision.core.names import EXPERIMENT, MASTER, WORKER
 from provision.core.paths import project_root
 from provision.core.spec import (
     DIGITS,
@@ -198,7 +199,7 @@ def _packages(model: PackagesModel) -> Packages:
 def _group(
     name: str, model: GroupModel, parsed: ConfigBase, shown: str, folders: tuple[Path, ...]
 ) -> NodeGroup:
-    count = {"master": 1, "worker": None}.get(name, model.count)
+    count = {MASTER: 1, WORKER: None, EXPERIMENT: 0}.get(name, model.count)
     facts = facts_of(model.provider)
     own = model.model_dump(include=set(facts.group.model_fields), exclude_defaults=True)
     return NodeGroup(

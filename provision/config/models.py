@@ -20,6 +20,7 @@ from muster_node.labels.reading import DROP, STOP
 from muster_node.sets import BALANCES, SIZES
 from provision.config.object_store import ObjectStoreModel
 from provision.core.features import FEATURES
+from provision.core.names import EXPERIMENT, MASTER, WORKER
 from provision.core.networks import network
 from provision.core.schema import Model, SettingsModel, Span, wrong
 from provision.providers import CLASSES, DEFAULT
@@ -272,7 +273,12 @@ class ConfigBase(Model):
                 raise wrong("the group worker takes no `count`", "Set `nodes`, which counts master + workers")
             if name == "master" and group.count not in (None, 1):
                 raise wrong("there is exactly one master", "Leave its `count` out")
-            if name not in ("master", "worker") and group.count is None:
+            if name == EXPERIMENT and group.count is not None:
+                raise wrong(
+                    f"the group {EXPERIMENT} takes no `count`",
+                    "Leave it out: ./muster experiments decides it",
+                )
+            if name not in (MASTER, WORKER, EXPERIMENT) and group.count is None:
                 raise wrong(f"the group {name!r} has no `count`", "Say how many machines it has")
         return value
 

@@ -1,4 +1,4 @@
-"""What is wished of a cluster beside its config file: `-e NUM_NODES`, `-e CORES`, `-e MEMORY_GB`."""
+"""What is wished of a cluster beside its file: `-e NUM_NODES`, `-e CORES`, `-e MEMORY_GB`, `-e MACHINES`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 from provision.config.explain import explain
 from provision.config.models import GroupModel
 from provision.core.errors import ConfigError
+from provision.core.names import EXPERIMENT
 from provision.core.spec import ClusterSpec, Scale
 from provision.planning.sites import too_small
 from provision.providers.facts import facts_of
 
 SIZE_VARIABLE, CORES_VARIABLE, MEMORY_VARIABLE = "NUM_NODES", "CORES", "MEMORY_GB"
-VARIABLES = (SIZE_VARIABLE, CORES_VARIABLE, MEMORY_VARIABLE)
+MACHINES_VARIABLE = "MACHINES"
+VARIABLES = (SIZE_VARIABLE, CORES_VARIABLE, MEMORY_VARIABLE, MACHINES_VARIABLE)
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -41,11 +43,32 @@ def size_of(value: Any) -> int:  # noqa: ANN401  (whatever was given with -e)
 
 
 def scaled(spec: ClusterSpec, extra: Mapping[str, Any]) -> ClusterSpec:
-    """Return the cluster with machines of master and workers as `-e CORES` and `-e MEMORY_GB` wish them.
+    """Return the cluster with machines as `-e CORES`, `-e MEMORY_GB` and `-e MACHINES` wish them.
 
     Raises:
         ConfigError: a value is no such number, too small for a node, or does not decide at the provider.
     """
+    return _with_shape(_with_machines(spec, extra.get(MACHINES_VARIABLE)), extra)
+
+
+def _with_machines(spec: ClusterSpec, wanted: Any) -> ClusterSpec:  # noqa: ANN401  (whatever was given with -e)
+    """Return the cluster with so many machines for experiments. Raises ConfigError."""
+    if wanted is None:
+        return spec
+    text = str(wanted).strip()
+    shown = f"-e {MACHINES_VARIABLE}={text}"
+    if not re.fullmatch(r"[0-9]{1,3}", text):
+        raise ConfigError(file=shown, what="is no number of machines", remedy="Say for example -e MACHINES=3")
+    if EXPERIMENT not in {group.name for group in spec.groups}:
+        raise ConfigError(
+            file=shown,
+            what=f"no group {EXPERIMENT} in {spec.path.name} says what those machines are",
+            remedy=f"Add one to its groups, for example `{EXPERIMENT}: {{cores: 2, memory_gb: 2}}`",
+        )
+    return spec.scaled(Scale(machines=int(text)))
+
+
+def _with_shape(spec: ClusterSpec, extra: Mapping[str, Any]) -> ClusterSpec:
     given = {name: extra[name] for name in (CORES_VARIABLE, MEMORY_VARIABLE) if extra.get(name) is not None}
     if not given:
         return spec

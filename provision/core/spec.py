@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from provision.core.names import MASTER, WORKER
+from provision.core.names import EXPERIMENT, MASTER, WORKER
 
 _SHAPE = re.compile(r"([1-9][0-9]{0,3})x([0-9]{1,5}(?:\.[0-9]{1,2})?)")
 _DURATION = re.compile(r"([1-9][0-9]*)(m|h|d)")
@@ -44,18 +44,21 @@ class Duration:
 
 @dataclass(frozen=True)
 class Scale:
-    """What machines of master and workers are wished to have; None = what the config file says."""
+    """What is wished beside the number of nodes; None = what the config file says.
+
+    `cores` and `memory_gb` are those of master and workers, `machines` how many there are for experiments.
+    """
 
     cores: int | None = None
     memory_gb: float | None = None
+    machines: int | None = None
 
     def __bool__(self) -> bool:
         return self.cores is not None or self.memory_gb is not None
 
     def over(self, other: Scale) -> Scale:
         """Return this wish, and what it leaves open as in another one."""
-        cores = other.cores if self.cores is None else self.cores
-        return Scale(cores, other.memory_gb if self.memory_gb is None else self.memory_gb)
+        return replace(other, **{name: value for name, value in vars(self).items() if value is not None})
 
 
 AS_IN_FILE = Scale()
@@ -306,9 +309,14 @@ class ClusterSpec:
     def scaled(self, scale: Scale) -> ClusterSpec:
         """Return the same cluster with machines as wished, where that was not wished already."""
         wish = self.scale.over(scale)
-        wanted = {name: value for name, value in vars(wish).items() if value is not None}
-        meant = self.scaled_groups
-        groups = tuple(replace(group, **wanted) if group in meant else group for group in self.groups)
+        shape: dict[str, Any] = {"cores": wish.cores, "memory_gb": wish.memory_gb}
+        wanted = {group.name: shape for group in self.scaled_groups} | {EXPERIMENT: {"count": wish.machines}}
+        groups = tuple(
+            replace(group, **{name: value for name, value in keys.items() if value is not None})
+            if (keys := wanted.get(group.name))
+            else group
+            for group in self.groups
+        )
         return replace(self, groups=groups, scale=wish)
 
     def wished(self, last: int | None, scale: Scale = AS_IN_FILE) -> ClusterSpec:

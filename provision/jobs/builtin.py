@@ -13,6 +13,8 @@ from muster_node.queue.records import SHARED
 from provision.core.errors import BadJob
 
 DECLARATION = "parameters.py"
+REQUIREMENTS = "requirements.txt"
+"""Packages that a built-in job needs and no other does: installed when it first runs."""
 HELP = "help"
 
 
@@ -25,6 +27,12 @@ def require_parameters(root: Path, job: str, words: Sequence[str]) -> None:
     """Raise BadJob when a built-in job does not know a parameter, or one's value cannot be."""
     if words and (root / "jobs" / job / DECLARATION).is_file():
         _ask(root, job, words)
+
+
+def requirements(root: Path, job: str) -> Path | None:
+    """Return the list of the packages that only this built-in job needs; None when it has none."""
+    path = root / "jobs" / job / REQUIREMENTS
+    return path if path.is_file() else None
 
 
 def parameters_help(root: Path, job: str) -> str:

@@ -17,7 +17,8 @@ from typing import IO
 
 from muster_node.queue import layout
 from provision.core.errors import BadJob
-from provision.jobs.builtin import builtin_jobs, require_parameters
+from provision.core.names import MASTER
+from provision.jobs.builtin import builtin_jobs, require_parameters, requirements
 from provision.jobs.command import PROGRAMS, require_no_files, words_of
 
 MAIN_FILES = ("main.py", "__main__.py")
@@ -52,6 +53,8 @@ class Where:
 
 
 CLUSTER = Where()
+COORDINATORS = {"tune": Where(MASTER, cores=1, memory_gb=0.75)}
+"""Built-in jobs that compute nothing and have others run; where they are unless something else is said."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,8 @@ def make_request(
     kind, entry, name, own = _program(job.strip(), root)
     if kind == "builtin":
         require_parameters(root, name, args)
+        deps = deps or requirements(root, name)
+        where = COORDINATORS.get(name, where) if where == CLUSTER else where
     if deps is not None and not deps.is_file():
         raise BadJob(where=str(deps), what="there is no such requirements file")
     if deps is not None and kind == "jar":

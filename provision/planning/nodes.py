@@ -30,15 +30,17 @@ def reshaped(machine: Machine, group: NodeGroup) -> Machine:
 
 def wish_labels(nodes: int, scale: Scale) -> dict[str, str]:
     """Return what the master's labels say of what was wished."""
-    wanted = {"wish": nodes, "wish_cores": scale.cores, "wish_memory_gb": scale.memory_gb}
+    wanted = {"wish": nodes, **{f"wish_{name}": value for name, value in vars(scale).items()}}
     return {name: f"{value:g}" for name, value in wanted.items() if value is not None}
 
 
 def wish_of(labels: Mapping[str, str]) -> tuple[int | None, Scale]:
     """Return the size (None: they do not say) and the scale that a master's labels tell."""
-    names = ("wish", "wish_cores", "wish_memory_gb")
-    nodes, cores, memory_gb = (number_of(labels.get(name, "")) for name in names)
-    return None if nodes is None else int(nodes), Scale(None if cores is None else int(cores), memory_gb)
+    names = ("wish", "wish_cores", "wish_machines")
+    nodes, cores, machines = (
+        None if (n := number_of(labels.get(name, ""))) is None else int(n) for name in names
+    )
+    return nodes, Scale(cores, number_of(labels.get("wish_memory_gb", "")), machines)
 
 
 def number_of(text: str) -> float | None:

@@ -224,7 +224,7 @@ def _apply(view: View, record: Mapping[str, Any]) -> None:
         view.cluster_id = str(record["id"])
     elif kind == "wish":
         view.wish = int(record["nodes"])
-        view.scale = Scale(record.get("cores"), record.get("memory_gb"))
+        view.scale = Scale(record.get("cores"), record.get("memory_gb"), record.get("machines"))
     elif kind == "pin":
         view.pins[str(record["machine"])] = str(record["key"])
     elif kind == "term":

@@ -1,11 +1,11 @@
-"""What a sweep has done so far: one line of JSON for each event, flushed; a killed sweep goes on from it."""
+"""What a study has done so far: one line of JSON for each event, flushed; a killed one goes on from it."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,13 +13,18 @@ from typing import Any
 
 from provision.core import files
 from provision.core.errors import LeaseHeld, StateError
+from provision.core.untrusted import parse_json
 
 SUCCEEDED, FAILED = "succeeded", "failed"
 
 
 @dataclass(frozen=True)
 class Result:
-    """One run that has ended. `seconds`: of the whole run, and of training alone (None = not told)."""
+    """One run that has ended.
+
+    `seconds`: of the whole run, and of training alone (None = not told). `metrics`: numbers that the job
+    wrote of itself. `cost`: US dollars, None = not known. `node`: the machine that it ran on.
+    """
 
     run: str
     state: str
@@ -30,14 +35,28 @@ class Result:
     executor_memory_mb: int = 0
     train_seconds: float | None = None
     accuracy: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    cost: float | None = None
+    node: str = ""
 
     def __str__(self) -> str:
         return f"{self.state} after {self.seconds:.0f} s" + (f": {self.reason}" if self.reason else "")
 
 
+def metrics_of(folder: Path) -> dict[str, float]:
+    """Return the numbers that a job has written of itself among its results; {} when there are none."""
+    try:
+        found = parse_json((folder / "metrics.json").read_bytes())
+    except OSError:
+        return {}
+    told = found if isinstance(found, dict) else {}
+    numbers = {name: value for name, value in told.items() if isinstance(value, int | float)}
+    return {name: float(value) for name, value in numbers.items() if not isinstance(value, bool)}
+
+
 @dataclass
 class Page:
-    """All that the diary says. `began`: when the sweep was first started, in seconds since the epoch."""
+    """All that the diary says. `began`: when the study was first started, in seconds since the epoch."""
 
     began: float = 0.0
     spent_before: float = 0.0
@@ -47,11 +66,11 @@ class Page:
 
 
 class Diary:
-    """The diary in a sweep's folder of results."""
+    """The diary in a study's folder of results; `study` is what it is: a sweep, or experiments."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, study: str = "sweep") -> None:
         self.folder = folder
-        self.path = folder / "sweep.jsonl"
+        self.path = folder / f"{study}.jsonl"
 
     def read(self) -> Page:
         """Return what it says. Raises StateError."""
@@ -70,7 +89,7 @@ class Diary:
         return page
 
     def start(self, spent: float) -> Page:
-        """Record the start of the sweep, once, with what the cluster has cost until then; return the page."""
+        """Record the start of the study, once, with what the cluster has cost until then; return the page."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.read().began:
             self._append({"kind": "began", "spent": spent})
@@ -86,7 +105,7 @@ class Diary:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the sweep for this process. Raises LeaseHeld."""
+        """Hold the study for this process. Raises LeaseHeld."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("a") as handle:
             try:
@@ -94,7 +113,7 @@ class Diary:
             except OSError:
                 raise LeaseHeld(
                     where=str(self.folder),
-                    what="another command works on this sweep",
+                    what="another command works on this study",
                     remedy="Wait for it",
                     owner_pid=0,
                 ) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from muster_node.queue.layout import CORES, EXECUTORS, MEMORY_MB
@@ -14,14 +13,13 @@ from provision.config.wish import scaled
 from provision.core.errors import CommandFailed
 from provision.core.names import MASTER, WORKER
 from provision.core.spec import ClusterSpec, Scale
-from provision.core.untrusted import parse_json
 from provision.costs.accounts import Tally, hourly_rate, read_accounts
 from provision.jobs import runs
 from provision.jobs.queue import Sink, send
 from provision.jobs.request import make_request
 from provision.planning.nodes import services
 from provision.planning.sizing import cluster_sizing, room_for
-from provision.studies.diary import Result
+from provision.studies.diary import Result, metrics_of
 from provision.studies.sweep import ClusterShape, Combination, Layout, Sweep
 
 Play = Callable[[Sequence[str], Mapping[str, Any]], None]
@@ -126,7 +124,7 @@ class OnCluster:
             record = runs.finish(queue, run, sink=self.sink, say=self.say)
         except CommandFailed:
             record = queue.run(run)
-        told = _metrics(queue.root / "results" / run / "metrics.json")
+        told = metrics_of(queue.root / "results" / run)
         return Result(
             run,
             str(record["state"]),
@@ -158,13 +156,3 @@ def _machines(spec: ClusterSpec) -> list[dict[str, Any]]:
         for group in spec.scaled_groups
         for _ in range(spec.size(group))
     ]
-
-
-def _metrics(path: Path) -> dict[str, float]:
-    """Return the numbers that a job has written of itself; {} when there are none."""
-    try:
-        found = parse_json(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    told = found if isinstance(found, dict) else {}
-    return {name: float(value) for name, value in told.items() if isinstance(value, int | float)}

@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field
 
-from muster_node import sets
-from provision.config.explain import explain
-from provision.core.errors import ConfigError
 from provision.core.schema import Model, Span
 from provision.core.spec import AS_IN_FILE, ClusterSpec, Duration, Scale
+from provision.studies.study_file import Value, read, require_sizes, word
 
 MIB_PER_GIB = 1024
 ADVISED = "advised"
-LARGEST_BYTES = 1 << 20
 _Size = Annotated[int, Field(ge=16, le=4096)]
 _Cores = Annotated[int, Field(ge=1, le=512)]
 _Memory = Annotated[float, Field(gt=0, le=4096)]
@@ -110,7 +106,7 @@ class SweepFile(Model):
     """The file of a sweep."""
 
     job: str = "logistic_regression"
-    parameters: dict[str, str | int | float | bool] = {}
+    parameters: dict[str, Value] = {}
     sizes: Annotated[list[_Size], Field(min_length=1)]
     shapes: ShapesModel
     layouts: Annotated[list[Literal["advised"] | LayoutModel], Field(min_length=1)] = ["advised"]
@@ -121,32 +117,12 @@ class SweepFile(Model):
 
 def load_sweep(path: Path) -> Sweep:
     """Read the file of a sweep. Raises ConfigError, in one line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = yaml.safe_load(text) if len(text) < LARGEST_BYTES else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(file=path, what=f"cannot be read: {getattr(error, 'strerror', error)}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(file=path, what=f"not valid YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(
-            file=path, what="is no mapping with `shapes` and `sizes`", remedy="Compare with sweeps/2015.yml"
-        )
-    try:
-        found = SweepFile.model_validate(data)
-    except ValueError as error:
-        raise explain(error, str(path), SweepFile) from error
-    if unknown := set(found.sizes) - set(sets.SIZES):
-        raise ConfigError(
-            file=path,
-            key="sizes",
-            what=f"{min(unknown)} is no size of pictures",
-            remedy=f"Known: {', '.join(map(str, sets.SIZES))}",
-        )
+    found = read(path, SweepFile, keys="`shapes` and `sizes`", remedy="Compare with sweeps/2015.yml")
+    require_sizes(path, "sizes", found.sizes)
     return Sweep(
         name=path.stem,
         job=found.job,
-        parameters=tuple(f"{name}={_word(value)}" for name, value in found.parameters.items()),
+        parameters=tuple(f"{name}={word(value)}" for name, value in found.parameters.items()),
         shapes=tuple(dict.fromkeys(_shapes(found.shapes))),
         layouts=tuple(dict.fromkeys(map(_layout, found.layouts))),
         sizes=tuple(dict.fromkeys(found.sizes)),
@@ -167,7 +143,3 @@ def _layout(given: Literal["advised"] | LayoutModel) -> Layout | None:
     if isinstance(given, str):
         return None
     return Layout(given.executors or 0, given.cores, int(given.memory_gb * MIB_PER_GIB))
-
-
-def _word(value: str | float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

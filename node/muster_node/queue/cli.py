@@ -126,7 +126,7 @@ def follow(asked: argparse.Namespace) -> int:
                 return STATUS[record.state]
             text = _waiting(record) if record.state == QUEUED else said
             if asked.progress:
-                text = progress.MARK.decode() + progress.read(records.folder(asked.run))
+                text = progress.MARK.decode() + progress.last(records.folder(asked.run))
             if text != said:
                 said = text
                 print(text, file=sys.stderr, flush=True)

@@ -72,7 +72,7 @@ def begin(everything: list[Record], busy: Collection[str]) -> list[tuple[Record,
     machines = placing.machines_of(records.settings())
     everywhere = Place(tuple(one.name for one in placing.whole(machines)))
     held = [placements.of(run) or everywhere for run in going_on]
-    begun = placing.place(waiting, held, machines, _answers)
+    begun = placing.place(placing.in_turn(waiting, everything, going_on), held, machines, _answers)
     for record, place in begun:
         placements.keep(record.run, place)
     placements.forget_all_but({*going_on, *(record.run for record in waiting)})

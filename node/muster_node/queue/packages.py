@@ -55,6 +55,8 @@ def install(requirements: Path, *, python: str, python_path: Iterable[str], log:
     stubs = [_stub(target, name, number, hashed="--hash" in text) for name, number in own.items()]
     (target / "requirements.txt").write_text("\n".join([text, *stubs, ""]), encoding="utf-8")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    # A list with hashes is complete but for what it leaves to the cluster's own packages.
+    pip += ["--no-deps"] if "--hash" in text else []
     done = subprocess.run(
         [*pip, "--target", str(target / "site"), "-r", str(target / "requirements.txt")],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False,

@@ -7,7 +7,7 @@ off every machine that it may get, so that nobody is overtaken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -102,6 +102,17 @@ def refusal(record: Record, machines: Sequence[Machine]) -> str:
         f"no machine of {record.on} has {' and '.join(asked)} for a run; "
         f"{most.name} has {most.cores} cores and {most.memory_mb} MiB"
     )
+
+
+def in_turn(
+    waiting: Iterable[Record], everything: Iterable[Record], going_on: Collection[str]
+) -> list[Record]:
+    """Return what waits in the order in which it is served: as submitted, but a run's own runs with it.
+
+    A run that waits for its own runs would else wait for ever behind one that waits for its machine.
+    """
+    since = {record.run: record.submitted for record in everything if record.run in going_on}
+    return sorted(waiting, key=lambda one: (since.get(one.parent, one.submitted), one.submitted, one.run))
 
 
 def place(

@@ -24,15 +24,24 @@ MARK = b"progress "
 
 def read(home: Path) -> str:
     """Return how far the run in a folder is, in one line of at most LONGEST characters; '' = not known."""
+    return shown(last(home))
+
+
+def last(home: Path) -> str:
+    """Return the last line that the program of the run in a folder has written; '' = none."""
     with suppress(OSError, ValueError):
-        lines = (
-            files.read_found(home / FILE, most_bytes=MOST_BYTES)
-            .decode("utf-8", "replace")
-            .strip()
-            .splitlines()
-        )
-        return shown(lines[-1]) if lines else ""
+        found = files.read_found(home / FILE, most_bytes=MOST_BYTES)
+        lines = found.decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else ""
     return ""
+
+
+def told(home: Path) -> dict[str, Any]:
+    """Return what the program of the run in a folder last told as JSON; {} when it is text, or nothing."""
+    with suppress(ValueError, RecursionError):
+        found = json.loads(last(home))
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def shown(line: str) -> str:

@@ -59,6 +59,7 @@ class Record:
     `spark`: its executors, see layout. `on`: the group of which it asked for one machine, '' = the whole
     cluster; `cores` and `memory_mb` (MiB) what it has of that machine, while it waits what it asked for
     (0 = all of it).
+    `parent`: the run that has submitted it, whose turn is its turn as long as that goes on.
     `node` is where its program runs, `machines` are those that it has, see placing.Machine.
     """
 
@@ -73,6 +74,7 @@ class Record:
     secrets: tuple[str, ...] = ()
     spark: dict[str, int] = field(default_factory=dict)
     submitter: str = ""
+    parent: str = ""
     on: str = ""
     cores: int = 0
     memory_mb: int = 0

@@ -19,7 +19,8 @@ from provision.core.paths import PROJECT
 def test_public_names_are_those_of_the_interface() -> None:
     assert public_names() == {
         "ARGS", "CLASS", "CORES", "DEPS", "DETACH", "FORCE", "IMAGE_SIZE",
-        "JOB", "MEMORY_GB", "NUM_NODES", "ON", "ON_CORES", "ON_MEMORY", "PARAMS", "SCALE_IN", "SOURCE", "SWEEP",
+        "JOB", "MACHINES", "MEMORY_GB", "NUM_NODES", "ON", "ON_CORES", "ON_MEMORY", "PARAMS",
+        "SCALE_IN", "SOURCE", "SWEEP",
     }  # fmt: skip
 
 
@@ -32,7 +33,7 @@ def test_public_names_are_those_of_the_interface() -> None:
         ("image_size", "-e image_size: unknown name. Did you mean IMAGE_SIZE?"),
         ("force", "-e force: unknown name. Did you mean FORCE?"),
         ("imagesize", "-e imagesize: unknown name. Did you mean IMAGE_SIZE?"),
-        ("ZEBRA", "-e ZEBRA: unknown name. Known: ARGS, CLASS, CORES, DEPS, DETACH, FORCE, IMAGE_SIZE, JOB, MEMORY_GB, NUM_NODES, ON, ON_CORES, ON_MEMORY, PARAMS, SCALE_IN, SOURCE, SWEEP"),
+        ("ZEBRA", "-e ZEBRA: unknown name. Known: ARGS, CLASS, CORES, DEPS, DETACH, FORCE, IMAGE_SIZE, JOB, MACHINES, MEMORY_GB, NUM_NODES, ON, ON_CORES, ON_MEMORY, PARAMS, SCALE_IN, SOURCE, SWEEP"),
     ],
 )  # fmt: skip
 def test_what_nothing_knows_is_refused(name: str, said: str) -> None:

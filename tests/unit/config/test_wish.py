@@ -85,3 +85,29 @@ def test_refused_in_one_line(tmp_path: Path, extra: dict[str, Any], text: str, s
         load(tmp_path, extra, text)
     assert str(caught.value).startswith(said), str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+WITH_EXPERIMENTS = LOCAL + "  experiment: {cores: 4}\n"
+
+
+def test_machines_for_experiments_are_there_only_while_they_are_wished(tmp_path: Path) -> None:
+    file = load(tmp_path, {}, WITH_EXPERIMENTS)
+    assert file.size(file.group("experiment")) == 0
+    wish = load(tmp_path, {"MACHINES": "3"}, WITH_EXPERIMENTS)
+    assert wish.size(wish.group("experiment")) == 3 and wish.group("experiment").cores == 4
+    assert file.wished(None, wish.scale).size(file.wished(None, wish.scale).group("experiment")) == 3
+    over = load(tmp_path, {"MACHINES": 0, "CORES": 8}, WITH_EXPERIMENTS).wished(None, wish.scale)
+    assert over.size(over.group("experiment")) == 0 and over.group("worker").cores == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "machines", "said"),
+    [
+        (LOCAL, "3", "no group experiment in retina.yml says what those machines are"),
+        (WITH_EXPERIMENTS, "many", "-e MACHINES=many: is no number of machines"),
+        (LOCAL + "  experiment: {count: 2}\n", "3", "the group experiment takes no `count`"),
+    ],
+)
+def test_what_cannot_be_said_of_experiments(tmp_path: Path, text: str, machines: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load(tmp_path, {"MACHINES": machines}, text)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from muster_node.queue.placing import Machine, Place, machines_of, place, refusal
+from muster_node.queue.placing import Machine, Place, in_turn, machines_of, place, refusal
 from muster_node.queue.records import Record
 
 CLUSTER = (
@@ -85,3 +87,15 @@ def test_what_can_never_begin_is_refused() -> None:
 def test_a_queue_that_was_told_of_no_machines_has_its_own() -> None:
     machines = machines_of({"name": "m"})
     assert [record.run for record, _ in place([run("a"), run("b")], (), machines)] == ["a"]
+
+
+def test_a_runs_own_runs_have_its_turn_so_that_nobody_waits_for_ever() -> None:
+    tune = replace(run("tune", "master", cores=1), submitted=1.0)
+    whole = replace(run("whole"), submitted=2.0)
+    trial = replace(run("trial", "worker"), submitted=3.0, parent="tune")
+    other = replace(run("other", "worker"), submitted=1.5, parent="gone")
+    waiting = [whole, trial, other]
+    assert [one.run for one in in_turn(waiting, [tune, *waiting], {"tune"})] == ["trial", "other", "whole"]
+    assert [one.run for one in in_turn(waiting, [tune, *waiting], set())] == ["other", "whole", "trial"]
+    held = Place(("m",), 1, 750)
+    assert placed(in_turn(waiting, [tune, *waiting], {"tune"}), held) == {"trial": ("w1",), "other": ("w2",)}

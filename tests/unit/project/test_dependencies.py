@@ -37,6 +37,7 @@ LOCKS = {
     "requirements-node.txt": list(group("node")),
     "roles/engines/files/requirements.txt": list(group("engines")),
     "roles/notebook/files/requirements.txt": list(group("notebook")),
+    "jobs/tune/requirements.txt": list(group("tune")),
     "tests/strangers/requirements.txt": list(group("strangers")),
 }
 
@@ -92,6 +93,7 @@ def test_the_tests_run_with_the_versions_that_users_and_nodes_have() -> None:
         *group("node"),
         *group("engines"),
         *group("notebook"),
+        *group("tune"),
         *group("strangers"),
     ],
     ids=lambda one: one.name,
