@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "timeline": ("verify", "What the last run took how long for."),
     "notebook": ("notebook", "Open JupyterLab here, or reach the engines."),
     "ui": ("ui", "Open the web pages of HDFS and Spark here."),
+    "launcher": ("launcher", "Open the form that classifies pictures here."),
     "ingest": ("ingest", "Bring a data set into the object store."),
     "adopt": ("adopt", "Work from here on a cluster that was started elsewhere."),
     "sweep": ("sweep", "Try a job on many clusters and layouts."),

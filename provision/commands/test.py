@@ -73,6 +73,7 @@ def checks() -> list[Check]:
         if path.exists()
     ]
     scripts += [str(path.relative_to(PROJECT)) for path in sorted((PROJECT / "roles").rglob("*.sh"))]
+    apps = sorted(path.parent.name for path in (PROJECT / "apps").glob("*/main.py"))
     jobs = sorted(path.parent.name for path in (PROJECT / "jobs").glob("*/main.py"))
     return [  # the slowest first
         Check("ansible-lint", ("ansible-lint", "--offline", "--nocolor", "-q")),
@@ -81,6 +82,14 @@ def checks() -> list[Check]:
         *(
             Check(f"mypy jobs/{job}", ("mypy", f"jobs/{job}"), {"MYPYPATH": f"node:jobs/common:jobs/{job}"})
             for job in jobs
+        ),
+        *(
+            Check(
+                f"mypy apps/{app}",
+                ("mypy", f"apps/{app}"),
+                {"MYPYPATH": f"node:jobs/common:jobs/preprocess:apps/{app}"},
+            )
+            for app in apps
         ),
         Check("import-linter", ("lint-imports", "--no-cache")),
         Check("ruff", ("ruff", "check", ".")),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,7 @@ from provision.core.progress import waiting
 if TYPE_CHECKING:
     from paramiko import Transport
 
+    from provision.cluster.view import ClusterView
     from provision.services.pages import Pages
 
 
@@ -42,10 +44,30 @@ def ui(
     from provision.services import live
     from provision.services.gate import Gate
     from provision.services.pages import Pages
-    from provision.ssh import connection
     from provision.ssh.tunnels import through
 
     view = invocation_of(context).view()
+    with connected(view) as (master, link):
+        nodes = {machine.name: machine.address for machine in view.state.load().machines}
+        pages = Pages(nodes, through(link), Gate(write=write))
+        try:
+            found = addresses(pages, master, live.look(view.state.folder, view.spec.name).applications)
+            if as_json:
+                print_json(dict(found))
+            else:
+                for name, address in found:
+                    print_result(f"{name:<12} {address}")
+            say("Open until Ctrl-C.")
+            until_closed(link, "ui")
+        finally:
+            pages.close()
+
+
+@contextmanager
+def connected(view: ClusterView) -> Iterator[tuple[str, Transport]]:
+    """Yield the master's name and an SSH connection to it. Raises MusterError."""
+    from provision.ssh import connection
+
     targets = view.state.targets()
     machines = view.state.load().machines
     master = next((machine.name for machine in machines if machine.group == "master"), "")
@@ -54,23 +76,13 @@ def ui(
     with waiting(f"connecting to {master}"):
         link = connection.connect(targets[master], view.state.key_file, user=JOB_USER, deadline_s=15)
     link.set_keepalive(30)
-    nodes = {machine.name: machine.address for machine in machines}
-    pages = Pages(nodes, through(link), Gate(write=write))
     try:
-        found = addresses(pages, master, live.look(view.state.folder, view.spec.name).applications)
-        if as_json:
-            print_json(dict(found))
-        else:
-            for name, address in found:
-                print_result(f"{name:<12} {address}")
-        say("Open until Ctrl-C.")
-        _until_closed(link)
+        yield master, link
     finally:
-        pages.close()
         link.close()
 
 
-def _until_closed(link: Transport) -> None:
+def until_closed(link: Transport, command: str) -> None:
     """Wait for Ctrl-C. Raises MusterError when the connection is lost before."""
     closed = threading.Event()
     try:
@@ -79,7 +91,7 @@ def _until_closed(link: Transport) -> None:
     except KeyboardInterrupt:
         say("Closed.")
         return
-    raise MusterError(what="the SSH connection was lost", remedy="Run ./muster ui again")
+    raise MusterError(what="the SSH connection was lost", remedy=f"Run ./muster {command} again")
 
 
 def addresses(pages: Pages, master: str, applications: Sequence[str]) -> list[tuple[str, str]]:

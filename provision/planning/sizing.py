@@ -49,6 +49,7 @@ SERVICES = {
     # JupyterLab, the controller of engines, one kernel with Spark and PyTorch, the JVM of its session.
     "notebook": (736, 0),
     "engines": (0, 64),  # one a core, with nothing loaded
+    "launcher": (576, 0),  # the form with PyTorch and a model, and 192 for the picture that is decoded
 }
 GROUP_DAEMONS = {
     "master": frozenset(DAEMON_HEAPS),

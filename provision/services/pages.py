@@ -37,11 +37,15 @@ class Pages:
         nodes: the machines' names and their private addresses.
         dial: connects to a port of a node; raises OSError when it cannot.
         gate: says which requests may pass.
+        logins: ports whose pages want a login, and the header Authorization that we send there.
     """
 
-    def __init__(self, nodes: Mapping[str, str], dial: Dial, gate: Gate) -> None:
+    def __init__(
+        self, nodes: Mapping[str, str], dial: Dial, gate: Gate, logins: Mapping[int, str] | None = None
+    ) -> None:
         self.dial = dial
         self.gate = gate
+        self.logins = dict(logins or {})
         self._servers: dict[tuple[str, int], ThreadingHTTPServer] = {}
         self._lock = threading.Lock()
         self._names = {
@@ -132,10 +136,15 @@ class _Handler(BaseHTTPRequestHandler):
         if entry.cookie:
             self._send_on(entry.path, entry.cookie)
             return
+        if "Transfer-Encoding" in self.headers:
+            self.send_error(411, "Say how long it is")
+            return
         headers = {
             key: value for key, value in self.headers.items() if key.lower() not in NOT_PASSED and passes(key)
         }
         headers |= {"Accept-Encoding": "identity", "Connection": "close"}
+        if login := self.pages.logins.get(self.port):
+            headers["Authorization"] = login
         length = int(self.headers.get("Content-Length") or 0)
         if length:
             headers["Content-Length"] = str(length)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,9 +11,9 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from provision.core.paths import PROJECT
 from provision.services.pages import PORTS
 from tests.system.lab import eventually
+from tests.system.opened import opened as opened_by
 
 BUSY = """\
 import time
@@ -38,28 +35,11 @@ def opened(_shared, tmp_path_factory) -> Iterator[tuple[dict[str, str], str]]:
     program.write_text(BUSY)
     run = _shared.muster("submit", "--detach", str(program)).ok().answer.strip()
     eventually(lambda: "in task" in _shared.muster("logs", run).output, 90, "busy")
-    process = subprocess.Popen(
-        [str(PROJECT / "muster"), "-i", str(_shared.config), "ui", "--json"],
-        stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env=_shared.environment(),
-        start_new_session=True,
-        # As on a terminal: whoever starts the tests in the background has them, and all below, ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    )
-    assert process.stdout
     try:
-        text = ""
-        while not text.rstrip().endswith("}"):
-            line = process.stdout.readline()
-            assert line, f"ui has ended: {text}"
-            text += line
-        yield json.loads(text), run
+        with opened_by(_shared, "ui") as addresses:
+            yield addresses, run
     finally:
         _shared.muster("cancel", run).ok()
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(20)
 
 
 def fetch(address: str) -> tuple[str, str]:

@@ -38,6 +38,7 @@ LOCKS = {
     "roles/engines/files/requirements.txt": list(group("engines")),
     "roles/notebook/files/requirements.txt": list(group("notebook")),
     "jobs/tune/requirements.txt": list(group("tune")),
+    "roles/launcher/files/requirements.txt": list(group("launcher")),
     "tests/strangers/requirements.txt": list(group("strangers")),
 }
 

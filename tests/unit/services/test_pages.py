@@ -83,7 +83,8 @@ def pages() -> Iterator[Pages]:
             raise OSError("refused")
         return Channel(socket.create_connection(remote.server_address[:2]))
 
-    made = Pages({"pond-master": "10.0.0.2", "pond-worker-1": "10.0.0.3"}, dial, Gate(write=True))
+    nodes = {"pond-master": "10.0.0.2", "pond-worker-1": "10.0.0.3"}
+    made = Pages(nodes, dial, Gate(write=True), {7860: "Basic ours"})
     yield made
     made.close()
     remote.shutdown()
@@ -160,6 +161,17 @@ def test_cookies_and_passwords_stay_on_their_side(pages: Pages, cookie: str) -> 
     came = json.loads(response.read())
     assert came["accept"] == "a/b"
     assert not {"cookie", "authorization", "proxy-authorization"} & set(came)
+
+
+def test_a_page_with_a_login_of_its_own_gets_ours_and_no_other_does(pages: Pages, cookie: str) -> None:
+    response = ask(pages.local("127.0.0.1", 7860), "/headers", Cookie=cookie, Authorization="Basic theirs")
+    assert json.loads(response.read())["authorization"] == "Basic ours"
+
+
+def test_who_says_not_how_much_is_sent_is_told_to(pages: Pages, cookie: str) -> None:
+    headers = {"Transfer-Encoding": "chunked"}
+    response = ask(pages.local("pond-master", NAMENODE), "/x", "PUT", b"0\r\n\r\n", Cookie=cookie, **headers)
+    assert response.status == 411
 
 
 def test_where_a_file_is_can_be_fetched_without_a_cookie(pages: Pages, cookie: str) -> None:

@@ -1,0 +1,130 @@
+"""What the form says of a picture. Nothing here may be called twice at a time: memory has room for one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import looking
+from decoding import CorruptImage
+from models import Model, are_grades, load
+from pictures import prepare
+from runs import NoModel, Results, Run, ranked
+from uploads import LARGEST, MIB, Upload
+
+from muster_node.hdfs.webhdfs import HdfsError
+
+PIN = "pinned"
+USED = Path("/run/muster-used/launcher")
+"""Its time is when somebody last asked: autostop looks at it."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The run whose model answers, and by which rule."""
+
+    run: Run
+    metric: str
+    value: float
+    rule: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found of a picture: `problem` is why nothing was, in one line ('' = something was).
+
+    `said`: the class, or all labels; `shares`: (class, probability), the likeliest first; `notes`: what
+    preparing it has to tell. `seen` and `looked` are addresses of pictures, '' = not asked for, or nowhere.
+    """
+
+    name: str
+    problem: str = ""
+    said: str = ""
+    shares: tuple[tuple[str, float], ...] = ()
+    notes: tuple[str, ...] = ()
+    seen: str = ""
+    looked: str = ""
+
+
+class Desk:
+    """Answers questions about pictures with the model that is the best at the time.
+
+    Args:
+        results: the finished runs.
+        dataset: the cluster's.
+        memory: bytes that decoding a picture may take, and so many again a model's file.
+        folder: where the pinned run is remembered.
+    """
+
+    def __init__(self, results: Results, dataset: str, memory: int, folder: Path) -> None:
+        self._results, self._dataset, self._memory = results, dataset, memory
+        self._pin = folder / PIN
+        self._model: Model | None = None
+
+    def choose(self) -> Chosen:
+        """Return whose model answers. Raises NoModel, HdfsError."""
+        if self._pin.is_file():
+            return self._chosen(self._results.named(self._pin.read_text()), "pinned")
+        grades = are_grades(self._results.manifest(self._dataset))
+        runs = ranked(self._results.all(), dataset=self._dataset, grades=grades)
+        for run in runs:
+            if self._results.engine(run):
+                return self._chosen(run, f"the best of {len(runs)} runs" if len(runs) > 1 else "the only run")
+        raise NoModel(
+            f"There is no model of {self._dataset} yet: train one, for example with ./muster submit cnn"
+        )
+
+    def pin(self, name: str) -> Chosen:
+        """Let a run's model answer from now on, '' = the best one. Raises NoModel, HdfsError."""
+        if name:
+            self._open(self._results.named(name))
+            self._pin.write_text(name)
+        else:
+            self._pin.unlink(missing_ok=True)
+        return self.choose()
+
+    def warm(self) -> None:
+        """Have the model ready before it is asked; what hinders that is said when it is."""
+        with suppress(NoModel, HdfsError):
+            self._open(self.choose().run)
+
+    def answer(self, upload: Upload, run: Run, *, look: bool) -> Answer:
+        """Answer about a picture with a run's model. Raises NoModel, HdfsError.
+
+        Args:
+            upload: the picture's file.
+            run: see `choose`.
+            look: whether it is found out where the model looks.
+        """
+        with suppress(OSError):
+            USED.touch()
+        if upload.content is None:
+            return Answer(
+                upload.name, f"{upload.name} is larger than {LARGEST // MIB} MB; send a smaller one"
+            )
+        model = self._open(run)
+        try:
+            prepared = prepare(upload.content, model.recipe, self._memory)
+        except CorruptImage as error:
+            return Answer(upload.name, f"{upload.name} is no picture that can be read: {error}")
+        picture = prepared.pictures[run.size]
+        (shares,) = model.shares(picture.reshape(1, -1))
+        image, looked = looking.shown(picture), ""
+        if look:
+            heat = looking.importance(picture, partial(model.odds, number=int(shares.argmax())))
+            looked = looking.address(looking.heated(image, heat)) if heat.any() else ""
+        order = tuple(sorted(zip(run.names, map(float, shares), strict=True), key=lambda each: -each[1]))
+        said = model.said(order)
+        return Answer(upload.name, "", said, order, prepared.notes, looking.address(image), looked)
+
+    def _chosen(self, run: Run, rule: str) -> Chosen:
+        metric, value = run.headline(grades=are_grades(self._results.manifest(run.dataset)))
+        return Chosen(run, metric, value, rule)
+
+    def _open(self, run: Run) -> Model:
+        if self._model is None or self._model.run.name != run.name:
+            self._model = None
+            self._model = load(self._results, run, self._memory)
+        return self._model

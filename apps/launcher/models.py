@@ -1,0 +1,146 @@
+"""Models of finished runs, as functions from rows of pixels to the probability of each class.
+
+They come from HDFS, where whoever may submit jobs has put them; a model of scikit-learn is a program as much
+as it is data. What they are loaded by has an account of its own that may do nothing else.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import estimators
+import numpy as np
+import scripted
+from normal import features
+from numpy.typing import NDArray
+from pictures import LADDER, Recipe
+from runs import ESTIMATOR, FILES, NETWORK, NoModel, Results, Run
+
+from muster_node.sets import MASTER, Manifest
+
+Ask = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+"""Returns the probability of each class (rows, classes) for the pixels of some rows (rows, pixels)."""
+MIB = 1 << 20
+LEAST = 1e-30
+"""Probabilities below are all the same."""
+ROWS = 16
+"""Rows that a model is asked of at a time."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that answers. `recipe`: how a picture becomes what it has learnt; `grades`: so its classes are.
+
+    `threshold`: a picture has each label that is at least so probable; 0 = it has one class, the likeliest.
+    """
+
+    run: Run
+    recipe: Recipe
+    grades: bool
+    threshold: float
+    ask: Ask
+
+    def shares(self, rows: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the probability of each class (rows, classes), asked in batches that fit."""
+        parts = [self.ask(rows[start : start + ROWS]) for start in range(0, len(rows), ROWS)]
+        return np.concatenate(parts)
+
+    def odds(self, rows: NDArray[np.uint8], number: int) -> NDArray[np.float64]:
+        """Return the log-odds of a class (rows), which still differ where it is all but certain."""
+        shares = self.shares(rows)
+        this = shares[:, number]
+        others = 1 - this if self.threshold else np.delete(shares, number, axis=1).sum(axis=1)
+        found: NDArray[np.float64] = np.log(this.clip(LEAST)) - np.log(others.clip(LEAST))
+        return found
+
+    def said(self, shares: Sequence[tuple[str, float]]) -> str:
+        """Return the class, or all labels, of (class, probability), the likeliest first."""
+        if not self.threshold:
+            return shares[0][0]
+        return ", ".join(name for name, share in shares if share >= self.threshold) or "none"
+
+
+def are_grades(about: Manifest) -> bool:
+    """Say whether the classes of a set are grades, for which the kappa tells more than the accuracy."""
+    return about.kind == "eye"
+
+
+def recipe_of(about: Manifest, size: int) -> Recipe:
+    """Return how preprocessing has made a set's pictures, at a size."""
+    made: dict[str, Any] = about.made_by
+    return Recipe(
+        "eye" if about.kind == "eye" else "plain",
+        (size,),
+        about.channels,
+        int(made.get("tolerance", Recipe.tolerance)),
+        MASTER if made.get("masters") else LADDER,
+    )
+
+
+def load(results: Results, run: Run, memory: int) -> Model:
+    """Return a run's model.
+
+    Args:
+        results: of the cluster.
+        run: whose it is.
+        memory: bytes that its file may have.
+
+    Raises:
+        NoModel: it has none that can answer here.
+        HdfsError: HDFS does not answer.
+    """
+    engine = results.engine(run)
+    if not engine:
+        raise NoModel(f"{run.name} has saved no model that can answer here")
+    about, (_, file) = results.manifest(run.dataset), FILES[engine]
+    sizes = results.files(run, engine)
+    if sum(sizes.values()) > memory:
+        raise NoModel(
+            f"The model of {run.name} has {sum(sizes.values()) // MIB:,} MiB, and the launcher takes "
+            f"{memory // MIB:,} at most: pin another run"
+        )
+    with tempfile.TemporaryDirectory(prefix="model-") as folder:
+        for name in sizes:
+            Path(folder, name).write_bytes(results.read(run, engine, name))
+        ask = LOADERS[engine](Path(folder, file), run)
+    threshold = float(run.metrics.get("threshold") or 0)
+    return Model(run, recipe_of(about, run.size), are_grades(about), threshold, ask)
+
+
+def _network(file: Path, run: Run) -> Ask:
+    import torch
+
+    try:
+        network = torch.jit.load(str(file), map_location="cpu")
+    except RuntimeError as error:
+        raise NoModel(f"the network of {run.name} cannot be read by PyTorch {torch.__version__}") from error
+
+    def ask(rows: NDArray[np.uint8]) -> NDArray[np.float64]:
+        with torch.no_grad():
+            found: NDArray[np.float64] = network(scripted.pictures(rows, run.channels)).double().numpy()
+        return found
+
+    return ask
+
+
+def _estimator(file: Path, run: Run) -> Ask:
+    import joblib
+
+    try:
+        estimators.require_same_version(file.parent)
+    except estimators.BadModel as error:
+        raise NoModel(f"{run.name}: {error}") from error
+    estimator = joblib.load(file)
+    normalised = run.channels if run.metrics.get("normalise") else 0
+
+    def ask(rows: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return estimators.shares(estimator, features(rows, normalised), len(run.names))
+
+    return ask
+
+
+LOADERS: dict[str, Callable[[Path, Run], Ask]] = {NETWORK: _network, ESTIMATOR: _estimator}

@@ -1,0 +1,84 @@
+"""The form for pictures on the master, seen from here: its password, and whose model answers."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from muster_node.queue.records import RUN_ID
+from provision.core.errors import CommandFailed, MusterError
+from provision.core.names import JOB_USER
+from provision.core.untrusted import is_number, parse_json
+from provision.ssh.run import run_on
+from provision.ssh.tunnels import Dial, HttpConnection
+
+FEATURE, USER, HOST, PORT = "launcher", "launcher", "127.0.0.1", 7860
+BEST = "best"
+"""In place of a run that is pinned: the best one answers."""
+_PASSWORD = "cat /var/lib/muster-launcher/password"  # noqa: S105
+_ANSWER_S = 30.0
+_LENGTH = 300
+
+
+def require(features: Sequence[str], file: Path | str) -> None:
+    """Raise MusterError, saying how, unless the launcher is switched on."""
+    if FEATURE not in features:
+        raise MusterError(
+            what="the launcher is not switched on",
+            where=str(file),
+            remedy="Write features: [tracking, launcher] there and run ./muster up",
+        )
+
+
+def authorization(config: Path, master: str) -> str:
+    """Return the header by which the form lets requests in. Raises MusterError."""
+    try:
+        password = run_on(config, master, _PASSWORD, user=JOB_USER, timeout_s=_ANSWER_S).strip()
+    except CommandFailed:
+        raise _not_started(master) from None
+    return f"Basic {base64.b64encode(f'{USER}:{password}'.encode()).decode()}"
+
+
+def model(dial: Dial, header: str, master: str, pin: str = "") -> dict[str, Any]:
+    """Return whose model answers: run, metric, value, rule; or `problem`, why none does.
+
+    Args:
+        dial: the way to the master.
+        header: see `authorization`.
+        master: its name.
+        pin: a run whose model answers from now on, or BEST.
+
+    Raises:
+        MusterError: the form does not answer, or that run has no model for it.
+    """
+    if pin and pin != BEST and not RUN_ID.fullmatch(pin):
+        raise MusterError(what=f"{pin} is no run", remedy="./muster jobs lists the runs")
+    method = "DELETE" if pin == BEST else "PUT" if pin else "GET"
+    path = f"/model/{pin}" if method == "PUT" else "/model"
+    connection = HttpConnection(HOST, PORT, dial)
+    try:
+        connection.request(method, path, headers={"Authorization": header})
+        told = parse_json(connection.getresponse().read(1 << 16))
+    except (OSError, EOFError, http.client.HTTPException):
+        raise _not_started(master) from None
+    finally:
+        connection.hang_up()
+    if not isinstance(told, dict):
+        raise _not_started(master)
+    problem = str(told.get("problem", ""))[:_LENGTH]
+    if pin and problem:
+        raise MusterError(what=problem, where=master, remedy="The model that answered before still does")
+    if problem:
+        return {"run": "", "problem": problem}
+    value = told.get("value")
+    words = {key: str(told.get(key, ""))[:_LENGTH] for key in ("run", "dataset", "metric", "rule")}
+    return {**words, "value": value if is_number(value) else None}
+
+
+def _not_started(master: str) -> MusterError:
+    return MusterError(
+        what="the launcher is not there yet, or does not answer", where=master, remedy="Run ./muster up"
+    )
