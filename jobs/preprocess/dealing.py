@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from split import class_numbers, sample, sides, subsample
+from split import apart, class_numbers, sample, sides, subsample
 from tasks import COPIES, Image, Options, Task
 
 from muster_node.sets import HOLDOUT, LABEL_SEPARATOR, TEST, TRAIN, split_labels
@@ -19,18 +19,25 @@ PARTS = {TRAIN: 8, HOLDOUT: 2, TEST: 4}
 
 
 def deal(
-    images: Mapping[str, Image], labels: Mapping[str, str], options: Options, sizes: Sequence[int]
+    images: Mapping[str, Image],
+    labels: Mapping[str, str],
+    options: Options,
+    sizes: Sequence[int],
+    held: str = "",
 ) -> tuple[list[Task], dict[str, int]]:
     """Decide which image goes into which part; return the tasks and the number of each class.
 
-    Raises BadPattern.
+    `held`: what the names of images begin with that are held out; '' = the options decide. Raises BadPattern.
     """
     known = {name: label for name, label in labels.items() if name in images}
     numbers = class_numbers(known.values())
     labelled = _sampled(known, options)
-    train, holdout = sides(
-        labelled, percent=options.holdout_percent, seed=options.seed, subject=options.subject
-    )
+    if held:
+        train, holdout = apart(labelled, held)
+    else:
+        train, holdout = sides(
+            labelled, percent=options.holdout_percent, seed=options.seed, subject=options.subject
+        )
     if options.balance == "subsample":
         train = subsample({name: labelled[name] for name in train}, options.seed, options.subject)
     test = sorted(_sampled(dict.fromkeys(set(images) - set(known), ""), options))

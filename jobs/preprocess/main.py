@@ -97,20 +97,23 @@ def plan(store: Store, options: Options, sizes: Sequence[int], memory: int) -> t
     dataset = options.dataset
     known = settled(asdict(options), partial(read_description, store, dataset))
     options = replace(options, kind=known["kind"], multi_label=known["multi_label"])
+    held = str((read_description(store, dataset) or {}).get(sets.HELD, ""))
     if raw := read_masters(store, options):
         options = _with_labels_of(raw, options)
-        tasks, numbers = deal(raw.images, raw.labels, options, sizes)
+        tasks, numbers = deal(raw.images, raw.labels, options, sizes, held)
         if tasks and are_there(tasks):
-            job = Job(options, numbers, {}, raw.source, raw.label_counts, memory, cropped=True)
+            job = Job(options, numbers, {}, raw.source, raw.label_counts, memory, cropped=True, held=held)
             return raw, tasks, job
     raw = read_raw(store, dataset)
     options = _with_labels_of(raw, options)
-    tasks, numbers = deal(raw.images, raw.labels, options, [*sizes, MASTER] if options.masters else sizes)
+    wanted = [*sizes, MASTER] if options.masters else sizes
+    tasks, numbers = deal(raw.images, raw.labels, options, wanted, held)
     if not tasks:
         raise Failure(f"the raw data of {dataset} has no images")
     if not any(task.part == sets.TRAIN for task in tasks):
         raise Failure(f"no image of {dataset} has a label: there is nothing to train on")
-    return raw, tasks, Job(options, numbers, find_packs(store, dataset), raw.source, raw.label_counts, memory)
+    packs = find_packs(store, dataset)
+    return raw, tasks, Job(options, numbers, packs, raw.source, raw.label_counts, memory, held=held)
 
 
 def _with_labels_of(raw: Raw, options: Options) -> Options:

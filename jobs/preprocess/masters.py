@@ -59,7 +59,8 @@ def list_masters(tasks: Iterable[Task], results: Iterable[Made], raw: Raw, job: 
     images = [image for task in tasks for image in masters_of(task, made[task.part, task.number])]
     known = {
         "recipe": recipe_of(job.options),
-        "description": {"kind": job.options.kind, "multi_label": job.options.multi_label},
+        "description": {"kind": job.options.kind, "multi_label": job.options.multi_label}
+        | ({sets.HELD: job.held} if job.held else {}),
         "source": job.source,
         "labels": raw.labels,
         "label_counts": job.label_counts,

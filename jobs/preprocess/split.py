@@ -43,6 +43,14 @@ def sides(
     return sorted(set(labels).difference(holdout)), holdout
 
 
+def apart(names: Iterable[str], held: str) -> tuple[list[str], list[str]]:
+    """Split image names into (train, holdout), both sorted: those that begin with `held` are held out."""
+    every = sorted(names)
+    return [name for name in every if not name.startswith(held)], [
+        name for name in every if name.startswith(held)
+    ]
+
+
 def sample(labels: Mapping[str, str], share: float, seed: int, subject: str | None = None) -> list[str]:
     """Return a share of the images, sorted: whole subjects, of each class its part, every label.
 

@@ -82,7 +82,7 @@ class Job:
 
     `classes`: name -> number; `packs`: bytes of each archive; `source`: what the raw data was sent from;
     `label_counts`: what became of the rows of the labels' table; `memory`: bytes that one task has;
-    `cropped`: whether the images are intermediates.
+    `cropped`: whether the images are intermediates; `held`: see `deal`.
     """
 
     options: Options
@@ -92,6 +92,7 @@ class Job:
     label_counts: Mapping[str, Any]
     memory: int
     cropped: bool = False
+    held: str = ""
 
     def digest(self, task: Task, size: int) -> str:
         """Return what decides the bytes of a task's files of one size, as a digest."""

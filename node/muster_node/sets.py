@@ -35,6 +35,8 @@ STAGED_MANIFEST = "_manifest.json"
 BALANCES = ("none", "weights", "subsample")
 """What is done about classes of unlike size: nothing, weights in the manifest, or the smallest one's size."""
 Text = str | bytes
+HELD = "held"
+"""In the description of raw data: what the names of images begin with that are held out in any case."""
 LABEL_SEPARATOR = "|"
 """Joins the labels of an image that has several; no label has it in it."""
 _NAME = re.compile(rf"({'|'.join(PARTS)})_([0-9]+)")
@@ -124,7 +126,7 @@ def source_key(dataset: str) -> str:
 
 
 def description_key(dataset: str) -> str:
-    """Return the key of what ingest was told of a data set: `kind` (plain, eye), `multi_label` and more."""
+    """Return the key of what is told of raw data: `kind` (plain, eye), `multi_label`, HELD and more."""
     return f"{dataset}/raw/description.json"
 
 

@@ -19,6 +19,7 @@ from provision.core.errors import ConfigError
 from provision.core.names import EXPERIMENT, MASTER, WORKER
 from provision.core.paths import project_root
 from provision.core.spec import (
+    BUILT_IN,
     DIGITS,
     Budget,
     ClusterSpec,
@@ -119,12 +120,13 @@ def is_config(path: Path) -> bool:
 def require_dataset(spec: ClusterSpec) -> None:
     """Raise ConfigError, in one line, when the data set's folder is not there."""
     source = spec.dataset.source
-    if source not in ("", DIGITS) and not Path(source).is_dir():
+    if source not in ("", *BUILT_IN) and not Path(source).is_dir():
         raise ConfigError(
             file=_shown(spec.path),
             key="dataset.source",
             what=f"there is no folder {source!r}",
-            remedy="Name an existing folder of images (relative to this file or the project), or `digits`",
+            remedy="Name an existing folder of images (relative to this file or the project), or one of: "
+            f"{', '.join(BUILT_IN)}",
         )
 
 
@@ -235,19 +237,21 @@ def _script(setup: str, shown: str, key: str, folders: tuple[Path, ...]) -> str:
 def _dataset(parsed: ConfigBase, shown: str, folders: tuple[Path, ...]) -> DatasetSpec:
     """Return the data set; its source may be missing here (destroying a cluster does not need it)."""
     model = parsed.dataset
-    source = model.source if model.source is not None else "" if model.name not in ("", DIGITS) else DIGITS
+    source = model.source
+    if source is None:
+        source = (model.name or DIGITS) if model.name in ("", *BUILT_IN) else ""
     name = model.name or re.sub(r"[^a-z0-9-]+", "-", Path(source).name.lower()).strip("-") or "dataset"
-    if source not in ("", DIGITS):
+    if source not in ("", *BUILT_IN):
         candidates = [folder / Path(source).expanduser() for folder in folders]
         source = str(next((path for path in candidates if path.exists()), candidates[0]).resolve())
-        if name == DIGITS:
+        if name in BUILT_IN:
             raise ConfigError(
                 file=shown,
                 key="dataset.name",
-                what="'digits' is the name of scikit-learn's scans, not of a folder",
+                what=f"{name!r} is the name of {BUILT_IN[name]}, not of a folder",
                 remedy="Give the data set another name",
             )
-    grey = (model.channels or ("grey" if source == DIGITS else "rgb")) == "grey"
+    grey = (model.channels or ("grey" if source in BUILT_IN else "rgb")) == "grey"
     return DatasetSpec(
         source,
         name,

@@ -112,7 +112,7 @@ class GroupModel(Model):
 
 
 class DatasetModel(Model):
-    """What is analysed: `digits`, or a folder of images with a labels CSV; and how it is prepared."""
+    """What is analysed: a built-in set, or a folder of images with a labels CSV; and how it is prepared."""
 
     source: Annotated[str, Field(min_length=1)] | None = None
     name: str = ""

@@ -189,6 +189,9 @@ class ObjectStoreSpec:
 
 DIGITS = "digits"
 """The source of a data set that needs no folder: scikit-learn's scans, which nodes have."""
+FASHION = "fashion-mnist"
+"""The same of Debian's package of pictures of clothes, which one node installs."""
+BUILT_IN = {DIGITS: "scikit-learn's scans", FASHION: "Debian's Fashion-MNIST"}
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,7 @@ class DatasetSpec:
     """What is analysed.
 
     Attributes:
-        source: `digits` or a folder of images; '' = what `ingest` has brought in under this name.
+        source: one of BUILT_IN or a folder of images; '' = what `ingest` has brought in under this name.
         name: what it is called in the object store.
         labels: the folder's CSV file, relative to it; '' = it is found.
         multi_label: whether an image may have several labels.

@@ -15,6 +15,7 @@ from muster_node.ingest.request import STORE
 from provision.config.explain import explain
 from provision.core.errors import ConfigError
 from provision.core.schema import Model, wrong
+from provision.core.spec import BUILT_IN
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _NUMBERS = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -155,8 +156,11 @@ class DescriptionModel(Model):
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
-        if not _NAME.fullmatch(value) or value == "digits":
-            raise wrong(f"{value!r} cannot be the name of a data set", "Use a-z, 0-9 and -, and not `digits`")
+        if not _NAME.fullmatch(value) or value in BUILT_IN:
+            raise wrong(
+                f"{value!r} cannot be the name of a data set",
+                f"Use a-z, 0-9 and -, and none of {', '.join(BUILT_IN)}",
+            )
         return value
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from ansible.utils.display import Display
 
 from provision.cluster.open import open_cluster
 from provision.core.errors import MusterError
-from provision.core.spec import DIGITS
+from provision.core.spec import BUILT_IN
 from provision.data import sets
 from provision.data.fingerprint import require_unchanged
 from provision.plugins.config_of_run import config_of_run
@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         display.display(
             f"  {name} at {arguments['size']} pixels is not in the object store yet: it is made now, once"
         )
-        if arguments["raw"] or source == DIGITS or self._task.check_mode:
+        if arguments["raw"] or source in BUILT_IN or self._task.check_mode:
             return outcome
         if not source:
             raise AnsibleActionFail(

@@ -71,3 +71,14 @@ def test_the_id_of_a_row_is_the_whole_name():
     tasks, _ = deal({name: Image(name) for name in names}, {"a.png": "1"}, Options("eyes"), (16,))
     ids = [image.first for task in tasks if task.part == sets.TEST for image in task.images]
     assert ids == ["001.png", "left/001.png", "right/001.png"]
+
+
+def test_a_set_may_have_a_split_of_its_own():
+    names = [f"{part}_{number}.png" for part in ("train", "heldout") for number in range(30)]
+    labels = {name: name[-5] for name in names}
+    tasks, _ = deal({name: Image(name) for name in names}, labels, Options("x"), (16,), "heldout_")
+    assert {image.name for image in dealt_to(sets.HOLDOUT, tasks)} == set(names[30:])
+    assert {image.name for image in dealt_to(sets.TRAIN, tasks)} == set(names[:30])
+    half, _ = deal({name: Image(name) for name in names}, labels, Options("x", sample=0.5), (16,), "heldout_")
+    assert len(dealt_to(sets.HOLDOUT, half)) + len(dealt_to(sets.TRAIN, half)) == 30
+    assert all(image.name.startswith("heldout_") for image in dealt_to(sets.HOLDOUT, half))

@@ -287,9 +287,25 @@ def test_a_data_set_that_is_not_there_is_refused_when_a_cluster_is_made(tmp_path
     require_dataset(load(GOOD))
 
 
-@pytest.mark.parametrize("dataset", ["{source: eyes, name: digits}", "{source: my/Digits}"])
-def test_a_folder_is_not_called_digits(dataset: str) -> None:
-    assert line(GOOD + f"dataset: {dataset}").startswith("retina.yml: dataset.name: 'digits' is the name of")
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("{source: eyes, name: digits}", "digits"),
+        ("{source: my/Digits}", "digits"),
+        ("{source: my/fashion-mnist}", "fashion-mnist"),
+    ],
+)
+def test_a_folder_is_not_called_like_a_built_in_set(dataset: str, name: str) -> None:
+    told = line(GOOD + f"dataset: {dataset}")
+    assert told.startswith(f"retina.yml: dataset.name: {name!r} is the name of")
+
+
+def test_fashion_mnist_is_grey_and_needs_no_folder() -> None:
+    for dataset in ("{source: fashion-mnist}", "{name: fashion-mnist}"):
+        spec = load(GOOD + f"dataset: {dataset}")
+        require_dataset(spec)
+        assert (spec.dataset.source, spec.dataset.name) == ("fashion-mnist", "fashion-mnist")
+        assert spec.dataset.preparation.channels == 1
 
 
 def test_a_data_set_with_a_name_alone_is_what_ingest_has_brought_in(tmp_path):
