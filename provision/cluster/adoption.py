@@ -16,7 +16,7 @@ from typing import Any
 from provision.cluster.carry_out import carry_out
 from provision.cluster.orders import Orders
 from provision.cluster.run import Run
-from provision.core import files
+from provision.core import files, z85
 from provision.core.errors import ConfigError, NotReady, Unreachable
 from provision.core.model import ClusterIdentity, Machine, NodeState, Plan
 from provision.core.names import DEADLINE_LABEL, LOGIN_USER, MASTER, OWNER_LABEL, WORKER
@@ -38,6 +38,7 @@ _PARTS = {
     "keys": f"{access.KEYS}/{LOGIN_USER}",
     "spark": "/etc/spark/daemons.conf",
     "store": "/etc/muster/store.json",
+    "engines": "/etc/muster/engines.json",
     "jobs": "/etc/muster/jobs.json",
     "allow": firewall.PATH,
 }
@@ -49,6 +50,7 @@ class Remembered:
 
     keys: tuple[str, ...] = ()
     spark: str = field(default="", repr=False)
+    engines: str = field(default="", repr=False)
     store: StoreKeys | None = None
     image_size: int = 0
     admitted: tuple[str, ...] = ()
@@ -178,8 +180,9 @@ def _fill(run: Run, key_file: Path, remembered: Remembered) -> None:
     ensure_login_key(state.key_file, access.control_comment(state.cluster))
     files.write(state.control_keys, "".join(f"{key}\n" for key in remembered.keys))
     files.private_folder(state.secrets)
-    if remembered.spark:
-        files.write(state.secrets / "spark", remembered.spark)
+    for name, secret in (("spark", remembered.spark), ("engines", remembered.engines)):
+        if secret:
+            files.write(state.secrets / name, secret)
     if remembered.store:
         record(state.secrets, replace(remembered.store, opens=door(run.spec.object_store)))
     state.admit(remembered.admitted)
@@ -267,6 +270,7 @@ def parse(output: str) -> Remembered:
             if line.strip() and not re.search(r" access:\S+$", line)
         ),
         spark=secret[1] if secret else "",
+        engines=_engines(parts.get("engines", "")),
         store=_store(parts.get("store", "")),
         image_size=_image_size(parts.get("jobs", "")),
         admitted=firewall.networks_of(parts.get("allow", "")),
@@ -285,6 +289,15 @@ def _store(text: str) -> StoreKeys | None:
         return StoreKeys(str(known["access_key"]), str(known["secret_key"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _engines(text: str) -> str:
+    """Return the secret in the settings of the engines' controller (roles/engines), '' when there is none."""
+    try:
+        found = z85.decode(str(json.loads(text)["secret"])).hex()
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return found if len(found) == 64 else ""
 
 
 def _image_size(text: str) -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Callable
 
-_DIGITS = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
-"""Of Z85 (ZeroMQ's RFC 32), the form in which libzmq takes keys."""
+from provision.core import z85
 
 
 def muster_engine_keys(secret: str) -> dict[str, str]:
@@ -18,17 +16,9 @@ def muster_engine_keys(secret: str) -> dict[str, str]:
     public = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
     return {
         "key": hashlib.sha256(b"ipyparallel's messages" + private).hexdigest(),
-        "public": z85(public),
-        "secret": z85(private),
+        "public": z85.encode(public),
+        "secret": z85.encode(private),
     }
-
-
-def z85(data: bytes) -> str:
-    """Return bytes, in fours, as fives of digits."""
-    numbers = struct.unpack(f">{len(data) // 4}I", data)
-    return bytes(
-        _DIGITS[number // 85**place % 85] for number in numbers for place in range(4, -1, -1)
-    ).decode()
 
 
 class FilterModule:

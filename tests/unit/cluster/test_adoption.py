@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from provision.cluster.adoption import Remembered, parse
 from provision.cluster.cluster import Cluster
+from provision.core import z85
 from provision.core.errors import ConfigError, HostKeyMismatch, NotReady, ProviderError
 from provision.core.model import Machine, NodeState
 from provision.core.names import OWNER_LABEL
@@ -240,16 +241,18 @@ def test_what_the_master_says() -> None:
         f"spark.authenticate.secret {secret}\n\0store\0"
         + json.dumps({"access_key": "a", "secret_key": "s", "x": 1})
         + '\n\0jobs\0{"env": {\n    "MUSTER_IMAGE_SIZE": "16"\n}}\n'
+        + f"\0engines\0{json.dumps({'secret': z85.encode(bytes.fromhex(secret)), 'node': 'x'})}"
         + "\0allow\0ip saddr { 10.0.0.0/8, 203.0.113.7/32 } tcp dport 22 accept\n"
     )
     found = parse(output)
     assert found.keys == ("ssh-ed25519 AAAA muster-retina",)
-    assert (found.spark, found.image_size) == (secret, 16)
+    assert (found.spark, found.engines, found.image_size) == (secret, secret, 16)
     assert found.admitted == ("203.0.113.7/32",)
     assert found.store == StoreKeys("a", "s")
     lent = '\0store\0{"access_key": "a", "secret_key": "s", "session_token": "t"}'
     assert parse(lent).store is None, "keys that end are asked for anew"
     assert secret not in repr(found)
+    assert parse('\0engines\0{"secret": "HelloWorld"}').engines == "", "too short"
     assert parse("\0keys\0\0spark\0\0store\0\0jobs\0") == Remembered()
 
 
