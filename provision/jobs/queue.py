@@ -31,7 +31,7 @@ from provision.ssh.run import BATCH, SSH_FAILED, failure, ssh_command
 from provision.state.folder import State
 
 PROGRAM = "/opt/muster/bin/muster-job"
-RECONNECT_S = 60.0
+RECONNECT_S = 300.0
 """How long a lost connection is tried again before following gives up (the job goes on)."""
 NO_PROGRAM = 127
 MOST_FILES, MOST_BYTES = 100_000, 64 << 30
@@ -172,10 +172,15 @@ def stream(queue: Queue, run: str, *, sink: Sink, say: Callable[[str], object], 
         error = queue.error(status, b"".join(heard))
         if status != SSH_FAILED:
             raise error
-        say(f"{queue.master}: connection lost; the job goes on; connecting again")
-        if not until(lambda: _answers(queue), deadline_s=RECONNECT_S, interval_s=1.0):
+        if not reconnected(queue, say):
             error.remedy = f"The job goes on; ./muster logs {run} -f follows it again"
             raise error
+
+
+def reconnected(queue: Queue, say: Callable[[str], object]) -> bool:
+    """Wait until the master answers again, for RECONNECT_S seconds at most; return whether it does."""
+    say(f"{queue.master}: connection lost; the job goes on; connecting again")
+    return bool(until(lambda: _answers(queue), deadline_s=RECONNECT_S, interval_s=1.0))
 
 
 def fetch(queue: Queue, run: str) -> Path:

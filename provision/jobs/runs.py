@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from provision.core import terminal
-from provision.core.errors import CommandFailed
+from provision.core.errors import CommandFailed, Unreachable
 from provision.jobs.busy import deadline_warning
-from provision.jobs.queue import Queue, Sink, fetch, send, stream
+from provision.jobs.queue import Queue, Sink, fetch, reconnected, send, stream
 from provision.jobs.request import CLUSTER, Where, make_request
 
 
@@ -72,7 +72,7 @@ def submit(
 def finish(queue: Queue, run: str, *, sink: Sink | None, say: Callable[[str], object]) -> dict[str, Any]:
     """Follow a run to its end, fetch its results, return its record. Raises CommandFailed when it failed."""
     _show(queue, run, sink=sink, say=say, wait=True)
-    target = fetch(queue, run)
+    target = _fetch(queue, run, say)
     record = queue.run(run)
     if record["state"] != "succeeded":
         what = (
@@ -96,7 +96,7 @@ def logs(queue: Queue, run: str | None = None, *, follow: bool = False, sink: Si
     wanted = run or _newest(queue)
     _show(queue, wanted, sink=sink, say=terminal.say, wait=follow)
     if follow:
-        target = fetch(queue, wanted)
+        target = _fetch(queue, wanted, terminal.say)
         terminal.say(_where(queue.run(wanted), target))
 
 
@@ -112,6 +112,16 @@ def _show(queue: Queue, run: str, *, sink: Sink | None, say: Callable[[str], obj
         return
     with closing(terminal.Log()) as log:
         stream(queue, run, sink=log, say=say, wait=wait)
+
+
+def _fetch(queue: Queue, run: str, say: Callable[[str], object]) -> Path:
+    """Fetch a run's results, again when the connection breaks over it."""
+    try:
+        return fetch(queue, run)
+    except Unreachable:
+        if not reconnected(queue, say):
+            raise
+        return fetch(queue, run)
 
 
 def _where(record: Mapping[str, Any], target: Path) -> str:

@@ -4,7 +4,7 @@ What it prints comes into its log here as it is printed, so that everything abou
 run. A connection that breaks is taken up where it broke; when this machine was restarted, too. A machine that
 does not answer for GONE_S seconds is lost, and the run with it.
 
-SIGTERM: it was cancelled. SIGUSR1: the machines end, it may checkpoint.
+SIGTERM: it was cancelled, or this machine stops. SIGUSR1: the machines end, it may checkpoint.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Away:
         self.home: Path = records.folder(record.run)
         self.ended = Exit()
         self._again = again
-        self._cancelled = False
+        self._cancelled = self._let_go = False
         self._heard = False
         self._ssh: subprocess.Popen[bytes] | None = None
 
@@ -55,6 +55,8 @@ class Away:
             if not self._again:
                 self._send()
             self._follow()
+            if self._let_go:
+                return
             self._fetch()
         except (Refused, BadArchive, OSError) as error:
             self.ended = Exit(None, reason=str(error))
@@ -62,9 +64,10 @@ class Away:
         if not (self.home / verdict.CANCEL).exists():
             runner.publish(self.record, self.home, self.log)
 
-    def cancel(self, *_: object) -> None:
-        """End the run; a handler of signals."""
-        self._cancelled = True
+    def end(self, *_: object) -> None:
+        """End the run, or, when only this process is to end, let go of it; a handler of signals."""
+        self._cancelled = verdict.to_end(self.home)
+        self._let_go = not self._cancelled
         if self._ssh is not None:
             self._ssh.terminate()
 
@@ -98,7 +101,7 @@ class Away:
     def _follow(self) -> None:
         """Copy what it prints until it has ended. Raises Refused: it is lost."""
         heard = time.monotonic()
-        while not self._cancelled:
+        while not self._cancelled and not self._let_go:
             position = (self.home / "log").stat().st_size
             words = ("follow", self.record.run, f"--offset={position}", "--progress")
             self._ssh = ssh = subprocess.Popen(
@@ -118,14 +121,15 @@ class Away:
                 heard, self._heard = time.monotonic(), False
             if status in (0, 1, 3):
                 return
-            if status != wire.LOST and not self._cancelled:
+            if status != wire.LOST and not self._cancelled and not self._let_go:
                 raise Refused(f"{self.machine.name}: {said[-1] if said else f'status {status}'}")
             if time.monotonic() - heard > GONE_S:
                 raise Refused(
                     f"{self.machine.name} has not answered for {GONE_S:.0f} s: the run is lost; start it anew"
                 )
             time.sleep(AGAIN_S)
-        wire.ask(self.machine, "cancel", self.record.run)
+        if self._cancelled:
+            wire.ask(self.machine, "cancel", self.record.run)
 
     def _listen(self, source: IO[bytes], said: list[str]) -> None:
         for line in source:
@@ -164,7 +168,7 @@ def _end_of(told: dict[str, Any]) -> Exit:
 
 
 def run(run_id: str) -> int:
-    """Have a run on the machine where it was put; returns its exit status. Called by its unit."""
+    """Have a run on the machine where it was put. Called by its unit; the exit status says nothing of the run."""
     before = records.load(run_id)
     machine = placements.elsewhere(placements.of(run_id))
     if machine is None:
@@ -174,7 +178,7 @@ def run(run_id: str) -> int:
         return 0
     with (records.folder(run_id) / "log").open("ab", buffering=0) as log:
         away = Away(record, machine, log, again=before.state == RUNNING)
-        signal.signal(signal.SIGTERM, away.cancel)
+        signal.signal(signal.SIGTERM, away.end)
         signal.signal(signal.SIGUSR1, away.request_checkpoint)
         away.run()
-    return away.ended.status if away.ended.status is not None else 1
+    return 0

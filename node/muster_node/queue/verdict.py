@@ -82,7 +82,7 @@ def finish(run_id: str, result: str) -> Record:
     """
     record = records.load(run_id)
     home = records.folder(run_id)
-    if record.state in FINAL or _goes_on_elsewhere(record, home):
+    if record.state in FINAL or _goes_on_elsewhere(record, home, result):
         return record
     ended = Exit.read(home)
     state, why = judge(home, ended, result)
@@ -165,11 +165,16 @@ def _memory_ran_out(home: Path) -> bool:
     return isinstance(before, int) and _oom_kills() > before
 
 
-def _goes_on_elsewhere(record: Record, home: Path) -> bool:
-    """Return whether only this machine stops, while a run goes on at another one."""
-    there = placements.elsewhere(placements.of(record.run)) and not (home / EXIT).exists()
-    ends = any((home / name).exists() for name in (CANCEL, CHECKPOINT))
-    return bool(there) and record.state == RUNNING and not ends and _machine_stops()
+def to_end(home: Path) -> bool:
+    """Return whether a run was cancelled, or asked to checkpoint and end."""
+    return any((home / name).exists() for name in (CANCEL, CHECKPOINT))
+
+
+def _goes_on_elsewhere(record: Record, home: Path, result: str) -> bool:
+    """Return whether nothing has ended but what follows here a run on another machine: it is taken up again."""
+    there = placements.elsewhere(placements.of(record.run)) is not None
+    noted = (home / EXIT).exists() or to_end(home)
+    return there and record.state == RUNNING and not noted and result in ("success", "signal")
 
 
 def _machine_stops() -> bool:
