@@ -53,7 +53,7 @@ class Queue:
     def command(self, *words: str, root: bool = False) -> list[str]:
         """Return the local command line that runs `muster-job WORDS` on the master, as `hadoop` or root."""
         options = (*BATCH, "-T", "-l", LOGIN_USER if root else JOB_USER)
-        become = ("sudo", "-n") if root else ()
+        become = ("sudo", "-n", "--preserve-env=SSH_USER_AUTH") if root else ()
         return ssh_command(self.ssh_config, self.master, *become, PROGRAM, *words, options=options)
 
     def ask(self, *words: str, timeout_s: float | None = None) -> Any:  # noqa: ANN401  (whatever JSON it is)

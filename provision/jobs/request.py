@@ -20,6 +20,7 @@ from provision.core.errors import BadJob
 from provision.core.names import MASTER
 from provision.jobs.builtin import builtin_jobs, require_parameters, requirements
 from provision.jobs.command import PROGRAMS, require_no_files, words_of
+from provision.jobs.commit import commit_of
 
 MAIN_FILES = ("main.py", "__main__.py")
 LEFT_OUT = frozenset(
@@ -64,7 +65,8 @@ class JobRequest:
     Fields: `kind` (builtin, python, folder, jar, script, shell), `entry` (the program's path in what is
     shipped; of `shell` the command), `files` (path here -> path there), `deps` (a requirements.txt of this
     run), `env` (for this run), `secrets` (the same, but kept nowhere beyond its end), `spark` (its executors,
-    in place of the cluster's own; see `muster_node.queue.layout`), `where` (what of the cluster it has).
+    in place of the cluster's own; see `muster_node.queue.layout`), `where` (what of the cluster it has),
+    `commit` and `dirty` (of the git work tree that the program is in).
     """
 
     run: str
@@ -79,6 +81,8 @@ class JobRequest:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     spark: Mapping[str, int] = field(default_factory=dict)
     where: Where = field(default_factory=lambda: CLUSTER)
+    commit: str = ""
+    dirty: bool = False
 
     def header(self, submitter: str) -> bytes:
         """Return the first line of what the master reads."""
@@ -97,6 +101,8 @@ class JobRequest:
             "cores": self.where.cores,
             "memory_mb": round(self.where.memory_gb * 1024),
             "submitter": submitter,
+            "commit": self.commit,
+            "dirty": self.dirty,
         }
         return json.dumps(line).encode() + b"\n"
 
@@ -158,6 +164,8 @@ def make_request(
         layout.require(spark or {})
     except ValueError as error:
         raise BadJob(where=job[:200], what=str(error)) from error
+    program = root / "jobs" / name if kind == "builtin" else Path(job).expanduser()
+    commit, dirty = ("", False) if kind == "shell" else commit_of(program)
     return JobRequest(
         run=new_run_id(name),
         name=name,
@@ -171,6 +179,8 @@ def make_request(
         secrets=dict(secrets or {}),
         spark=dict(spark or {}),
         where=where,
+        commit=commit,
+        dirty=dirty,
     )
 
 

@@ -29,6 +29,7 @@ _RULES = (
     f"AuthorizedKeysFile {KEYS}/%u {KEYS}/%u.queue",
     "AuthorizedKeysCommand none",
     "TrustedUserCAKeys none",
+    "ExposeAuthInfo yes",  # the queue of jobs records whose key has sent a run
 )
 _END_SESSIONS = "/opt/muster/bin/muster-sessions"
 _WITHIN_S = 60.0

@@ -22,8 +22,9 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+from muster_node import files
 from muster_node.archive import BadArchive, unpack
-from muster_node.queue import placements, progress, records, runner, secret_env, verdict, wire
+from muster_node.queue import placements, progress, provenance, records, runner, secret_env, verdict, wire
 from muster_node.queue.placing import Machine
 from muster_node.queue.records import QUEUED, RUNNING, Record, Refused
 from muster_node.queue.verdict import Exit
@@ -155,7 +156,9 @@ class Away:
                 shutil.rmtree(self.home / "results", ignore_errors=True)
                 (came / "results").replace(self.home / "results")
             if (came / "run.json").is_file():
-                self.ended = _end_of(json.loads((came / "run.json").read_bytes()))
+                told = json.loads((came / "run.json").read_bytes())
+                files.write(self.home / provenance.PACKAGES, json.dumps(told.get("packages", {})))
+                self.ended = _end_of(told)
         wire.ask(self.machine, "forget", self.record.run)
 
 
@@ -168,7 +171,7 @@ def _end_of(told: dict[str, Any]) -> Exit:
 
 
 def run(run_id: str) -> int:
-    """Have a run on the machine where it was put. Called by its unit; the exit status says nothing of the run."""
+    """Have a run on the machine where it was put. Called by its unit."""
     before = records.load(run_id)
     machine = placements.elsewhere(placements.of(run_id))
     if machine is None:

@@ -93,7 +93,7 @@ def list_runs(asked: argparse.Namespace) -> int:
 
 def show(asked: argparse.Namespace) -> int:
     """Print one run as JSON."""
-    print(json.dumps(records.describe(records.load(asked.run))))
+    print(json.dumps(records.describe(records.load(asked.run), whole=True)))
     return 0
 
 
@@ -144,7 +144,7 @@ def bundle(asked: argparse.Namespace) -> int:
     Of the environment it has the names. Files only, and those that links lead to: nothing else is taken in.
     """
     home = records.folder(asked.run)
-    record = (json.dumps(records.describe(records.load(asked.run)), indent=1) + "\n").encode()
+    record = (json.dumps(records.describe(records.load(asked.run), whole=True), indent=1) + "\n").encode()
     with tarfile.open(fileobj=sys.stdout.buffer, mode="w|", dereference=True) as archive:
         member = tarfile.TarInfo("run.json")
         member.size = len(record)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from muster_node import files
-from muster_node.queue import layout, packages, progress, records
+from muster_node.queue import layout, packages, progress, provenance, records
 from muster_node.queue.records import Record, Refused
 
 RECORD = "MUSTER_RECORD"
@@ -34,7 +34,9 @@ def environ(record: Record, home: Path, log: IO[bytes], secrets: Mapping[str, st
     if record.kind in ("folder", "builtin") and (modules := _modules(home)):
         options.append(f"--py-files {modules}")
     options += _spark(record)
-    files.write(home / "record.json", json.dumps(records.describe(record), indent=1) + "\n", mode=0o600)
+    provenance.note_packages(home, paths)
+    told = json.dumps(records.describe(record, whole=True), indent=1)
+    files.write(home / "record.json", f"{told}\n", mode=0o600)
     programs = [str(Path(known["python"]).parent), os.environ.get("PATH", os.defpath)]
     return {
         **{name: os.environ[name] for name in ("HOME", "LANG", "USER") if name in os.environ},

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from muster_node import files
-from muster_node.queue import layout, progress
+from muster_node.queue import layout, progress, provenance
 
 ROOT = Path(os.environ.get("MUSTER_JOBS_ROOT", "/var/lib/muster"))
 SETTINGS = Path(os.environ.get("MUSTER_JOBS_SETTINGS", "/etc/muster/jobs.json"))
@@ -25,10 +25,25 @@ FINAL = frozenset((SUCCEEDED, FAILED, CANCELLED))
 LARGEST_BYTES = 4 << 20
 """Of a record, whose arguments may be long, and of other files about a run."""
 OF_THE_QUEUE = frozenset(
-    ("node", "machines", "state", "submitted", "started", "ended", "exit_status", "boot", "reason")
+    (
+        "sender",
+        "code",
+        "requirements",
+        "node",
+        "machines",
+        "state",
+        "submitted",
+        "started",
+        "ended",
+        "exit_status",
+        "boot",
+        "reason",
+    )
 )
 """Fields of a record that no request has: the queue fills them in."""
-LEFT_BEHIND = (OF_THE_QUEUE - {"node", "machines"}) | {"secrets"}
+OF_THE_MASTER = frozenset(("sender", "code", "requirements", "node", "machines"))
+"""Those of them that another machine is told when it is to run it."""
+LEFT_BEHIND = (OF_THE_QUEUE - OF_THE_MASTER) | {"secrets"}
 KINDS = frozenset(("builtin", "python", "folder", "jar", "script", "shell"))
 SHARED = "common"
 """The folder beside the built-in jobs with the modules that they share; a run has them beside its own."""
@@ -60,6 +75,8 @@ class Record:
     cluster; `cores` and `memory_mb` (MiB) what it has of that machine, while it waits what it asked for
     (0 = all of it).
     `parent`: the run that has submitted it, whose turn is its turn as long as that goes on.
+    `submitter` is what the sender's computer calls them, `sender` whose key it was, `code` the digest of its
+    program (see provenance), `commit` that of its git work tree, `dirty`: the program differs from that.
     `node` is where its program runs, `machines` are those that it has, see placing.Machine.
     """
 
@@ -75,6 +92,11 @@ class Record:
     spark: dict[str, int] = field(default_factory=dict)
     submitter: str = ""
     parent: str = ""
+    sender: str = ""
+    code: str = ""
+    commit: str = ""
+    dirty: bool = False
+    requirements: tuple[str, ...] = ()
     on: str = ""
     cores: int = 0
     memory_mb: int = 0
@@ -117,7 +139,7 @@ def load(run: str) -> Record:
     """Return the record of a run. Raises Refused when there is none."""
     try:
         found = json.loads(files.read_found(folder(run) / "run.json", most_bytes=LARGEST_BYTES))
-        tuples = ("args", "secrets", "machines")
+        tuples = ("args", "secrets", "machines", "requirements")
         lists: dict[str, Any] = {name: tuple(found.get(name, ())) for name in tuples}
         record = Record(**{**found, **lists})
         layout.require(record.spark)
@@ -183,13 +205,15 @@ def ahead(run: str) -> list[Record]:
     return unfinished[: names.index(run)] if run in names else []
 
 
-def describe(record: Record) -> dict[str, object]:
-    """Return a record as the answer that programs read."""
+def describe(record: Record, *, whole: bool = False) -> dict[str, object]:
+    """Return a record as the answer that programs read; `whole`: with the packages that its program finds."""
     answer = asdict(record)
     answer["env"] = sorted({*record.env, *answer.pop("secrets")})  # the names
     answer["seconds"] = record.seconds(time.time())
     answer["ahead"] = [other.run for other in ahead(record.run)] if record.state == QUEUED else []
     answer["cost"] = cost(record)
+    if whole:
+        answer["packages"] = provenance.packages(folder(record.run))
     answer["progress"] = progress.read(folder(record.run)) if record.state == RUNNING else ""
     answer["results"] = sorted(path.name for path in (folder(record.run) / "results").glob("*"))
     return answer

@@ -81,7 +81,7 @@ def upload(settings: Mapping[str, Any], deadline: float) -> tuple[int, list[str]
 def _local(record: Record) -> Iterator[Item]:
     """What a run has left in its folder on this machine."""
     home, key = records.folder(record.run), f"results/{record.run}"
-    told = json.dumps(records.describe(record)).encode()  # of its environment the names only
+    told = json.dumps(records.describe(record, whole=True)).encode()  # of its environment the names only
     yield Item(f"{key}/run.json", len(told), partial(io.BytesIO, told))
     for path in [home / "log", *results.files(home / "results")]:
         if path.is_file():

@@ -171,7 +171,7 @@ def to_end(home: Path) -> bool:
 
 
 def _goes_on_elsewhere(record: Record, home: Path, result: str) -> bool:
-    """Return whether nothing has ended but what follows here a run on another machine: it is taken up again."""
+    """Return whether only what follows a run on another machine has ended: it is taken up again."""
     there = placements.elsewhere(placements.of(record.run)) is not None
     noted = (home / EXIT).exists() or to_end(home)
     return there and record.state == RUNNING and not noted and result in ("success", "signal")

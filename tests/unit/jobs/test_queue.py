@@ -205,7 +205,10 @@ def test_secrets_go_to_root_and_stand_in_no_command_line(queue: Queue, tmp_path:
     send(queue, JobRequest(RUN, "train", "shell", "true", secrets={"TOKEN": "s3cr3t"}))
     send(queue, JobRequest(RUN, "train", "shell", "true"))
     secret, plain = (tmp_path / "asked").read_text().splitlines()
-    assert "-l muster " in secret and "pond-master sudo -n /opt/muster/bin/muster-job submit" in secret
+    assert (
+        "-l muster " in secret
+        and "pond-master sudo -n --preserve-env=SSH_USER_AUTH /opt/muster/bin/muster-job submit" in secret
+    )
     assert "-l hadoop " in plain and "pond-master /opt/muster/bin/muster-job submit" in plain
     assert "s3cr3t" not in secret
     assert "s3cr3t" not in repr(JobRequest(RUN, "train", "shell", "true", secrets={"TOKEN": "s3cr3t"}))
