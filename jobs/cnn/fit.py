@@ -138,7 +138,7 @@ class Fit:
             weight_decay=self.asked.weight_decay, changes=self.plan.changes, class_weights=tuple(weights),
             channels=about.channels, variant=self.asked.variant, seed=self.asked.seed, mixed=self.asked.mixed,
         )  # fmt: skip
-        return Learner(network, objective, settings, device=self.device, exchange=self.exchange)
+        return Learner(network, objective, settings, device=self.device, exchange=self.exchange, say=self.say)
 
     def _kept(self, about: Manifest) -> NDArray[np.bool_]:
         """Return which values (side, side, channels) differ among the pictures that are learnt."""

@@ -29,6 +29,7 @@ from judged import Judged
 from opening import Sets
 from options import BadParameter, given
 from parameters import Parameters
+from pieces import TooLarge
 from plan import plan, sides
 from publish import results_folder, save_metrics
 from scoring import OneLabel, Tally
@@ -137,7 +138,7 @@ def main() -> None:
     where = device.choose(asked.device)
     try:
         metrics = learn(asked, where)
-    except (BadClasses, BadSet, BadParameter, BadCheckpoint) as error:
+    except (BadClasses, BadSet, BadParameter, BadCheckpoint, TooLarge) as error:
         raise SystemExit(str(error)) from error
     say(headline(metrics))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import augment
@@ -15,7 +16,9 @@ import torch
 from device import Precision
 from exchange import Exchange, sum_of_gradients
 from loader import Batch
+from numpy.typing import NDArray
 from objective import Objective
+from pieces import Pieces
 from scoring import Tally
 from torch.nn import functional
 
@@ -46,9 +49,11 @@ class Learner:
         *,
         device: torch.device,
         exchange: Exchange,
+        say: Callable[[str], None],
     ) -> None:
         self.network, self.objective, self.settings = network.to(device), objective, settings
         self._device, self._exchange = device, exchange
+        self._pieces = Pieces(device, say)
         self._precision = Precision(device, mixed=settings.mixed)
         self._optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
 
@@ -84,43 +89,56 @@ class Learner:
     def step(self, batch: Batch, number: int) -> Any:  # noqa: ANN401
         """Learn from one batch; return this process's part of its mean loss."""
         weights = torch.tensor([self._weight(each) for each in batch.labels], device=self._device)
-        self._optimizer.zero_grad()
-        loss = torch.zeros((), device=self._device)
-        if len(batch.mine):
-            with self._precision.here():
-                said = self.network(self._changed(batch, number))
-            losses = self.objective.losses(said, [batch.labels[place] for place in batch.mine])
-            loss = (losses * weights[torch.from_numpy(batch.mine).to(self._device)]).sum() / weights.sum()
-            self._precision.scaler.scale(loss).backward()
+
+        def gradients() -> Any:  # noqa: ANN401
+            self._optimizer.zero_grad()
+            total = torch.zeros((), device=self._device)
+            for piece in self._pieces.of(len(batch.mine)):
+                with self._precision.here():
+                    said = self.network(self._changed(batch, number, piece))
+                places = batch.mine[piece]
+                losses = self.objective.losses(said, [batch.labels[place] for place in places])
+                loss = (losses * weights[torch.from_numpy(places).to(self._device)]).sum() / weights.sum()
+                self._precision.scaler.scale(loss).backward()
+                total += loss.detach()
+            return total
+
+        loss = self._pieces.fitting(gradients, len(batch.mine))
         sum_of_gradients(self._exchange, self.network.parameters())
         self._precision.scaler.step(self._optimizer)
         self._precision.scaler.update()
-        return loss.detach()
+        return loss
 
     def ask(self, batches: Iterable[Batch], tally: Tally) -> float:
         """Ask about batches, and take the answers in; return the sum of the losses."""
         self.network.eval()
         total = 0.0
         for batch in batches:
-            with torch.no_grad(), self._precision.here():
-                said = self.network(self._pictures(batch))
+            said = self._pieces.fitting(partial(self._said, batch), len(batch.labels))
             total += float(self.objective.losses(said, batch.labels).sum())
             shares = self.objective.probabilities(said).double().cpu().numpy()
             tally.add(batch.labels, shares, batch.pixels)
         return total
 
+    def _said(self, batch: Batch) -> Any:  # noqa: ANN401
+        with torch.no_grad(), self._precision.here():
+            pieces = self._pieces.of(len(batch.labels))
+            return torch.cat([self.network(self._pictures(batch, piece)) for piece in pieces])
+
     def _weight(self, labels: tuple[int, ...]) -> float:
         return float(np.mean([self.settings.class_weights[each] for each in labels])) if labels else 1.0
 
-    def _pictures(self, batch: Batch) -> Any:  # noqa: ANN401
-        return scripted.pictures(batch.pixels, self.settings.channels, self.settings.variant).to(self._device)
+    def _pictures(self, batch: Batch, piece: NDArray[np.int64]) -> Any:  # noqa: ANN401
+        return scripted.pictures(batch.pixels[piece], self.settings.channels, self.settings.variant).to(
+            self._device
+        )
 
-    def _changed(self, batch: Batch, number: int) -> Any:  # noqa: ANN401
-        pictures = self._pictures(batch)
+    def _changed(self, batch: Batch, number: int, piece: NDArray[np.int64]) -> Any:  # noqa: ANN401
+        pictures = self._pictures(batch, piece)
         if self.settings.changes == augment.NONE:
             return pictures
         draws = order.draws(order.CHANGES, self.settings.seed, number, batch.number)
-        maps = augment.maps(len(batch.labels), self.settings.changes, draws)[batch.mine]
+        maps = augment.maps(len(batch.labels), self.settings.changes, draws)[batch.mine[piece]]
         grid = functional.affine_grid(
             torch.from_numpy(maps).to(self._device), list(pictures.shape), align_corners=False
         )

@@ -26,6 +26,7 @@ from networks import CHOICES, build
 from objective import OneClass, Ordinal, Several
 from opening import Sets
 from parameters import Parameters
+from pieces import TooLarge
 from PIL import Image
 from plan import plan, sides
 from pyarrow import parquet
@@ -246,6 +247,41 @@ def networks_take_the_pixels_that_are_asked_for(found: Sets) -> None:
             assert same == (variant == "varying"), (network, variant)
 
 
+def batches_that_do_not_fit_are_learnt_in_pieces(found: Sets) -> None:
+    """Where memory runs out above five pictures at once (errors as a GPU gives them), all is learnt as without."""
+    asked = Parameters(size=16, dataset="digits", epochs=3, batch=16, dropout=0.0)
+    whole, course = fit_of(asked, found, "whole").run()
+    fit, lines = fit_of(asked, found, "pieces"), []
+    fit.say = lines.append
+    made, most = Fit._learner, 5
+
+    def tight(fit: Fit, *arguments) -> Learner:
+        learner = made(fit, *arguments)
+        learner.network.register_forward_pre_hook(room)
+        return learner
+
+    def room(_, arguments) -> None:
+        if len(arguments[0]) > most:
+            raise torch.OutOfMemoryError
+
+    Fit._learner = tight
+    try:
+        pieces, other = fit.run()
+        said = [line for line in lines if "does not hold" in line]
+        assert [line.split(": ")[1].split()[0] for line in said] == ["9", "5"], lines
+        assert np.allclose(course.losses, other.losses, atol=1e-4), (course.losses, other.losses)
+        others = pieces.network.state_dict()
+        for name, each in whole.network.state_dict().items():
+            assert torch.allclose(each, others[name], atol=1e-3), name
+        most = 0
+        fit_of(asked, found, "none").run()
+        raise AssertionError("not one picture fits, and nobody says so")
+    except TooLarge:
+        pass
+    finally:
+        Fit._learner = made
+
+
 def main() -> None:
     """Prove all."""
     torch.set_num_threads(1)
@@ -262,6 +298,7 @@ def main() -> None:
             probabilities_are_of_the_chosen_classes,
             networks_take_pictures_of_any_size,
             networks_take_the_pixels_that_are_asked_for,
+            batches_that_do_not_fit_are_learnt_in_pieces,
             a_saved_network_answers_as_it_did,
             grades_are_learnt_in_their_order,
             several_labels_are_learnt,
