@@ -40,12 +40,15 @@ def alone(spark: SparkSession, rdd: RDD) -> RDD:
     return rdd.withResources(ResourceProfileBuilder().require(every).build)
 
 
-def batches(rows: Iterable[tuple[Any, Any]]) -> Iterator[list[tuple[Any, Any]]]:
-    """Yield rows (key, value) in lists of as many as a model is asked of at a time."""
+def batches(rows: Iterable[tuple[Any, Any]], values: int = VALUES) -> Iterator[list[tuple[Any, Any]]]:
+    """Yield rows (key, value) in lists of as many as a model is asked of at a time.
+
+    `values`: of a list's rows together at most, if it is not a single row.
+    """
     batch: list[tuple[Any, Any]] = []
     size = 0
     for key, value in rows:
-        if batch and (len(batch) == ROWS or size + len(value) > VALUES):
+        if batch and (len(batch) == ROWS or size + len(value) > values):
             yield batch
             batch, size = [], 0
         batch.append((key, value))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 FOLDER = "network"
 """Where a run's results have it."""
 MODEL, ABOUT = "network.pt", "about.json"
+VALUES = 2**19
+"""That a network is asked of at a time: 64 features of each, as numbers of four bytes, are 128 MiB."""
 
 
 def pictures(rows: NDArray[np.uint8], channels: int, variant: str = NORMAL) -> Any:  # noqa: ANN401  a tensor
@@ -66,7 +68,7 @@ def ask(
     import torch
 
     network = torch.jit.load(path, map_location="cpu")
-    for batch in nodes.batches(rows):
+    for batch in nodes.batches(rows, VALUES):
         asked = pictures(np.stack([pixels for _, pixels in batch]), channels, variant)
         with torch.no_grad():
             shares = network(asked).double().numpy()

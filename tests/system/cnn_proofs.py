@@ -282,6 +282,23 @@ def batches_that_do_not_fit_are_learnt_in_pieces(found: Sets) -> None:
         Fit._learner = made
 
 
+def peak_mb() -> int:
+    """Return the most memory that this process has had, in MiB."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
+    return int(line.split()[1]) // 1024
+
+
+def many_large_pictures_are_asked_in_batches_that_fit(_: Sets) -> None:
+    """However many they are: 256 pictures of 128x128 at once took 1,050 MiB."""
+    network = build("small", channels=1, side=128, outputs=5, dropout=0.0)
+    with tempfile.TemporaryDirectory() as folder:
+        scripted.save(network, torch.zeros(1, 1, 128, 128), Path(folder))
+        before, draws = peak_mb(), np.random.default_rng(1)
+        rows = ((number, draws.integers(0, 256, 128 * 128, dtype=np.uint8)) for number in range(300))
+        assert sum(1 for _ in scripted.ask(rows, str(Path(folder) / scripted.MODEL), 1)) == 300
+        assert peak_mb() - before < 300, peak_mb() - before
+
+
 def main() -> None:
     """Prove all."""
     torch.set_num_threads(1)
@@ -300,6 +317,7 @@ def main() -> None:
             networks_take_the_pixels_that_are_asked_for,
             batches_that_do_not_fit_are_learnt_in_pieces,
             a_saved_network_answers_as_it_did,
+            many_large_pictures_are_asked_in_batches_that_fit,
             grades_are_learnt_in_their_order,
             several_labels_are_learnt,
             a_broken_run_goes_on_to_the_same_end,

@@ -64,7 +64,7 @@ def test_what_needs_pytorch_is_proved_on_a_node(ready, tmp_path):
     ready.muster("submit", "--example", "cnn", str(folder)).ok()
     shutil.copy(Path(__file__).with_name("cnn_proofs.py"), folder / "main.py")
     run = ready.muster("submit", f"{folder}/", timeout=TIMEOUT).ok()
-    assert run.output.count("proved ") == 9, run.report()
+    assert run.output.count("proved ") == 10, run.report()
 
 
 @pytest.mark.long

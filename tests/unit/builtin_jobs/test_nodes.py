@@ -39,4 +39,5 @@ def test_a_model_is_asked_of_fewer_large_rows_at_a_time():
     small, large = [("x", "ab")] * 300, [(number, bytes(9 << 20)) for number in range(3)]
     assert [len(batch) for batch in nodes.batches(small)] == [256, 44]
     assert [[key for key, _ in batch] for batch in nodes.batches(iter(large))] == [[0], [1], [2]]
+    assert [len(batch) for batch in nodes.batches(small, 20)] == [10] * 30
     assert list(nodes.batches([])) == []
