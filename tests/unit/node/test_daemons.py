@@ -79,3 +79,12 @@ def test_what_is_no_page_of_a_daemon_is_one_error(said: bytes, monkeypatch: pyte
         with suppress(OSError, ValueError):
             look("http://m")
     assert idle.applications() == []
+
+
+def test_an_application_without_processors_computes_nothing() -> None:
+    """A notebook that is only open has given its executors back."""
+    page = {
+        "activeapps": [{"name": "notebook", "id": "a", "cores": 0}, {"name": "job", "id": "b", "cores": 4}]
+    }
+    found = daemons.SparkState.parse(page)
+    assert (found.applications, found.computing) == (("notebook (a)", "job (b)"), ("job (b)",))

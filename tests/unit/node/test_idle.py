@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,21 @@ def test_a_shell_or_a_command_over_ssh_is(tmp_path: Path, name: str) -> None:
 def test_a_notebook_kernel_is(tmp_path: Path) -> None:
     kernel = (30, 1, "python", "python -m ipykernel_launcher -f kernel.json")
     assert idle.sessions(proc(tmp_path, SERVER, kernel)) == ["a notebook kernel"]
+
+
+def test_one_of_the_notebook_is_what_its_server_says(tmp_path: Path) -> None:
+    kernel = (30, 1, "python", "python -m ipykernel_launcher -f /run/muster-notebook/kernel-1.json")
+    assert idle.sessions(proc(tmp_path, SERVER, kernel)) == []
+
+
+def test_a_service_that_was_used_a_moment_ago_is(tmp_path: Path) -> None:
+    for name, ago in (("engines", 30), ("launcher", 90)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - ago, 1000 - ago))
+    (tmp_path / "link").symlink_to("/nowhere")
+    os.utime(tmp_path / "link", (1, 1), follow_symlinks=False)
+    assert idle.services(1000, tmp_path) == ["engines"]
+    assert idle.services(1000, tmp_path / "none") == []
 
 
 @pytest.mark.parametrize(
