@@ -31,7 +31,8 @@ SUDOERS = Path("/etc/sudoers.d/muster")
 SSHD = Path("/etc/ssh/sshd_config")
 INCLUDES = re.compile(r"^\s*Include\s.*/etc/ssh/sshd_config\.d/\*\.conf", re.MULTILINE | re.IGNORECASE)
 DATA = Path("/data")
-OURS_IN_DATA = ("hdfs", "spark", "scratch", "datasets")
+OURS_IN_DATA = ("hdfs", "spark", "scratch", "datasets", "notebooks")
+INSTANCES = ("muster-job@*.service", "muster-away@*.service", "muster-engine@*.service")
 PATHS = (
     "/opt/hadoop", "/opt/spark", "/opt/muster", "/etc/hadoop", "/etc/spark", "/var/lib/muster",
     "/var/cache/muster", "/run/muster-*secrets",
@@ -178,9 +179,9 @@ def label(request: dict[str, Any]) -> dict[str, Any]:
 
 def stop(request: dict[str, Any]) -> dict[str, Any]:
     """Stop the cluster's services; the host itself stays on."""
-    services = units(("hdfs-*", "spark-*", "muster-job*"))
+    services = units(("hdfs-*", "spark-*", "muster-job*", "muster-notebook*", "muster-controller*"))
     if mine(request) and services:
-        run(["systemctl", "stop", *services])
+        run(["systemctl", "stop", *services, *INSTANCES])
     return {}
 
 
@@ -190,7 +191,7 @@ def remove(request: dict[str, Any]) -> dict[str, Any]:
     if not now:
         return {}
     ours = units(UNITS)
-    run(["systemctl", "stop", *ours, "muster-job@*.service", "muster-away@*.service"], check=False)
+    run(["systemctl", "stop", *ours, *INSTANCES], check=False)
     run(["systemctl", "disable", *ours], check=False)
     end_processes()
     run(["nft", "delete", "table", "inet", "muster"], check=False)
