@@ -10,6 +10,7 @@ from typing import Any
 import classes
 import networks
 import numpy as np
+import reporting
 import torch
 from checkpoints import Checkpoints
 from exchange import Alone, Exchange
@@ -39,6 +40,11 @@ class Course:
     def epochs(self) -> int:
         """How many have been gone through."""
         return len(self.losses)
+
+    def latest(self) -> dict[str, float]:
+        """Return what was measured after the last epoch."""
+        asked = {f"validation_{name}": value for one in self.validation[-1:] for name, value in one.items()}
+        return {"loss": self.losses[-1], **asked}
 
 
 @dataclass
@@ -87,6 +93,7 @@ class Fit:
                 if watch.see(asked["loss"]) and watch.patience:
                     best = {name: each.clone() for name, each in learner.network.state_dict().items()}
             self.say(f"{told}, {time.monotonic() - begin:.1f} s")
+            self.say(reporting.line(number + 1, self.asked.epochs, "epoch", **course.latest()))
             self._save(learner, course, watch, best)
         if best:
             learner.network.load_state_dict(best)

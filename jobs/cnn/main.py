@@ -16,6 +16,7 @@ import classes
 import device
 import judged
 import prepared
+import reporting
 import scores
 import scripted
 import together
@@ -128,8 +129,9 @@ def headline(metrics: dict[str, Any]) -> str:
 
 
 def say(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
+    """Print a line at once; one of `reporting` says how far this is."""
+    if not reporting.heard(line):
+        print(line, flush=True)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import classes
 import fitting
 import numpy as np
 import prepared
+import reporting
 import scores
 from classes import BadClasses
 from fitting import Fit, fit
@@ -56,6 +57,7 @@ def train(spark: SparkSession, asked: Parameters, about: Manifest, found: Footpr
     begin = time.monotonic()
 
     def say(step: int, loss: float) -> None:
+        reporting.report(step, asked.iterations, "iteration", loss=loss)
         if step % STEPS_TOLD == 0:
             print(f"iteration {step}: loss {loss:.5f}, {time.monotonic() - begin:.1f} s", flush=True)
 

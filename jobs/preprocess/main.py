@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -152,7 +153,8 @@ def main() -> None:
     add("--options", type=json.loads, default={}, help="how images become rows, as JSON")
     add("--namenode", default="", help="URL of the NameNode: HDFS gets report and contact sheet")
     add("--memory", type=int, default=MEMORY // MIB, help="MiB that a task has")
-    add("--progress", default="", help="file for a line about how far the program is")
+    told = os.environ.get("MUSTER_PROGRESS", "")
+    add("--progress", default=told, help="file for a line about how far the program is")
     arguments = parser.parse_args()
     options = Options(arguments.dataset, **arguments.options)
     try:

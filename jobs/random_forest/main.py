@@ -18,6 +18,7 @@ import forests
 import numpy as np
 import picture
 import prepared
+import reporting
 import samples
 import scores
 import together
@@ -73,7 +74,7 @@ def with_sklearn(spark: SparkSession, asked: Parameters, training: Training) -> 
     """Grow on every node, join, save and score."""
     begin = time.monotonic()
     counts = tuple(forests.shares(asked.trees, share_of(spark).executors))
-    print(f"scikit-learn: {asked.trees} trees on {len(counts)} nodes", flush=True)
+    reporting.say(f"scikit-learn: {asked.trees} trees on {len(counts)} nodes")
     plan = apart.Plan(
         rows=training.rows, columns=training.columns, classes=training.classes, counts=counts,
         max_depth=asked.max_depth, share=asked.share, weights=training.weights, seed=asked.seed,
@@ -90,7 +91,7 @@ def with_sklearn(spark: SparkSession, asked: Parameters, training: Training) -> 
 def with_spark(spark: SparkSession, asked: Parameters, training: Training) -> Outcome:
     """Grow with Spark ML, save and score."""
     begin = time.monotonic()
-    print(f"Spark ML: {asked.trees} trees", flush=True)
+    reporting.say(f"Spark ML: {asked.trees} trees")
     model = together.grow(spark, asked, training)
     trained = time.monotonic()
     save_model(spark, model)

@@ -17,6 +17,7 @@ import numpy as np
 import packages
 import picture
 import prepared
+import reporting
 import scores
 import texts
 from options import given
@@ -79,6 +80,7 @@ def learn(asked: Parameters, learning: RDD, classes: int) -> SGDClassifier:
         )
         start.destroy()
         print(f"round {number + 1} of {asked.rounds}", flush=True)
+        reporting.report(number + 1, asked.rounds, "round")
     return model
 
 

@@ -26,6 +26,13 @@ _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
 
 def install(requirements: Path, *, python: str, python_path: Iterable[str], log: IO[bytes]) -> Path:
+    """Install a list as `_install` does, one run after another: several may begin on one machine at once."""
+    (records.ROOT / "deps").mkdir(exist_ok=True)
+    with records.locked("deps"):
+        return _install(requirements, python=python, python_path=python_path, log=log)
+
+
+def _install(requirements: Path, *, python: str, python_path: Iterable[str], log: IO[bytes]) -> Path:
     """Install a requirements.txt into a folder named by its digest, once; returns that folder.
 
     The folder holds `site` (for the driver) and `site.zip` (unpacked by every executor).

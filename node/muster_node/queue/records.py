@@ -178,9 +178,9 @@ def every() -> list[Record]:
 
 
 @contextlib.contextmanager
-def locked() -> Iterator[None]:
-    """Hold the lock under which states change: the folder itself, which no job can replace."""
-    handle = os.open(ROOT / "runs", os.O_RDONLY | os.O_DIRECTORY)
+def locked(name: str = "runs") -> Iterator[None]:
+    """Hold a lock, of `runs` that under which states change: the folder itself, which no job can replace."""
+    handle = os.open(ROOT / name, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
