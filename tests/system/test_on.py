@@ -168,7 +168,7 @@ def test_a_machine_that_dies_loses_its_run_and_the_queue_goes_on(two_nodes):
     waiting = submit(two_nodes, "echo again; hostname", "--on", "worker")
     cluster = two_nodes.machines()[two_nodes.worker(1)]["cluster_id"]
     request = {"cluster_id": cluster, "names": [two_nodes.worker(1)]}
-    client.call("stop", request)
+    two_nodes.ssh(two_nodes.worker(1), "sudo systemctl poweroff -ff", user="muster", timeout=30)
     (other,) = ended(two_nodes, submit(two_nodes, "echo here; hostname", "--on", "master"))
     assert other["state"] == "succeeded"
     (record,) = ended(two_nodes, lost)

@@ -125,9 +125,7 @@ class Away:
             if status != wire.LOST and not self._cancelled and not self._let_go:
                 raise Refused(f"{self.machine.name}: {said[-1] if said else f'status {status}'}")
             if time.monotonic() - heard > GONE_S:
-                raise Refused(
-                    f"{self.machine.name} has not answered for {GONE_S:.0f} s: the run is lost; start it anew"
-                )
+                raise Refused(self._lost)
             time.sleep(AGAIN_S)
         if self._cancelled:
             wire.ask(self.machine, "cancel", self.record.run)
@@ -140,26 +138,45 @@ class Away:
                 said.append(line.decode(errors="replace").strip())
 
     def _fetch(self) -> None:
-        """Bring its results here, and what is known there of its end."""
+        """Bring its results here, and what is known there of its end. Raises Refused, BadArchive."""
+        end = time.monotonic() + GONE_S
+        while (status := self._bundle()) == wire.LOST and not self._cancelled:
+            if time.monotonic() > end:
+                raise Refused(self._lost)
+            time.sleep(AGAIN_S)
+        if status and not self._cancelled:
+            raise Refused(f"{self.machine.name} did not give what the run has left there")
+        wire.ask(self.machine, "forget", self.record.run)
+
+    def _bundle(self) -> int:
+        """Take in what the run has left; return the exit status of ssh. Raises BadArchive."""
         with tempfile.TemporaryDirectory(dir=self.home, prefix=".fetch-") as scratch:
-            came = Path(scratch)
+            came, refused = Path(scratch), None
             ssh = subprocess.Popen(
                 ["ssh", *wire.arguments(self.machine, "bundle", self.record.run)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             assert ssh.stdout is not None  # noqa: S101
-            with contextlib.suppress(BadArchive) if self._cancelled else contextlib.nullcontext():
+            try:
                 unpack(ssh.stdout, came, most_files=MOST_FILES, most_bytes=MOST_BYTES)
-            if ssh.wait() and not self._cancelled:
-                raise Refused(f"{self.machine.name} did not give the results")
+            except BadArchive as error:
+                refused = error
+            ssh.stdout.close()
+            if status := ssh.wait():
+                return status
+            if refused:
+                raise refused
             if (came / "results").is_dir():
                 shutil.rmtree(self.home / "results", ignore_errors=True)
                 (came / "results").replace(self.home / "results")
-            if (came / "run.json").is_file():
-                told = json.loads((came / "run.json").read_bytes())
-                files.write(self.home / provenance.PACKAGES, json.dumps(told.get("packages", {})))
-                self.ended = _end_of(told)
-        wire.ask(self.machine, "forget", self.record.run)
+            told = json.loads((came / "run.json").read_bytes())
+            files.write(self.home / provenance.PACKAGES, json.dumps(told.get("packages", {})))
+            self.ended = _end_of(told)
+        return 0
+
+    @property
+    def _lost(self) -> str:
+        return f"{self.machine.name} has not answered for {GONE_S:.0f} s: the run is lost; submit it again"
 
 
 def _end_of(told: dict[str, Any]) -> Exit:
