@@ -14,13 +14,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 Declared = TypeVar("Declared")
 HELP = "help"
+RESULTS, FILE = "MUSTER_RESULTS", "parameters.json"
 YES, NO = frozenset(("true", "yes", "on", "1")), frozenset(("false", "no", "off", "0"))
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -78,9 +82,20 @@ def parse(declared: type[Declared], words: Sequence[str]) -> Declared:
 def given(declared: type[Declared]) -> Declared:
     """Return the parameters of this program's command line; wrong ones end it with a line."""
     try:
-        return parse(declared, sys.argv[1:])
+        asked = parse(declared, sys.argv[1:])
     except BadParameter as error:
         raise SystemExit(str(error)) from error
+    note(asked)
+    return asked
+
+
+def note(asked: object) -> None:
+    """Write all parameters, defaults included, to parameters.json of the run's results, if it has any."""
+    if RESULTS in os.environ:
+        told = {each.name: getattr(asked, each.name) for each in dataclasses.fields(asked)}  # type: ignore[arg-type]
+        folder = Path(os.environ[RESULTS])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILE).write_text(json.dumps(told, indent=1, default=str) + "\n")
 
 
 def check(declared: type[object]) -> int:

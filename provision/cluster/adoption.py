@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from muster_node.tracking.settings import FILE as TRACKING
 from provision.cluster.carry_out import carry_out
 from provision.cluster.orders import Orders
 from provision.cluster.run import Run
@@ -22,6 +23,7 @@ from provision.core.model import ClusterIdentity, Machine, NodeState, Plan
 from provision.core.names import DEADLINE_LABEL, LOGIN_USER, MASTER, OWNER_LABEL, WORKER
 from provision.core.paths import owner_mark
 from provision.core.spec import ClusterSpec, Scale
+from provision.core.untrusted import parse_json
 from provision.costs.books import Books
 from provision.data.stores.keys import StoreKeys, door, record
 from provision.planning.nodes import wish_of
@@ -41,6 +43,7 @@ _PARTS = {
     "engines": "/etc/muster/engines.json",
     "jobs": "/etc/muster/jobs.json",
     "allow": firewall.PATH,
+    "tracking": str(TRACKING),
 }
 
 
@@ -54,6 +57,7 @@ class Remembered:
     store: StoreKeys | None = None
     image_size: int = 0
     admitted: tuple[str, ...] = ()
+    tracking: str = field(default="", repr=False)
 
 
 Reader = Callable[[Target, Path], Remembered]
@@ -180,7 +184,11 @@ def _fill(run: Run, key_file: Path, remembered: Remembered) -> None:
     ensure_login_key(state.key_file, access.control_comment(state.cluster))
     files.write(state.control_keys, "".join(f"{key}\n" for key in remembered.keys))
     files.private_folder(state.secrets)
-    for name, secret in (("spark", remembered.spark), ("engines", remembered.engines)):
+    for name, secret in (
+        ("spark", remembered.spark),
+        ("engines", remembered.engines),
+        ("tracking", remembered.tracking),
+    ):
         if secret:
             files.write(state.secrets / name, secret)
     if remembered.store:
@@ -274,7 +282,15 @@ def parse(output: str) -> Remembered:
         store=_store(parts.get("store", "")),
         image_size=_image_size(parts.get("jobs", "")),
         admitted=firewall.networks_of(parts.get("allow", "")),
+        tracking=_password(parts.get("tracking", "")),
     )
+
+
+def _password(text: str) -> str:
+    """Return the password in the settings of MLflow (roles/tracking), '' when there is none."""
+    known = parse_json(text)
+    found = known.get("password") if isinstance(known, dict) else ""
+    return found if isinstance(found, str) and found.isalnum() else ""
 
 
 def _store(text: str) -> StoreKeys | None:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from provision.cluster import adoption, deadline, sources, stopping
+from provision.cluster import adoption, deadline, history, sources, stopping
 from provision.cluster.adoption import Reader, read_master
 from provision.cluster.carry_out import carry_out
 from provision.cluster.orders import Orders
@@ -148,6 +148,7 @@ class Cluster:
             with self._reporter.phase("stop"):
                 run = self._run(identity, guard)
                 orders = Orders(run)
+                history.save(run)
                 stopped = stopping.stop(run, orders)
                 orders.keep_books(orders.machines())
                 return stopped
@@ -251,6 +252,7 @@ class Cluster:
             self.state.journal.open("destroy", token=new_token())
         orders = Orders(run)
         with self._reporter.phase("destroy"):
+            history.save(run)
             run.reach.close_shared(run.state)
             orders.delete_all()
             for name in sorted(view.stores):

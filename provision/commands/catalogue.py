@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "jobs": ("submit", "List the runs."),
     "logs": ("submit", "Print what a run has printed."),
     "cancel": ("submit", "Stop a run."),
+    "runs": ("runs", "Compare what was trained, also by earlier clusters."),
     "verify": ("verify", "Prove that the cluster is ready."),
     "timeline": ("verify", "What the last run took how long for."),
     "notebook": ("notebook", "Open JupyterLab here, or reach the engines."),

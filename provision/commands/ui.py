@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ import typer
 from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson
 from provision.commands.output import examples, print_json, print_result, say
-from provision.core.errors import MusterError
+from provision.core.errors import MusterError, NotReady
 from provision.core.names import JOB_USER
 from provision.core.progress import waiting
+from provision.core.untrusted import parse_json
 
 if TYPE_CHECKING:
     from paramiko import Transport
@@ -40,18 +42,24 @@ def ui(
     as_json: AsJson = False,
     write: Annotated[bool, typer.Option("--write", help="Let changes through, too.")] = False,
 ) -> None:
-    """Open the pages of NameNode, Master, jobs and History through SSH, only for you, until Ctrl-C."""
+    """Open the pages of HDFS, Spark, jobs and MLflow through SSH, only for you, until Ctrl-C."""
+    from muster_node.tracking.settings import FILE
     from provision.services import live
     from provision.services.gate import Gate
-    from provision.services.pages import Pages
+    from provision.services.pages import TRACKING, Pages
+    from provision.ssh.run import run_on
     from provision.ssh.tunnels import through
 
     view = invocation_of(context).view()
     with connected(view) as (master, link):
         nodes = {machine.name: machine.address for machine in view.state.load().machines}
-        pages = Pages(nodes, through(link), Gate(write=write))
+        logins = {}
+        if "tracking" in view.spec.features:
+            logins[TRACKING] = login(run_on(view.state.ssh_config, master, f"cat {FILE}", user=JOB_USER))
+        pages = Pages(nodes, through(link), Gate(write=write), logins)
         try:
             found = addresses(pages, master, live.look(view.state.folder, view.spec.name).applications)
+            found += [("MLflow", pages.entrance(master, port)) for port in logins]
             if as_json:
                 print_json(dict(found))
             else:
@@ -92,6 +100,18 @@ def until_closed(link: Transport, command: str) -> None:
         say("Closed.")
         return
     raise MusterError(what="the SSH connection was lost", remedy=f"Run ./muster {command} again")
+
+
+def login(settings: str) -> str:
+    """Return the header with which MLflow lets in whom the master's settings name.
+
+    Raises:
+        NotReady: they are not there yet.
+    """
+    known = parse_json(settings)
+    if not isinstance(known, dict) or not {"user", "password"} <= set(known):
+        raise NotReady(where="MLflow", what="is not set up yet", remedy="Run ./muster up")
+    return "Basic " + base64.b64encode(f"{known['user']}:{known['password']}".encode()).decode()
 
 
 def addresses(pages: Pages, master: str, applications: Sequence[str]) -> list[tuple[str, str]]:

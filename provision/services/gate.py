@@ -60,7 +60,14 @@ class Gate:
         return hmac.new(self._key.encode(), str(port).encode(), hashlib.sha256).hexdigest()[:32]
 
     def enter(
-        self, method: str, path: str, headers: Headers, port: int, ours: Callable[[int], bool]
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        port: int,
+        ours: Callable[[int], bool],
+        *,
+        asks: bool = False,
     ) -> Entry:
         """Look at a request to a local port.
 
@@ -70,6 +77,7 @@ class Gate:
             headers: as they came; found by name, whatever its case.
             port: the local one.
             ours: says whether a local port is one of this session's.
+            asks: whether it changes nothing, whatever its method.
 
         Raises:
             Refused: it is not let through.
@@ -84,7 +92,7 @@ class Gate:
             raise Refused(403, "Open the address that ./muster ui has printed")
         if _is_foreign(headers, ours):
             raise Refused(403, "Another page has asked for this one")
-        if method not in LOOKING and not self.write:
+        if method not in LOOKING and not asks and not self.write:
             raise Refused(405, "These pages are for looking; ./muster ui --write lets changes through")
         return Entry(f"/{rest}" if shown else path)
 

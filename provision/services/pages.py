@@ -18,15 +18,19 @@ from typing import Any, ClassVar
 from provision.services.gate import LOOPBACK, Gate, Refused, passes
 from provision.ssh.tunnels import Dial, HttpConnection
 
-NAMENODE, DATANODE, MASTER, WORKER, HISTORY = 9870, 9864, 8080, 8081, 18080
+NAMENODE, DATANODE, MASTER, WORKER, HISTORY, TRACKING = 9870, 9864, 8080, 8081, 18080, 5000
 APPLICATIONS = range(4040, 4050)
-PORTS = frozenset({NAMENODE, DATANODE, MASTER, WORKER, HISTORY, *APPLICATIONS})
+PORTS = frozenset({NAMENODE, DATANODE, MASTER, WORKER, HISTORY, TRACKING, *APPLICATIONS})
 CHANGED_TYPES = ("text/html", "text/plain", "application/json", "application/javascript", "text/javascript")
 CHANGED_MAXIMUM = 16 * 1024 * 1024  # bytes; anything longer is a download, not a page
 NOT_PASSED = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
     | {"content-length", "accept-encoding", "host"}
 )
+READING = re.compile(
+    r"/graphql|/ajax-api/[0-9.]+/mlflow/[\w/-]+/(search|search-datasets|batchGetInfos|metrics)"
+)
+"""What MLflow's pages ask with POST although it changes nothing."""
 LINKS = frozenset({"location", "content-location", "refresh", "link"})
 
 
@@ -129,7 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass(self) -> None:
         own = int(self.connection.getsockname()[1])
         try:
-            entry = self.pages.gate.enter(self.command, self.path, self.headers, own, self.pages.is_ours)
+            entry = self.pages.gate.enter(
+                self.command, self.path, self.headers, own, self.pages.is_ours, asks=self._asks()
+            )
         except Refused as refused:
             self.send_error(refused.status, refused.why)
             return
@@ -160,6 +166,11 @@ class _Handler(BaseHTTPRequestHandler):
             )
         finally:
             connection.hang_up()
+
+    def _asks(self) -> bool:
+        """Say whether a request with POST only asks for something."""
+        path = self.path.partition("?")[0]
+        return self.port == TRACKING and self.command == "POST" and READING.fullmatch(path) is not None
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _pass  # noqa: N815
 

@@ -24,7 +24,17 @@ from typing import IO, Any
 
 from muster_node import files
 from muster_node.archive import BadArchive, unpack
-from muster_node.queue import placements, progress, provenance, records, runner, secret_env, verdict, wire
+from muster_node.queue import (
+    placements,
+    progress,
+    provenance,
+    records,
+    runner,
+    secret_env,
+    tracked,
+    verdict,
+    wire,
+)
 from muster_node.queue.placing import Machine
 from muster_node.queue.records import QUEUED, RUNNING, Record, Refused
 from muster_node.queue.verdict import Exit
@@ -79,6 +89,8 @@ class Away:
 
     def _send(self) -> None:
         secrets = secret_env.handed_over(self.record.run, self.record.secrets)
+        if self.machine.near:
+            secrets = tracked.environ(self.record, self.log) | secrets
         header = records.leave(self.record, secrets=secrets, standing=placements.there(self.machine.name))
         with tempfile.TemporaryFile() as errors:
             ssh = subprocess.Popen(

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from muster_node.queue import (
     away,
     cancelling,
+    comparing,
     dispatch,
     explain,
     intake,
@@ -26,11 +27,13 @@ from muster_node.queue import (
     results,
     runner,
     shutdown,
+    tracked,
     upload,
     verdict,
     wire,
 )
 from muster_node.queue.records import CANCELLED, FAILED, FINAL, QUEUED, SUCCEEDED, Record, Refused
+from muster_node.tracking.settings import Settings, Untracked
 
 POLL_S = 0.2
 STATUS = {SUCCEEDED: 0, FAILED: 1, CANCELLED: 3}
@@ -65,6 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs.add_parser("dispatch")
     verbs.add_parser("away").add_argument("run")
     verbs.add_parser("wire", help="what the queue of the cluster's master asks for by SSH")
+    verbs.add_parser("report")
+    compared = verbs.add_parser("compare", help="what MLflow knows of runs as JSON")
+    compared.add_argument("names", nargs="*")
+    compared.add_argument("--where", default="", help="as MLflow searches: metrics.accuracy > 0.9")
     explained = verbs.add_parser("explain", help="run a program and, when it fails, say why in one line")
     explained.add_argument("program", nargs=argparse.REMAINDER)
     for verb in ("shutdown", "upload"):
@@ -198,6 +205,23 @@ def start_next(_: argparse.Namespace) -> int:
     return 0
 
 
+def report(_: argparse.Namespace) -> int:
+    """Tell MLflow of runs that have ended."""
+    try:
+        settings = Settings.load()
+        for run in tracked.report(settings) if settings else ():
+            print(f"{run} is tracked")
+    except Untracked as error:
+        raise Refused(str(error)) from error
+    return 0
+
+
+def compare(asked: argparse.Namespace) -> int:
+    """Print what MLflow knows of runs as JSON."""
+    print(json.dumps(comparing.compare(asked.names, asked.where)))
+    return 0
+
+
 def end_machines(asked: argparse.Namespace) -> int:
     """Let jobs checkpoint, then upload: the machines end."""
     shutdown.shutdown(asked.deadline)
@@ -228,6 +252,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": lambda asked: runner.run(asked.run),
     "finish": finish,
     "dispatch": start_next,
+    "report": report,
+    "compare": compare,
     "shutdown": end_machines,
     "upload": upload_all,
 }

@@ -22,6 +22,7 @@ from collections.abc import Collection
 from muster_node.queue import placements, placing, records, secret_env, verdict
 from muster_node.queue.placing import Machine, Place
 from muster_node.queue.records import QUEUED, RUNNING, Record
+from muster_node.tracking import settings as tracking
 
 DEADLINE_S = 60.0
 """How long a unit may take to vanish after its end (it parses its log then)."""
@@ -33,6 +34,8 @@ AGAIN_S = 20
 """After which a run that waits for a machine that does not answer is looked at again."""
 HERE, AWAY = "muster-job@{run}.service", "muster-away@{run}.service"
 SSH_PORT = 22
+REPORT = "muster-tracking.service"
+"""Tells MLflow of runs that have ended, where there is one."""
 
 
 def dispatch() -> None:
@@ -53,6 +56,8 @@ def dispatch() -> None:
         for record, place in begun:
             _start(record.run, place)
         forget_secrets(everything, started=[record for record, _ in begun])
+        if tracking.FILE.exists():
+            _systemctl("start", "--no-block", REPORT)
         if not notes:
             return
 
@@ -165,8 +170,8 @@ def _settle() -> None:
         time.sleep(0.1)
 
 
-def _systemctl(verb: str, unit: str) -> None:
-    subprocess.run(["systemctl", verb, unit], stdin=subprocess.DEVNULL, check=False)
+def _systemctl(*words: str) -> None:
+    subprocess.run(["systemctl", *words], stdin=subprocess.DEVNULL, check=False)
 
 
 def as_user(*words: str, within_s: float | None = None) -> None:

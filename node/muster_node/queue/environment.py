@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from muster_node import files
-from muster_node.queue import layout, packages, progress, provenance, records
+from muster_node.queue import layout, packages, progress, provenance, records, tracked
 from muster_node.queue.records import Record, Refused
 
 RECORD = "MUSTER_RECORD"
@@ -41,6 +41,7 @@ def environ(record: Record, home: Path, log: IO[bytes], secrets: Mapping[str, st
     return {
         **{name: os.environ[name] for name in ("HOME", "LANG", "USER") if name in os.environ},
         "PATH": ":".join(programs),  # `python` is the Python of jobs
+        **tracked.environ(record, log),
         **known["env"],
         **record.env,
         **secrets,

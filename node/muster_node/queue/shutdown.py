@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import subprocess
 import time
+from contextlib import suppress
 
 from muster_node import role_credentials
 from muster_node.queue import dispatch
+from muster_node.tracking import settings as tracking
 
 CHECKPOINT_S = 120.0
 """How long a job may go on after it was asked to checkpoint; half of the time left, if that is less."""
+TRACKED_S = 60.0
+"""How long telling MLflow, and saving what it knows, may take."""
 ROLE = role_credentials.TARGET
 """Credentials of the machine's own role, where that may use the object store."""
 
@@ -34,8 +38,12 @@ def shutdown(deadline: float) -> None:
         _systemctl("stop", unit)
     if ROLE.exists():  # the machine's own role: what was fetched hours ago may be over
         subprocess.run(["/opt/muster/bin/muster-role-credentials"], stdin=subprocess.DEVNULL, check=False)
+    if tracking.FILE.exists():
+        for unit in ("muster-tracking", "muster-tracking-save"):
+            _systemctl("start", unit, within_s=min(TRACKED_S, (deadline - time.time()) / 2))
     dispatch.as_user("upload", str(deadline))
 
 
-def _systemctl(*words: str) -> None:
-    subprocess.run(["systemctl", *words], stdin=subprocess.DEVNULL, check=False)
+def _systemctl(*words: str, within_s: float | None = None) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(["systemctl", *words], stdin=subprocess.DEVNULL, check=False, timeout=within_s)

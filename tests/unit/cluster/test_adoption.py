@@ -29,6 +29,7 @@ TOLD = Remembered(
     spark="0" * 64,
     store=StoreKeys("a", "s"),
     admitted=("203.0.113.7/32",),
+    tracking="p" * 40,
 )
 
 
@@ -84,6 +85,7 @@ def test_everything_is_there_again(world: World, tmp_path: Path, key: Path) -> N
     assert state.load().complete and len(state.targets()) == 4
     assert state.key_file.is_symlink() and state.key_file.resolve() == key
     assert (state.secrets / "spark").read_text() == TOLD.spark
+    assert (state.secrets / "tracking").read_text() == TOLD.tracking
     kept = recorded(state.secrets)
     assert kept is not None and replace(kept, opens="") == TOLD.store
     assert state.admitted() == TOLD.admitted, "main.yml from here would lock out who is let in"
@@ -243,11 +245,14 @@ def test_what_the_master_says() -> None:
         + '\n\0jobs\0{"env": {\n    "MUSTER_IMAGE_SIZE": "16"\n}}\n'
         + f"\0engines\0{json.dumps({'secret': z85.encode(bytes.fromhex(secret)), 'node': 'x'})}"
         + "\0allow\0ip saddr { 10.0.0.0/8, 203.0.113.7/32 } tcp dport 22 accept\n"
+        + f'\0tracking\0{{"password": "{"x" * 40}"}}\n'
     )
     found = parse(output)
     assert found.keys == ("ssh-ed25519 AAAA muster-retina",)
     assert (found.spark, found.engines, found.image_size) == (secret, secret, 16)
     assert found.admitted == ("203.0.113.7/32",)
+    assert found.tracking == "x" * 40
+    assert found.tracking not in repr(found)
     assert found.store == StoreKeys("a", "s")
     lent = '\0store\0{"access_key": "a", "secret_key": "s", "session_token": "t"}'
     assert parse(lent).store is None, "keys that end are asked for anew"

@@ -186,3 +186,19 @@ def test_a_config_that_was_changed_alters_no_machine(world: World, tmp_path: Pat
     groups = tuple(replace(group, cores=8) for group in changed.groups)
     with pytest.raises(PlanRefused, match="Machines are never altered"):
         cluster(world, tmp_path, config=replace(changed, groups=groups)).ensure()
+
+
+def test_what_was_tracked_is_saved_before_machines_go(world: World, tmp_path: Path) -> None:
+    made = cluster(world, tmp_path, features=("tracking",))
+    made.stop(force=True)
+    assert "muster-tracking-save" in world.commands.pop("retina-master")
+    made.ensure()
+    world.unreachable.add("retina-master")
+    made.destroy(force=True)  # a master that is silent stops nobody
+    assert not world.machines
+
+
+def test_without_tracking_nobody_is_asked_to_save(world: World, tmp_path: Path) -> None:
+    world.commands.clear()
+    cluster(world, tmp_path).stop(force=True)
+    assert not world.commands

@@ -39,6 +39,8 @@ LOCKS = {
     "roles/notebook/files/requirements.txt": list(group("notebook")),
     "jobs/tune/requirements.txt": list(group("tune")),
     "roles/launcher/files/requirements.txt": list(group("launcher")),
+    "roles/tracking/files/requirements.txt": list(group("tracking")),
+    "roles/tracking_client/files/requirements.txt": list(group("tracking_client")),
     "tests/strangers/requirements.txt": list(group("strangers")),
 }
 
@@ -95,6 +97,7 @@ def test_the_tests_run_with_the_versions_that_users_and_nodes_have() -> None:
         *group("engines"),
         *group("notebook"),
         *group("tune"),
+        *group("tracking"),
         *group("strangers"),
     ],
     ids=lambda one: one.name,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from provision.services.gate import Gate
-from provision.services.pages import DATANODE, HISTORY, MASTER, NAMENODE, WORKER, Pages
+from provision.services.pages import DATANODE, HISTORY, MASTER, NAMENODE, TRACKING, WORKER, Pages
 
 PAGE = (
     b'<a href="http://pond-worker-1:9864/x">w</a> "infoAddr":"10.0.0.3:9864" '
@@ -84,7 +84,7 @@ def pages() -> Iterator[Pages]:
         return Channel(socket.create_connection(remote.server_address[:2]))
 
     nodes = {"pond-master": "10.0.0.2", "pond-worker-1": "10.0.0.3"}
-    made = Pages(nodes, dial, Gate(write=True), {7860: "Basic ours"})
+    made = Pages(nodes, dial, Gate(write=True), {7860: "Basic ours", TRACKING: "Basic jobs"})
     yield made
     made.close()
     remote.shutdown()
@@ -172,6 +172,41 @@ def test_who_says_not_how_much_is_sent_is_told_to(pages: Pages, cookie: str) -> 
     headers = {"Transfer-Encoding": "chunked"}
     response = ask(pages.local("pond-master", NAMENODE), "/x", "PUT", b"0\r\n\r\n", Cookie=cookie, **headers)
     assert response.status == 411
+
+
+def test_mlflow_is_shown_logged_in_whatever_the_browser_has(pages: Pages, cookie: str) -> None:
+    for given in ({}, {"Authorization": "Basic browser"}):
+        response = ask(pages.local("pond-master", TRACKING), "/headers", Cookie=cookie, **given)
+        assert json.loads(response.read())["authorization"] == "Basic jobs"
+
+
+@pytest.mark.parametrize(
+    ("path", "passes"),
+    [
+        ("/ajax-api/2.0/mlflow/runs/search", True),
+        ("/ajax-api/2.0/mlflow/experiments/search-datasets?x=1", True),
+        ("/graphql", True),
+        ("/ajax-api/2.0/mlflow/runs/delete", False),
+        ("/ajax-api/2.0/mlflow/runs/delete?x=/runs/search", False),
+        ("/ajax-api/2.0/mlflow/experiments/create", False),
+        ("/api/2.0/mlflow/runs/search", False),
+    ],
+)
+def test_mlflows_questions_pass_although_they_are_posts(path: str, passes: bool) -> None:
+    gate = Gate()
+    pages = Pages({"pond-master": "10.0.0.2"}, refuse, gate)
+    first = urlsplit(pages.entrance("pond-master", TRACKING))
+    known = ask(first.netloc, first.path).headers["Set-Cookie"].partition(";")[0]
+    answer = ask(first.netloc, path, "POST", b"{}", Cookie=known)
+    assert answer.status == (502 if passes else 405)
+    other = urlsplit(pages.entrance("pond-master", MASTER))
+    assert ask(other.netloc, path, "POST", b"{}", Cookie=known).status == 405
+    assert ask(first.netloc, path, "POST", b"{}").status == 403
+    pages.close()
+
+
+def refuse(node: str, port: int) -> Channel:
+    raise OSError("nobody there")
 
 
 def test_where_a_file_is_can_be_fetched_without_a_cookie(pages: Pages, cookie: str) -> None:
