@@ -112,7 +112,7 @@ def connection_file(path: Path, engines: Engines, ports: Mapping[str, int]) -> N
         engines: whose keys it has.
         ports: of this computer, by channel.
     """
-    known = Settings(LOOPBACK, "", {}, key=engines.key, public=engines.public)
+    known = Settings(LOOPBACK, "", 0, key=engines.key, public=engines.public)
     files.write(path, json.dumps(known.for_clients(ports), indent=1) + "\n")
 
 

@@ -72,7 +72,7 @@ def config(settings: Settings, number: int) -> Config:
 def main() -> int:
     """Work until it is ended."""
     settings, number = Settings.load(), int(sys.argv[1])
-    if number > settings.engines.get(settings.node, 0):
+    if number > settings.engines:
         return NOT_WISHED
     app = Engine(config=config(settings, number))
     app.connection_info_env = json.dumps(settings.for_engines())

@@ -12,7 +12,7 @@ import zmq
 from ipyparallel.util import connect
 from jupyter_client.session import Session
 
-from muster_node.engines.settings import REGISTRATION, Settings, machine_of
+from muster_node.engines.settings import REGISTRATION, WISHED, Settings, machine_of
 
 ANSWER_S = 5.0
 PAUSE_S = 0.5
@@ -48,12 +48,12 @@ def lacking(wished: Mapping[str, int], there: Iterable[str]) -> str:
     return "; ".join(short)
 
 
-def wait(settings: Settings, deadline_s: float) -> str:
+def wait(settings: Settings, wished: Mapping[str, int], deadline_s: float) -> str:
     """Wait until all engines have joined; return what is lacking then, '' = nothing."""
     end = time.monotonic() + deadline_s
     while True:
         try:
-            lacks = lacking(settings.engines, known(settings))
+            lacks = lacking(wished, known(settings))
         except TimeoutError as error:
             lacks = str(error)
         if not lacks or time.monotonic() > end:
@@ -63,13 +63,13 @@ def wait(settings: Settings, deadline_s: float) -> str:
 
 def main() -> int:
     """Say it, or wait."""
-    settings = Settings.load()
+    settings, wished = Settings.load(), json.loads(WISHED.read_text())
     if sys.argv[1:2] == ["wait"]:
-        lacks = wait(settings, float(sys.argv[2]))
+        lacks = wait(settings, wished, float(sys.argv[2]))
         if lacks:
             print(f"{lacks}; see journalctl -u 'muster-engine@*' there", file=sys.stderr)
         return bool(lacks)
     there = known(settings)
-    told = {"engines": there, "wished": settings.engines, "key": settings.key, "public": settings.public}
+    told = {"engines": there, "wished": wished, "key": settings.key, "public": settings.public}
     print(json.dumps(told))
     return 0

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 SETTINGS = Path("/etc/muster/engines.json")
+WISHED = Path("/etc/muster/engines-wished.json")
+"""On the master: how many engines each machine has. In a file of its own: growing restarts nothing."""
 REGISTRATION, *ENGINE_PORTS = range(7110, 7118)
 _OF_ENGINES = ("control", "mux", "task", "iopub", "hb_ping", "hb_pong")
 CLIENT_PORTS = {
@@ -37,7 +39,7 @@ class Settings:
     Attributes:
         controller: the master's private address, where engines reach it; clients reach it on its loopback.
         node: this machine's name.
-        engines: how many of them are wished on each machine, by its name.
+        engines: how many of them this machine has.
         key: what messages are signed with.
         public: the controller's public key, in Z85; knowing it is the right to connect.
         secret: its private key, in Z85; '' but on the master.
@@ -45,7 +47,7 @@ class Settings:
 
     controller: str
     node: str
-    engines: dict[str, int]
+    engines: int
     key: str = field(repr=False)
     public: str = field(repr=False)
     secret: str = field(default="", repr=False)

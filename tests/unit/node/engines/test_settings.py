@@ -27,7 +27,7 @@ def test_no_port_is_given_twice() -> None:
 
 def test_engines_come_by_the_private_address_and_clients_by_loopback(tmp_path: Path) -> None:
     path = tmp_path / "engines.json"
-    path.write_text(json.dumps({"controller": "10.0.0.1", "node": "pond-worker-1", "engines": {}, **KEYS}))
+    path.write_text(json.dumps({"controller": "10.0.0.1", "node": "pond-worker-1", "engines": 2, **KEYS}))
     settings = Settings.load(path)
     engine, client = settings.for_engines(), settings.for_clients({"registration": 40001})
     assert engine["interface"] == "tcp://10.0.0.1"
@@ -48,5 +48,5 @@ def test_the_name_of_an_engine_tells_its_machine(machine: str) -> None:
 
 
 def test_keys_are_not_shown() -> None:
-    settings = Settings("10.0.0.1", "pond-master", {}, **KEYS, secret="s" * 40)
+    settings = Settings("10.0.0.1", "pond-master", 0, **KEYS, secret="s" * 40)
     assert not any(secret in repr(settings) for secret in ("k" * 64, "p" * 40, "s" * 40))
