@@ -59,6 +59,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory, store: str) -> Iterator[Lab]:
         yield made
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _by_name() -> None:
+    """What is sent to engines goes as cloudpickle has it, whatever Python they have."""
+    serialize.use_cloudpickle()
+
+
 @contextmanager
 def opened(lab: Lab, *words: str) -> Iterator[dict[str, Any]]:
     """Hold `./muster notebook` open; what it prints."""
@@ -142,7 +148,6 @@ def test_engines_answer_in_a_notebook(server: Server) -> None:
 
 def test_engines_answer_this_computer(lab: Lab) -> None:
     """Whatever Python is here: functions of libraries by their names, and code as text."""
-    serialize.use_cloudpickle()
     with opened(lab, "--engines") as told, ipyparallel.Client(told["file"]) as client:
         assert Path(told["file"]).stat().st_mode & 0o077 == 0
         assert len(client.ids) == 2
@@ -159,7 +164,7 @@ def test_engines_answer_this_computer(lab: Lab) -> None:
 def test_what_engines_say_is_encrypted(lab: Lab) -> None:
     """A word that is sent to all engines is not on the wire between the machines."""
     master = lab.node(lab.master, sudo=True)
-    master.run("cat > /root/listen.py <<'END'\n%s\nEND", LISTEN)
+    master.check_output("printf %%s %s > /root/listen.py", LISTEN)
     with opened(lab, "--engines") as told, ipyparallel.Client(told["file"]) as client:
         with ThreadPoolExecutor(1) as other:
             heard = other.submit(lab.ssh, lab.master, "sudo python3 /root/listen.py", "muster")
@@ -226,7 +231,8 @@ def test_work_in_notebooks_and_on_engines_is_use_and_an_open_notebook_is_none(la
             result.get(60)
             eventually(lambda: "engines" not in idle(lab), 120, "at rest")
     finally:
-        lab.write(autostop=None)
+        del lab.keys["autostop"]
+        lab.write()
         lab.playbook("start_cluster.yml").ok()
 
 
