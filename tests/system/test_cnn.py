@@ -125,5 +125,21 @@ def test_pictures_grow(ready):
 
 
 @pytest.mark.long
+def test_a_grid_compares_models_and_variants(ready):
+    words = ["models=mlp,boosting", "variants=raw,varying", "epochs=4", "rounds=20"]
+    run, folder, metrics = submitted(ready, "grid", *words)
+    assert {variant: set(row) for variant, row in metrics["accuracies"].items()} == {
+        variant: {"mlp", "boosting"} for variant in ("raw", "varying")
+    }
+    assert all(each > 0.8 for row in metrics["accuracies"].values() for each in row.values())
+    assert (folder / "grid.png").read_bytes().startswith(b"\x89PNG")
+    for each in ("varying_mlp", "raw_boosting"):
+        one = json.loads((folder / each / "metrics.json").read_text())
+        _, _, said = submitted(ready, "predict", f"model={run}/{each}", "part=holdout")
+        assert said["accuracy"] == pytest.approx(one["accuracy"], abs=1e-6), each
+    ready.muster("submit", "grid", "models=svm", timeout=TIMEOUT).refused("'svm' is none of cnn, resnet")
+
+
+@pytest.mark.long
 def test_a_gpu_that_is_not_there_is_an_error(ready):
     ready.muster("submit", "cnn", "device=gpu", timeout=TIMEOUT).refused("PyTorch sees no GPU on this node")
