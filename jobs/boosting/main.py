@@ -5,7 +5,6 @@ Rows are read with Spark, whose processes have ended when learning begins.
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
@@ -44,7 +43,9 @@ def require(asked: Parameters, about: Manifest, free_mb: int, held: int = 0) -> 
         raise SystemExit(f"{asked.dataset} at {asked.size}x{asked.size} does not fit: {shortage}")
 
 
-def learn(asked: Parameters, about: Manifest, train: Here, holdout: Here, started: float) -> dict[str, Any]:
+def learn(
+    asked: Parameters, about: Manifest, train: Here, holdout: Here, started: float, *, cores: int
+) -> dict[str, Any]:
     """Train, score and publish; return the metrics. Raises BadClasses; `started`: when reading began."""
     known = classes.count(about)
     counts = [0] * known
@@ -52,7 +53,6 @@ def learn(asked: Parameters, about: Manifest, train: Here, holdout: Here, starte
         for label in labels.tolist():
             counts[label] += 1
     classes.require_two(counts)
-    cores = len(os.sched_getaffinity(0))
     say(f"Boosting on {sum(counts):,} images of {asked.size}x{asked.size}, on {cores} cores")
     begun = time.monotonic()
     weights = classes.weights(classes.rows(about), asked.balance)
@@ -108,13 +108,14 @@ def main() -> None:
     with prepared.session(f"boosting {asked.size}x{asked.size}", BadClasses) as spark:
         about = prepared.manifest(spark, asked.folder(TRAIN))
         held = prepared.manifest(spark, asked.folder(HOLDOUT))
-        require(asked, about, share_of(spark).master_mb, held.rows)
+        has = share_of(spark)
+        require(asked, about, has.master_mb, held.rows)
         started = time.monotonic()
         columns = about.columns - 1
         train = open_here(spark, asked.folder(TRAIN), columns=columns, draw=draw_of(asked, about))
         holdout = open_here(spark, asked.folder(HOLDOUT), columns=columns)
     try:
-        metrics = learn(asked, about, train, holdout, started)
+        metrics = learn(asked, about, train, holdout, started, cores=has.cores)
     except BadClasses as error:
         raise SystemExit(str(error)) from error
     say(headline(metrics))

@@ -74,7 +74,7 @@ def test_results_are_told_drawn_and_saved(job, tmp_path, monkeypatch):
     labels, pixels = some(500)
     labels[labels == 2] = 3  # no row is of class 2
     train, holdout = Here([(labels[:300], pixels[:300])]), Here([(labels[300:], pixels[300:])])
-    metrics = job.learn(asked(job), ABOUT, train, holdout, 0.0)
+    metrics = job.learn(asked(job), ABOUT, train, holdout, 0.0, cores=2)
     assert metrics["train_rows"] == 300 and metrics["holdout_rows"] == 200
     assert metrics["accuracy"] > 0.95 and metrics["class_names"] == ["a", "b", "2", "d"]
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
