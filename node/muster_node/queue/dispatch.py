@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection
+from pathlib import Path
 
 from muster_node.queue import placements, placing, records, secret_env, verdict
 from muster_node.queue.placing import Machine, Place
@@ -34,6 +35,7 @@ AGAIN_S = 20
 """After which a run that waits for a machine that does not answer is looked at again."""
 HERE, AWAY = "muster-job@{run}.service", "muster-away@{run}.service"
 SSH_PORT = 22
+LIMITS = Path("/run/systemd/system.control")
 REPORT = "muster-tracking.service"
 """Tells MLflow of runs that have ended, where there is one."""
 
@@ -55,6 +57,7 @@ def dispatch() -> None:
         begun = begin(everything, busy)
         for record, place in begun:
             _start(record.run, place)
+        _forget_limits({*busy, *(record.run for record, _ in begun)})
         forget_secrets(everything, started=[record for record, _ in begun])
         if tracking.FILE.exists():
             _systemctl("start", "--no-block", REPORT)
@@ -93,6 +96,13 @@ def _start(run: str, place: Place) -> None:
         limits = [f"MemoryMax={place.memory_mb}M", f"CPUQuota={100 * place.cores}%"]
         subprocess.run(["systemctl", "set-property", "--runtime", unit, *limits], check=False)
     _systemctl("start", unit)
+
+
+def _forget_limits(going_on: Collection[str]) -> None:
+    """Remove what `set-property` has left of runs that are over."""
+    for path in LIMITS.glob("muster-job@*.service.d"):
+        if _run_of(path.name.removesuffix(".d")) not in going_on:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _take_up(record: Record) -> None:

@@ -199,10 +199,20 @@ def change(run: str, *, only_from: frozenset[str], **fields: object) -> Record:
 
 
 def ahead(run: str) -> list[Record]:
-    """Return the unfinished runs that were submitted before `run`."""
+    """Return the unfinished runs that were submitted before `run` and may be in its way."""
     unfinished = [record for record in every() if record.state not in FINAL]
-    names = [record.run for record in unfinished]
-    return unfinished[: names.index(run)] if run in names else []
+    for place, record in enumerate(unfinished):
+        if record.run == run:
+            return [other for other in unfinished[:place] if _meet(record, other)]
+    return []
+
+
+def _meet(one: Record, other: Record) -> bool:
+    """Return whether two runs may want the same machine."""
+    if one.on == other.on or (one.on and other.on):
+        return one.on == other.on
+    whole = {each["group"] for each in settings().get("machines", ()) if each["spark"]}
+    return (one.on or other.on) in whole
 
 
 def describe(record: Record, *, whole: bool = False) -> dict[str, object]:

@@ -450,3 +450,19 @@ def test_the_reason_may_be_in_either_stream(
 ) -> None:
     assert cli.main(["explain", "sh", "-c", f"{said}; exit 1"]) == 1
     assert capfd.readouterr().err.splitlines()[-1].startswith(reason)
+
+
+def test_only_runs_that_may_want_the_same_machine_are_ahead(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = [
+        {"name": "w1", "group": "worker", "cores": 2, "memory_mb": 900, "spark": True},
+        {"name": "g1", "group": "gpu", "cores": 2, "memory_mb": 900, "spark": False},
+    ]
+    path = root / "jobs.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"machines": machines}))
+    send(monkeypatch, A, on="gpu")
+    send(monkeypatch, B, on="worker")
+    send(monkeypatch, C)
+    assert [other.run for other in records.ahead(C)] == [B]
+    assert records.ahead(B) == records.ahead(A) == []
