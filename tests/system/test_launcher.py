@@ -34,7 +34,7 @@ SIDE = 64
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, store: str) -> Iterator[Lab]:
     """A cluster of one node with the form, and nobody has trained anything yet."""
-    node = {"cores": 2, "memory_gb": 4, "data_disk_gb": 20}
+    node = {"cores": 2, "memory_gb": 4.25, "data_disk_gb": 20}
     made = Lab(
         tmp_path_factory.mktemp("form"),
         store,
