@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -33,6 +33,7 @@ BEGIN_S = 3.0
 START_S = 300.0
 """How long a server may take to start."""
 OFF = "runs are not tracked here; add `features: [tracking]` to the config file, then ./muster up"
+PARENT = "mlflow.parentRunId"
 LOST = "lost"
 """State of a run whose cluster is gone."""
 
@@ -42,21 +43,21 @@ def environ(record: Record, log: IO[bytes]) -> dict[str, str]:
 
     Args:
         record: the run.
-        log: gets a line when the server does not answer. The run goes on untracked then.
+        log: gets a line when the server does not answer; what MLflow is told lies in the results then.
     """
     try:
         settings = Settings.load()
         if settings is None:
             return {}
         server, told, run_id = Server(settings, BEGIN_S), records.describe(record), ""
-        tags = facts.tags(settings, told, _environment(record))
+        tags = _tags_of(server, record, told)
         if record.kind == "builtin":
             run_id = _begin(server, told, tags)["info"]["run_id"]
         else:
             server.experiment(facts.experiment(tags))
     except Untracked as error:
         log.write(f"WARNING: not tracked while it runs: {error}\n".encode())
-        return {}
+        return variables.apart(records.folder(record.run) / "results")
     return variables.environ(settings, tags, run_id)
 
 
@@ -78,9 +79,20 @@ def report(settings: Settings, *, wait_s: float = START_S) -> list[str]:
     return told
 
 
-def _environment(record: Record) -> dict[str, str]:
-    """Return what a run's environment says of its data."""
-    return {**records.settings()["env"], **record.env}
+def _tags_of(server: Server, record: Record, told: Mapping[str, Any]) -> dict[str, str]:
+    """Return a run's tags; one that another run has sent, such as a trial, lies within that in MLflow."""
+    tags = facts.tags(server.settings, told, {**records.settings()["env"], **record.env})
+    if record.parent:
+        found = _own(server.runs(f"tags.`muster.run` = '{record.parent}'"))
+        if found:
+            tags[PARENT] = found[-1]["info"]["run_id"]
+    return tags
+
+
+def _own(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return those that lie within none of the others."""
+    known = {run["info"]["run_id"] for run in found}
+    return [run for run in found if _tags(run).get(PARENT) not in known]
 
 
 def _ended() -> list[str]:
@@ -103,10 +115,10 @@ def _tell(server: Server, record: Record, home: Path) -> None:
     told, folder = records.describe(record, whole=True), home / "results"
     figures = facts.read(folder / facts.METRICS)
     found = server.runs(f"tags.`muster.run` = '{record.run}'")
-    own = [run for run in found if "mlflow.parentRunId" not in _tags(run)]
+    own = _own(found)
     if not found and record.kind != "builtin" and not figures:
         return  # a program that has nothing to compare
-    tags = facts.tags(server.settings, told, _environment(record))
+    tags = _tags_of(server, record, told)
     run = own[-1] if own else _begin(server, told, tags)  # the first that the program has begun
     server.log(
         run["info"]["run_id"],

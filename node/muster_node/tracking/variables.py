@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from muster_node.tracking import facts
 from muster_node.tracking.settings import Settings
+
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # an address of the cluster's own network
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+FOLDER = "mlruns"
+"""Of a run's results, where MLflow writes when the server was down as the run began."""
+
+
+def apart(results: Path) -> dict[str, str]:
+    """Return the variables of a program that cannot reach the server: MLflow writes into its results."""
+    return {
+        "MLFLOW_TRACKING_URI": (results / FOLDER).as_uri(),
+        "MLFLOW_ALLOW_FILE_STORE": "true",
+        **_QUIET,
+    }
 
 
 def environ(settings: Settings, tags: Mapping[str, str], run_id: str = "") -> dict[str, str]:
@@ -25,9 +43,8 @@ def environ(settings: Settings, tags: Mapping[str, str], run_id: str = "") -> di
         "MLFLOW_EXPERIMENT_NAME": facts.experiment(tags),
         **({"MLFLOW_RUN_ID": run_id} if run_id else {}),
         "MLFLOW_RUN_CONTEXT": json.dumps(dict(tags)),
-        "MLFLOW_DISABLE_TELEMETRY": "true",
         # A server that is gone: some seconds, then MLflow's own error.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-        "GIT_PYTHON_REFRESH": "quiet",
+        **_QUIET,
     }

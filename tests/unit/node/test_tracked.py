@@ -135,6 +135,18 @@ def test_what_a_program_has_logged_itself_stays_and_its_open_runs_end(mlflow: ty
     assert len(mlflow.runs) == 2
 
 
+def test_what_a_run_has_sent_lies_within_it(mlflow: type[MlflowHandler]) -> None:
+    outer, _ = begin(run())
+    name = "cnn-20261129-063100-0001"
+    begin(run(name=name, parent=RUN))
+    run("succeeded", name=name, parent=RUN)
+    assert report() == [name]
+    (inner,) = [each for each in mlflow.runs.values() if each["info"]["run_name"] == name]
+    tags = {each["key"]: each["value"] for each in inner["data"]["tags"]}
+    assert (tags["mlflow.parentRunId"], inner["info"]["status"]) == (outer["MLFLOW_RUN_ID"], "FINISHED")
+    assert len(mlflow.runs) == 2
+
+
 def test_a_command_with_nothing_to_compare_is_not_among_the_runs(mlflow: type[MlflowHandler]) -> None:
     run("succeeded", kind="shell")
     assert report() == [RUN]
@@ -161,7 +173,7 @@ def test_a_server_that_is_gone_is_a_line_in_the_log_and_told_later(mlflow: type[
     there = settings.FILE.read_text()
     write("http://127.0.0.1:9")
     env, said = begin(run())
-    assert env == {}
+    assert env["MLFLOW_TRACKING_URI"] == (records.folder(RUN) / "results" / "mlruns").as_uri()
     assert said.startswith("WARNING: not tracked while it runs: http://127.0.0.1:9 does not answer")
     assert said.count("\n") == 1
     run("succeeded")
