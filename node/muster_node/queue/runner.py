@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from muster_node.queue import environment, placements, records, results, secret_env, verdict
+from muster_node.queue.live import Live
 from muster_node.queue.records import QUEUED, RUNNING, Record, Refused
 from muster_node.queue.verdict import Exit
 
@@ -97,7 +98,12 @@ class Runner:
 
     def _wait(self) -> Step:
         if self._program is not None:
-            self.ended = Exit.of(self._program.wait())
+            live = Live(self._environment, self.home)
+            while self._program.returncode is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._program.wait(timeout=live.every_s)
+                live.look()
+            self.ended = Exit.of(self._program.returncode)
         return Step.LEFTOVERS
 
     def _leftovers(self) -> Step:

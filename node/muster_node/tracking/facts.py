@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from muster_node import files
 from muster_node.tracking.settings import Settings
@@ -106,9 +106,9 @@ def figures(told: Mapping[str, Any], at: float) -> Iterator[Point]:
         at: seconds since the epoch, when the run ended.
     """
     for key, value in _flat(told):
-        if _is_number(value):
+        if is_number(value):
             yield point(key, value, at)
-        elif isinstance(value, list) and value and all(map(_is_number, value)):
+        elif isinstance(value, list) and value and all(map(is_number, value)):
             name = key.removesuffix("es") if key.endswith("losses") else key
             yield from (point(name, each, at, step) for step, each in enumerate(value, 1))
         elif isinstance(value, list) and all(isinstance(each, dict) for each in value):
@@ -116,7 +116,7 @@ def figures(told: Mapping[str, Any], at: float) -> Iterator[Point]:
                 label = each.get("label")
                 where = f"{key}.{label}." if label is not None else f"{key}."
                 for name, number in each.items():
-                    if _is_number(number) and name != "label":
+                    if is_number(number) and name != "label":
                         yield point(f"{where}{name}", number, at, 0 if label is not None else step)
 
 
@@ -142,7 +142,8 @@ def _flat(told: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{key}", value
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
+    """Say whether MLflow can draw a value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

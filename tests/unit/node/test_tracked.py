@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from muster_node.queue import comparing, records, tracked
+from muster_node.queue.live import Live
 from muster_node.queue.records import Record, Refused
 from muster_node.tracking import settings
 from muster_node.tracking.settings import Settings, Untracked
@@ -133,6 +134,29 @@ def test_what_a_program_has_logged_itself_stays_and_its_open_runs_end(mlflow: ty
     assert own["data"]["metrics"] == [{"key": "accuracy", "value": 0.1}]
     assert (own["info"]["status"], trial["info"]["status"]) == ("FAILED", "FAILED")
     assert len(mlflow.runs) == 2
+
+
+def test_progress_is_seen_while_a_run_goes_on(mlflow: type[MlflowHandler]) -> None:
+    env, _ = begin(run())
+    home = records.folder(RUN)
+    live = Live(env, home)
+    for text in (
+        '{"step": 1, "of": 3, "metrics": {"loss": 2.5, "words": "x"}}',
+        "no json",
+        '{"step": 2}',
+        "[1]",
+    ):
+        (home / "progress").write_text(text)
+        live.look()
+        live.look()  # what is told already is not told again
+    (point,) = only(mlflow)["data"]["metrics"]
+    assert (point["key"], point["value"], point["step"]) == ("progress.loss", 2.5, 1)
+    write("http://127.0.0.1:9")
+    assert Live({}, home).every_s is None
+    gone = Live({**env, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, home)
+    (home / "progress").write_text('{"step": 3, "metrics": {"loss": 1}}')
+    gone.look()
+    assert gone.every_s is None, "a server that does not answer is asked no more"
 
 
 def test_what_a_run_has_sent_lies_within_it(mlflow: type[MlflowHandler]) -> None:
