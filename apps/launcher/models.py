@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boosted
 import estimators
 import numpy as np
 import scripted
 from normal import features
 from numpy.typing import NDArray
 from pictures import LADDER, Recipe
-from runs import ESTIMATOR, FILES, NETWORK, NoModel, Results, Run
+from runs import BOOSTED, ESTIMATOR, FILES, NETWORK, NoModel, Results, Run
 
 from muster_node.sets import MASTER, Manifest
 
@@ -121,10 +122,17 @@ def _network(file: Path, run: Run) -> Ask:
 
     def ask(rows: NDArray[np.uint8]) -> NDArray[np.float64]:
         with torch.no_grad():
-            found: NDArray[np.float64] = network(scripted.pictures(rows, run.channels)).double().numpy()
+            found: NDArray[np.float64] = (
+                network(scripted.pictures(rows, run.channels, run.variant)).double().numpy()
+            )
         return found
 
     return ask
+
+
+def _boosted(file: Path, run: Run) -> Ask:
+    del run
+    return boosted.load(str(file)).shares
 
 
 def _estimator(file: Path, run: Run) -> Ask:
@@ -143,4 +151,4 @@ def _estimator(file: Path, run: Run) -> Ask:
     return ask
 
 
-LOADERS: dict[str, Callable[[Path, Run], Ask]] = {NETWORK: _network, ESTIMATOR: _estimator}
+LOADERS: dict[str, Callable[[Path, Run], Ask]] = {NETWORK: _network, BOOSTED: _boosted, ESTIMATOR: _estimator}

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import boosted
 import estimators
 import scripted
+from variants import NORMAL
 
 from muster_node import sets
 from muster_node.hdfs.folder import Folder
@@ -23,9 +25,10 @@ from muster_node.sets import Manifest
 RESULTS = "/results"
 RUN = re.compile(r"[a-z0-9_][\w.-]*", re.ASCII)
 BEGAN = re.compile(r"-(\d{8}-\d{6})-[0-9a-f]{4}$")
-NETWORK, ESTIMATOR = "network", "estimator"
+NETWORK, BOOSTED, ESTIMATOR = "network", "boosted", "estimator"
 FILES = {
     NETWORK: (scripted.FOLDER, scripted.MODEL),
+    BOOSTED: (boosted.FOLDER, boosted.MODEL),
     ESTIMATOR: (estimators.FOLDER, estimators.MODEL),
 }
 """Folder and file of a model in the results of a run, by its engine; the first that is there answers."""
@@ -77,12 +80,18 @@ class Run:
         """Values a pixel."""
         return int(self.metrics["pixels"]) // self.size**2
 
+    @property
+    def variant(self) -> str:
+        """What its network is given of pictures, see jobs/common/variants.py."""
+        return str(self.metrics.get("variant") or NORMAL)
+
     def headline(self, *, grades: bool) -> tuple[str, float]:
-        """Return the metric that ranks it, by name, and its value."""
-        kappa = self.metrics.get("quadratic_weighted_kappa")
+        """Return the metric that ranks it, by name, and its value; of two engines that which answers here."""
+        known = self.metrics.get("engines", {}).get("sklearn", self.metrics)
+        kappa = known.get("quadratic_weighted_kappa")
         if grades and isinstance(kappa, int | float):
             return "kappa", float(kappa)
-        return "accuracy", float(self.metrics["accuracy"])
+        return "accuracy", float(known["accuracy"])
 
 
 def ranked(runs: Iterable[Run], *, dataset: str, grades: bool) -> list[Run]:

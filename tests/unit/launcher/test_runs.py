@@ -26,6 +26,11 @@ def test_grades_are_ranked_by_their_kappa() -> None:
     assert ranked(runs, dataset="d", grades=True)[0].headline(grades=True) == ("kappa", 0.4)
 
 
+def test_of_two_engines_that_counts_which_answers_here() -> None:
+    engines = {"spark": {"accuracy": 0.9}, "sklearn": {"accuracy": 0.7}}
+    assert run(A, accuracy=0.9, engines=engines).headline(grades=False) == ("accuracy", 0.7)
+
+
 def test_runs_of_other_data_and_what_knows_no_pictures_do_not_count() -> None:
     runs = [
         run(A, dataset="other"),
