@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -110,10 +111,12 @@ class Desk:
         except CorruptImage as error:
             return Answer(upload.name, f"{upload.name} is no picture that can be read: {error}")
         picture = prepared.pictures[run.size]
+        began = time.monotonic()
         (shares,) = model.shares(picture.reshape(1, -1))
+        steps = looking.affordable(time.monotonic() - began)
         image, looked = looking.shown(picture), ""
         if look:
-            heat = looking.importance(picture, partial(model.odds, number=int(shares.argmax())))
+            heat = looking.importance(picture, partial(model.odds, number=int(shares.argmax())), steps)
             looked = looking.address(looking.heated(image, heat)) if heat.any() else ""
         order = tuple(sorted(zip(run.names, map(float, shares), strict=True), key=lambda each: -each[1]))
         said = model.said(order)

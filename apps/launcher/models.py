@@ -28,8 +28,8 @@ Ask = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 MIB = 1 << 20
 LEAST = 1e-30
 """Probabilities below are all the same."""
-ROWS = 16
-"""Rows that a model is asked of at a time."""
+VALUES = 1 << 18
+"""So many pixels' values a model is asked of at a time, at least one picture."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Model:
 
     def shares(self, rows: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return the probability of each class (rows, classes), asked in batches that fit."""
-        parts = [self.ask(rows[start : start + ROWS]) for start in range(0, len(rows), ROWS)]
+        step = max(VALUES // rows.shape[1], 1)
+        parts = [self.ask(rows[start : start + step]) for start in range(0, len(rows), step)]
         return np.concatenate(parts)
 
     def odds(self, rows: NDArray[np.uint8], number: int) -> NDArray[np.float64]:

@@ -50,7 +50,7 @@ SERVICES = {
     "notebook": (832, 0),
     "engines": (0, 64),  # one a core, with nothing loaded
     "tracking": (288, 0),  # measured: 265 when nobody asks
-    "launcher": (576, 0),  # the form with PyTorch and a model, and 192 for the picture that is decoded
+    "launcher": (480, 0),  # the form with PyTorch and a model, and 192 for the picture that is decoded
 }
 GROUP_DAEMONS = {
     "master": frozenset(DAEMON_HEAPS),

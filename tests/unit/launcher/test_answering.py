@@ -111,4 +111,9 @@ def test_it_looks_where_covering_changes_the_answer() -> None:
     picture[:4, :4] = 230
     heat = looking.importance(picture, odds)
     assert heat[0, 0] == 1.0 and heat[4:].max() == heat[:, 4:].max() == 0
+    assert looking.importance(picture, odds, 4).shape == (4, 4)
     assert not looking.importance(picture, lambda rows: np.full(len(rows), 0.5)).any()
+
+
+def test_a_slow_model_is_asked_about_fewer_squares() -> None:
+    assert [looking.affordable(seconds) for seconds in (0.01, 0.3, 0.4, 0.6, 2.0)] == [8, 8, 7, 6, 4]
