@@ -36,7 +36,6 @@ def launcher(
     from provision.services import launcher as service
     from provision.services.gate import Gate
     from provision.services.pages import Pages
-    from provision.ssh.files import ssh_config
     from provision.ssh.tunnels import through
 
     invocation = invocation_of(context)
@@ -44,7 +43,7 @@ def launcher(
     service.require(spec.features, invocation.given)
     view = invocation.view(spec)
     with connected(view) as (master, link):
-        header = service.authorization(ssh_config(view.state), master)
+        header = service.authorization(link, master)
         dial = through(link)
         model = service.model(dial, header, master, pin)
         if pin:

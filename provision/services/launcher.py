@@ -6,14 +6,15 @@ import base64
 import http.client
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muster_node.queue.records import RUN_ID
-from provision.core.errors import CommandFailed, MusterError
-from provision.core.names import JOB_USER
+from provision.core.errors import MusterError
 from provision.core.untrusted import is_number, parse_json
-from provision.ssh.run import run_on
 from provision.ssh.tunnels import Dial, HttpConnection
+
+if TYPE_CHECKING:
+    from paramiko import Transport
 
 FEATURE, USER, HOST, PORT = "launcher", "launcher", "127.0.0.1", 7860
 BEST = "best"
@@ -33,13 +34,25 @@ def require(features: Sequence[str], file: Path | str) -> None:
         )
 
 
-def authorization(config: Path, master: str) -> str:
-    """Return the header by which the form lets requests in. Raises MusterError."""
+def authorization(transport: Transport, master: str) -> str:
+    """Return the header by which the form lets requests in.
+
+    Args:
+        transport: a connection to the master as the user of jobs, begun after the form was installed.
+        master: its name.
+
+    Raises:
+        MusterError: there is no form.
+    """
+    from provision.ssh.connection import execute  # slow to import, as it needs paramiko
+
     try:
-        password = run_on(config, master, _PASSWORD, user=JOB_USER, timeout_s=_ANSWER_S).strip()
-    except CommandFailed:
-        raise _not_started(master) from None
-    return f"Basic {base64.b64encode(f'{USER}:{password}'.encode()).decode()}"
+        status, password, _ = execute(transport, _PASSWORD, timeout_s=_ANSWER_S)
+    except (OSError, EOFError):
+        status, password = 1, ""
+    if status:
+        raise _not_started(master)
+    return f"Basic {base64.b64encode(f'{USER}:{password.strip()}'.encode()).decode()}"
 
 
 def model(dial: Dial, header: str, master: str, pin: str = "") -> dict[str, Any]:
