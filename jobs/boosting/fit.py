@@ -13,7 +13,8 @@ from boosted import Input, Model
 from memory import BINS
 from parameters import Parameters
 from pixels import Block
-from variants import NORMAL, VARYING, varying
+from variant_names import NORMAL, VARYING
+from variants import varying
 
 ASKED = "validation"
 TOLD_S = 5.0

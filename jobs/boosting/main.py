@@ -22,7 +22,7 @@ from pixels import draw_of
 from publish import results_folder, save_metrics
 from rows import Here, open_here
 from share import share_of
-from variants import RAW
+from variant_names import RAW
 
 from muster_node.sets import HOLDOUT, TRAIN, Manifest
 

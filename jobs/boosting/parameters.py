@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from options import check, option
 from prepared import PixelParameters
-from variants import RAW, SCALED, VARYING
+from variant_names import RAW, SCALED, VARYING
 
 
 @dataclass(frozen=True)

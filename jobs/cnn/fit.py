@@ -22,7 +22,8 @@ from plan import Plan
 from scoring import OneLabel, SeveralLabels, Tally
 from selection import ASKED, LEARNT
 from training import Learner, Settings
-from variants import VARYING, varying
+from variant_names import VARYING
+from variants import varying
 from watch import Watch
 
 from muster_node.sets import TRAIN, Manifest

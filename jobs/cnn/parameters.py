@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from options import check, option
 from prepared import SetParameters
-from variants import NORMAL, RAW, SCALED, VARYING
+from variant_names import NORMAL, RAW, SCALED, VARYING
 
 from muster_node.sets import BALANCES
 

@@ -11,7 +11,7 @@ from classes import BadClasses
 from options import BadParameter
 from parameters import CLASSES, ORDINAL, SEVERAL, USUAL, Parameters
 from selection import Selection
-from variants import VARYING
+from variant_names import VARYING
 
 from muster_node.sets import SIZES, Manifest
 

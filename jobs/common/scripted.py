@@ -16,7 +16,8 @@ import nodes
 import numpy as np
 from numpy.typing import NDArray
 from share import share_of
-from variants import NORMAL, values
+from variant_names import NORMAL
+from variants import values
 
 if TYPE_CHECKING:
     from pyspark import RDD

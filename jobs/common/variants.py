@@ -8,8 +8,8 @@ import numpy as np
 from classes import BadClasses
 from normal import normalise
 from numpy.typing import NDArray
+from variant_names import NORMAL, SCALED
 
-NORMAL, RAW, VARYING, SCALED = "normal", "raw", "varying", "scaled"
 WHITE = 255
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from options import check, option
 from prepared import SetParameters
-from variants import RAW, SCALED, VARYING
+from variant_names import RAW, SCALED, VARYING
 
 VARIANTS = {RAW: "as they are", VARYING: "constant pixels removed", SCALED: "scaled 0-1"}
 MODELS: Mapping[str, tuple[str, ...]] = {

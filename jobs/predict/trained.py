@@ -17,9 +17,9 @@ import classes
 import estimators
 import prepared
 import scripted
-import variants
 from parameters import BEST, SKLEARN, SPARK, TORCH, XGBOOST
 from publish import MODEL
+from variant_names import NORMAL
 
 from muster_node.sets import Manifest
 
@@ -77,7 +77,7 @@ class Trained:
     @property
     def variant(self) -> str:
         """What its network is given of pictures, see `variants`."""
-        return str(self.metrics.get("variant", variants.NORMAL))
+        return str(self.metrics.get("variant", NORMAL))
 
     @property
     def names(self) -> list[str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import outcome
 import pictures
-import reporting
 import runs
 from options import BadParameter
 from parameters import MAXIMIZE, Asked, read
@@ -83,7 +83,7 @@ def tune(asked: Asked) -> dict[str, Any]:
     try:
         search.go()
     finally:
-        metrics = reporting.write(study, search.ended(), asked, folder)
+        metrics = outcome.write(study, search.ended(), asked, folder)
         save_metrics(metrics)
     pictures.draw(study, folder)
     return metrics

@@ -6,14 +6,12 @@ name of its run, so that a search that was killed finds those that have gone on.
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import optuna
+import reporting
 from optuna.trial import FrozenTrial, Trial, TrialState
 from parameters import Asked
 from runs import Seen
@@ -130,6 +128,4 @@ class Search:
         """Tell the queue how far the search is, and the best value so far."""
         own, complete = self.asked.own, self.study.get_trials(states=(TrialState.COMPLETE,))
         best = {own.metric: self.study.best_value} if complete else {}
-        told = {"step": len(self.ended()), "of": own.trials, "unit": "trial", "metrics": best}
-        if path := os.environ.get("MUSTER_PROGRESS"):
-            Path(path).write_text(json.dumps(told) + "\n", encoding="utf-8")
+        reporting.report(len(self.ended()), own.trials, "trial", **best)

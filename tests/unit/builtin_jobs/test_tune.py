@@ -156,7 +156,7 @@ def test_so_many_trials_at_once_until_enough_have_ended(search, runs, module, tm
     found.go()
     assert len(found.ended()) == 12 and runs.most_at_once == 2
     assert all(words["epochs"] == "2" for words in runs.known.values())
-    metrics = module("reporting").write(found.study, found.ended(), found.asked, tmp_path)
+    metrics = module("outcome").write(found.study, found.ended(), found.asked, tmp_path)
     best = max(float(words["x"]) for words in runs.known.values())
     assert metrics["value"] == metrics["accuracy"] == best and metrics["best"] == {"x": best}
     assert len((tmp_path / "trials.csv").read_text().splitlines()) == 13
@@ -171,7 +171,7 @@ def test_what_is_worse_than_the_median_is_ended_early(search, runs, module, tmp_
     found = search(runs, "trials=20")
     found.go()
     assert runs.cancelled and all(float(runs.known[run]["x"]) < 9 for run in runs.cancelled)
-    metrics = module("reporting").write(found.study, found.ended(), found.asked, tmp_path)
+    metrics = module("outcome").write(found.study, found.ended(), found.asked, tmp_path)
     assert metrics["pruned"] == len(runs.cancelled) and metrics["trials"] == 20
 
 
@@ -189,7 +189,7 @@ def test_one_that_is_always_lost_is_given_up(search, runs, module, tmp_path):
     found = search(runs, "trials=2", "retries=1")
     found.go()
     assert len(runs.known) == 4
-    metrics = module("reporting").write(found.study, found.ended(), found.asked, tmp_path)
+    metrics = module("outcome").write(found.study, found.ended(), found.asked, tmp_path)
     assert (metrics["failed"], metrics["tried_again"]) == (2, 2) and "best" not in metrics
 
 

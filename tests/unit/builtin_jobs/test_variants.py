@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import variant_names
 import variants
 from classes import BadClasses
 
 
 def test_values():
     rows = np.array([[0, 255, 51, 102]], np.uint8)
-    assert variants.values(rows, variants.RAW, 1).tolist() == [[0, 255, 51, 102]]
-    assert variants.values(rows, variants.VARYING, 1).dtype == np.float32
-    assert variants.values(rows, variants.SCALED, 1) == pytest.approx(np.array([[0, 1, 0.2, 0.4]]))
-    normal = variants.values(rows, variants.NORMAL, 1)
+    assert variants.values(rows, variant_names.RAW, 1).tolist() == [[0, 255, 51, 102]]
+    assert variants.values(rows, variant_names.VARYING, 1).dtype == np.float32
+    assert variants.values(rows, variant_names.SCALED, 1) == pytest.approx(np.array([[0, 1, 0.2, 0.4]]))
+    normal = variants.values(rows, variant_names.NORMAL, 1)
     assert normal.mean() == pytest.approx(0, abs=1e-6) and normal.std() == pytest.approx(1)
 
 

@@ -34,6 +34,18 @@ def test_help_is_a_table(job):
     assert first.split() == ["PARAMETER", "DEFAULT", "VALUES"] and len(rows) > 2
 
 
+@pytest.mark.parametrize("job", DECLARED)
+def test_parameters_are_read_where_only_muster_itself_is_installed(job):
+    """Who submits has none of the libraries of jobs."""
+    ours = [PROJECT / "jobs" / job, PROJECT / "jobs" / "common", PROJECT / "node"]
+    code = f"import runpy, sys; sys.path[:0] = {[str(path) for path in ours]}; sys.argv[1:] = ['help']"
+    run = f"{code}; runpy.run_path({str(ours[0] / 'parameters.py')!r}, run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", run], capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0 and done.stdout.startswith("PARAMETER"), done.stderr
+
+
 def test_what_has_no_parameters_says_which_jobs_have():
     with pytest.raises(BadJob, match="no job with parameters.*logistic_regression"):
         builtin.parameters_help(PROJECT, "hello")
