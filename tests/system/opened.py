@@ -37,4 +37,4 @@ def opened(lab: Lab, *command: str) -> Iterator[Any]:
         yield json.loads(text)
     finally:
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(20) == 0
+        process.wait(20)
