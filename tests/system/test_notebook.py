@@ -27,6 +27,7 @@ from tests.system.conftest import running
 from tests.system.jupyter import Server
 from tests.system.lab import Lab, eventually
 
+pytestmark = pytest.mark.long  # two images more, and four minutes
 GROUPS = {
     "master": {"cores": 2, "memory_gb": 4.5, "data_disk_gb": 20},
     "worker": {"cores": 2, "memory_gb": 2, "data_disk_gb": 20},
@@ -127,7 +128,6 @@ def test_a_kernel_has_what_jobs_have_and_is_reached_by_files_alone(server: Serve
         assert kernel.run("spark.range(1000).selectExpr('sum(id)').first()[0]").endswith("499500")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("path", STARTERS, ids=lambda path: path.stem)
 def test_a_starter_runs_through_its_address(server: Server, path: Path) -> None:
     assert server.ask(f"contents/{path.name}?content=0")["type"] == "notebook"
@@ -176,7 +176,6 @@ def test_what_engines_say_is_encrypted(lab: Lab) -> None:
     assert seen == "False"
 
 
-@pytest.mark.long
 def test_an_engine_that_was_lost_comes_back(lab: Lab) -> None:
     """The controller has given it up while it was stopped; it does not know that, and asks."""
 
@@ -194,7 +193,6 @@ def test_an_engine_that_was_lost_comes_back(lab: Lab) -> None:
     eventually(lambda: len(names() - after) == 1 and len(names()) >= 2, 90, "anew")
 
 
-@pytest.mark.long
 def test_an_idle_notebook_gives_the_executors_back(lab: Lab, server: Server) -> None:
     def cores() -> int:
         return sum(each["cores"] for each in applications(lab) if each["name"] == "notebook")
@@ -213,7 +211,6 @@ def idle(lab: Lab) -> str:
     return lab.ssh(lab.master, "sudo /opt/muster/bin/muster-idle show", "muster").ok().answer
 
 
-@pytest.mark.long
 def test_work_in_notebooks_and_on_engines_is_use_and_an_open_notebook_is_none(lab: Lab) -> None:
     lab.write(autostop="12h")
     lab.playbook("start_cluster.yml").ok()
@@ -236,7 +233,6 @@ def test_work_in_notebooks_and_on_engines_is_use_and_an_open_notebook_is_none(la
         lab.playbook("start_cluster.yml").ok()
 
 
-@pytest.mark.long
 def test_files_survive_stop_and_start_and_a_new_cluster_of_the_name(lab: Lab) -> None:
     with opened(lab) as told:
         server = Server(told)
