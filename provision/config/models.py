@@ -246,9 +246,7 @@ class ConfigBase(Model):
     @classmethod
     def _features(cls, value: list[str]) -> list[str]:
         for name in value:
-            needs = FEATURES[_one_of(name, tuple(FEATURES))].needs
-            if needs and needs not in value:
-                raise wrong(f"{name} is nothing without {needs}", f"Add {needs} to `features`")
+            _one_of(name, tuple(FEATURES))
         return [name for name in FEATURES if name in value]
 
     @field_validator("allow_from")

@@ -12,15 +12,13 @@ class Feature:
 
     master: tuple[str, ...]
     nodes: tuple[str, ...] = ()
-    needs: str = ""
-    """Another feature without which it has nothing to do."""
 
 
 NOTEBOOK, ENGINES = "notebook", "engines"
 FEATURES = {
     "tracking": Feature(master=("tracking",), nodes=("tracking_client",)),
     NOTEBOOK: Feature(master=("notebook",), nodes=(ENGINES,)),
-    "launcher": Feature(master=("launcher",), needs="tracking"),
+    "launcher": Feature(master=("launcher",)),
 }
 """Every feature by its name in the config file; the order is that in which they are installed and started."""
 

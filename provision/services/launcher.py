@@ -30,7 +30,7 @@ def require(features: Sequence[str], file: Path | str) -> None:
         raise MusterError(
             what="the launcher is not switched on",
             where=str(file),
-            remedy="Write features: [tracking, launcher] there and run ./muster up",
+            remedy="Write features: [launcher] there and run ./muster up",
         )
 
 

@@ -58,7 +58,6 @@ def test_groups_in_file_order_after_the_master() -> None:
     [
         ("nods: 3", "retina.yml: nods: unknown key. Did you mean `nodes`?"),
         ("features: [trackin]", "retina.yml: features: is 'trackin'. Known: tracking, notebook, launcher"),
-        ("features: [launcher]", "retina.yml: features: launcher is nothing without tracking. Add tracking to"),
         ("zebra: 3", "retina.yml: zebra: unknown key. Known here: access, allow_from, "),
         ("groups: {worker: {core: 3}}", "retina.yml: groups.worker.core: unknown key. Did you mean `cores`?"),
         ("packages: {atp: [tree]}", "retina.yml: packages.atp: unknown key. Did you mean `apt`?"),

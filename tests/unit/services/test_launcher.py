@@ -96,5 +96,5 @@ def test_how_it_is_switched_on() -> None:
     with pytest.raises(MusterError) as refused:
         launcher.require(("tracking",), "pond.yml")
     assert str(refused.value) == (
-        "pond.yml: the launcher is not switched on. Write features: [tracking, launcher] there and run ./muster up"
+        "pond.yml: the launcher is not switched on. Write features: [launcher] there and run ./muster up"
     )
