@@ -25,6 +25,7 @@ from pathlib import Path
 from muster_node import daemons, files
 from muster_node.notebook import kernels
 from muster_node.queue import records
+from muster_node.sessions import HELD
 
 SETTINGS = Path("/etc/muster/idle.json")
 STATE = Path("/run/muster-idle.json")
@@ -58,9 +59,14 @@ def sessions(proc: Path = Path("/proc")) -> list[str]:
     for parent, name, line in processes(proc):
         if "ipykernel" in line and kernels.RUNTIME not in line:
             found.append("a notebook kernel")
-        elif names.get(parent, "").startswith("sshd") and not name.startswith("sshd"):
+        elif names.get(parent, "").startswith("sshd") and not name.startswith("sshd") and not is_held(line):
             found.append(f"{name} in an SSH session")
     return found
+
+
+def is_held(line: str) -> bool:
+    """Say whether a process only holds a connection open, by its command line."""
+    return line.split(" ", maxsplit=1)[0] == HELD
 
 
 def jobs(now: float) -> list[str]:

@@ -31,6 +31,8 @@ JOURNAL = (
     "journalctl", "--quiet", "--boot", "--output=json", "--output-fields=MESSAGE,_PID",
     "_UID=0", "SYSLOG_IDENTIFIER=sshd", "SYSLOG_IDENTIFIER=sshd-session",
 )  # fmt: skip
+HELD = "muster-held"
+"""What a program calls itself that only holds a connection open: nobody works there."""
 PATIENCE_S = 2.0
 """How long a session may take to end when it is asked to."""
 _ACCEPTED = re.compile(r"Accepted publickey for (\S+) from .* (SHA256:[A-Za-z0-9+/]+)")

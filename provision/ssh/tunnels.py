@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from muster_node.sessions import HELD
 from provision.core.errors import StoreError, Unreachable
 from provision.core.names import JOB_USER
 from provision.core.spec import FOLDER_PORT
@@ -176,7 +177,7 @@ class ToNodes:
 def _held(config: Path, machine: str, options: Sequence[str]) -> subprocess.Popen[str]:
     """Begin a connection that lasts as long as its standard input, and says when it is there."""
     return subprocess.Popen(
-        ssh_command(config, machine, "echo ready; exec cat > /dev/null", options=options),
+        ssh_command(config, machine, f"echo ready; exec -a {HELD} cat > /dev/null", options=options),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         encoding="utf-8", errors="replace",
     )  # fmt: skip

@@ -223,7 +223,7 @@ def test_work_in_notebooks_and_on_engines_is_use_and_an_open_notebook_is_none(la
             assert "a kernel of the notebook" in idle(lab)  # a moment ago
             eventually(lambda: "of the notebook" not in idle(lab), 120, "only open")
         with opened(lab, "--engines") as told, ipyparallel.Client(told["file"]) as client:
-            result = client[0].apply(time.sleep, 30)
+            result = client[client.ids[0]].apply(time.sleep, 30)
             eventually(lambda: "engines" in idle(lab), 20, "at work")
             result.get(60)
             eventually(lambda: "engines" not in idle(lab), 120, "at rest")

@@ -43,6 +43,11 @@ def test_a_shell_or_a_command_over_ssh_is(tmp_path: Path, name: str) -> None:
     assert idle.sessions(proc(tmp_path, SERVER, *session)) == ["bash in an SSH session"]
 
 
+def test_what_only_holds_a_connection_open_is_none(tmp_path: Path) -> None:
+    held = ((11, 10, "sshd-session", "x"), (12, 11, "sshd-session", "x"), (13, 12, "cat", "muster-held"))
+    assert idle.sessions(proc(tmp_path, SERVER, *held)) == []
+
+
 def test_a_notebook_kernel_is(tmp_path: Path) -> None:
     kernel = (30, 1, "python", "python -m ipykernel_launcher -f kernel.json")
     assert idle.sessions(proc(tmp_path, SERVER, kernel)) == ["a notebook kernel"]
