@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from muster_node.queue.records import FINAL
 from provision.core.paths import PROJECT
 from tests.system.conftest import Labs
 from tests.system.lab import Lab, Started, eventually
@@ -83,7 +84,8 @@ def test_tune_goes_on_when_a_worker_is_lost(three: Lab) -> None:
     def on_second() -> list[dict]:
         return [one for one in trials() if one["state"] == "running" and one["node"] == three.worker(2)]
 
-    eventually(on_second, 300, "a trial on the second worker")
+    eventually(lambda: on_second() or runs(three)[run]["state"] in FINAL, 300, "a trial on the second worker")
+    assert on_second(), three.muster("logs", run).output
     assert {one["node"] for one in trials() if one["state"] == "running"} <= {
         three.worker(1),
         three.worker(2),
