@@ -15,7 +15,7 @@ from typing import Any
 import boosted
 import estimators
 import scripted
-from variants import NORMAL
+from variant_names import NORMAL
 
 from muster_node import sets
 from muster_node.hdfs.folder import Folder
