@@ -31,7 +31,7 @@ READ = {
     "hadoop.yml": {*VARIABLES, "IMAGE_SIZE"},
     "verify.yml": {*VARIABLES, "IMAGE_SIZE"},
     "ingest.yml": {"SOURCE", "DETACH"},
-    "submit.yml": {"JOB", "PARAMS", "ARGS", "DEPS", "CLASS", "IMAGE_SIZE"},
+    "submit.yml": {"JOB", "PARAMS", "ARGS", "DEPS", "CLASS", "IMAGE_SIZE", "ON", "ON_CORES", "ON_MEMORY"},
     "sweep.yml": {"SWEEP"},
     "stop_cluster.yml": {"FORCE"},
     "destroy_cluster.yml": {"FORCE"},

@@ -21,7 +21,7 @@ from typing import Any
 
 RECORD = Path("/etc/muster/cluster.json")
 RECIPE = Path("/opt/muster/recipe")
-ACCOUNTS = {"muster": 1800, "hdfs": 1801, "spark": 1802, "hadoop": 1803}
+ACCOUNTS = {"muster": 1800, "hdfs": 1801, "spark": 1802, "hadoop": 1803, "launcher": 1806, "mlflow": 1811}
 GROUP = "hadoop"
 UNITS = ("hdfs-*", "spark-*", "muster-*")
 KINDS = ("service", "timer", "path", "socket")
@@ -31,12 +31,12 @@ SUDOERS = Path("/etc/sudoers.d/muster")
 SSHD = Path("/etc/ssh/sshd_config")
 INCLUDES = re.compile(r"^\s*Include\s.*/etc/ssh/sshd_config\.d/\*\.conf", re.MULTILINE | re.IGNORECASE)
 DATA = Path("/data")
-OURS_IN_DATA = ("hdfs", "spark", "scratch", "datasets", "notebooks")
-INSTANCES = ("muster-job@*.service", "muster-away@*.service", "muster-engine@*.service")
+OURS_IN_DATA = ("hdfs", "spark", "scratch", "datasets", "notebooks", "mlflow")
+INSTANCES = ("muster-job@*.service", "muster-away@*.service", "muster-engine@*.service", "mlflow.service")
 PATHS = (
     "/opt/hadoop", "/opt/spark", "/opt/muster", "/etc/hadoop", "/etc/spark", "/var/lib/muster",
     "/var/cache/muster", "/run/muster-*secrets",
-    "/usr/local/bin/hdfs", "/usr/local/bin/pyspark",
+    "/etc/mlflow", "/etc/systemd/system/mlflow.service", "/usr/local/bin/hdfs", "/usr/local/bin/pyspark",
     "/usr/local/bin/spark-*", "/usr/local/bin/muster-job", "/usr/local/sbin/muster-*",
     "/etc/ssh/sshd_config.d/*-muster-keys.conf", "/etc/tmpfiles.d/muster*.conf",
     "/usr/lib/python3/dist-packages/muster*.pth", "/etc/systemd/journald.conf.d/muster.conf",

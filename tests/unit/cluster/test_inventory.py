@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import pstats
 import re
-import resource
 import shlex
 import subprocess
 import sys
@@ -186,8 +186,12 @@ def test_every_checkout_and_person_logs_in(tmp_path: Path) -> None:
     assert found == ["ssh-ed25519 AAAAown muster-retina", "ssh-ed25519 AAAAkatie access:katie"]
 
 
-def test_an_inventory_of_a_thousand_machines_takes_under_three_seconds(tmp_path: Path) -> None:
-    """Seconds of one core, so that it does not matter what else the computer does."""
+CALLS = 19_000_000
+"""Of functions while `ansible-inventory` lists a thousand machines: 16.7 million on 2026-11-29, in 2 to 3.5 s of one core."""
+
+
+def test_an_inventory_of_a_thousand_machines_stays_quick(tmp_path: Path) -> None:
+    """Calls are counted, not seconds: those depend on the computer, and on what else it does."""
     file, state = tmp_path / "retina.yml", State(tmp_path / "state" / "retina")
     file.write_text(
         "plugin: cluster\ncluster: retina\nprovider: ec2\nnodes: 1000\n"
@@ -196,15 +200,24 @@ def test_an_inventory_of_a_thousand_machines_takes_under_three_seconds(tmp_path:
     state.begin(ClusterIdentity("retina", "0123abcd"))
     names = ["retina-master", *(f"retina-worker-{number}" for number in range(1, 1000))]
     state.save(Snapshot(tuple(replace(machine(name), address="10.0.0.1") for name in names)))
-    ansible = str(Path(sys.executable).with_name("ansible-inventory"))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ansible, profile = str(Path(sys.executable).with_name("ansible-inventory")), tmp_path / "profile"
     told = subprocess.run(
-        [ansible, "-i", str(file), "--list", "--export"],
+        [
+            sys.executable,
+            "-m",
+            "cProfile",
+            "-o",
+            str(profile),
+            ansible,
+            "-i",
+            str(file),
+            "--list",
+            "--export",
+        ],
         cwd=PROJECT,
         env=os.environ | {"MUSTER_STATE": str(state.parent)},
         stdout=subprocess.PIPE,
         check=True,
     ).stdout
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert len(json.loads(told)["cluster"]["hosts"]) == 1000
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
+    assert pstats.Stats(str(profile)).total_calls < CALLS  # type: ignore[attr-defined]

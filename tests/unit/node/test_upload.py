@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -192,10 +193,10 @@ def test_what_one_job_has_left_does_not_cost_the_others(
     made(root)
     real = records.describe
 
-    def describe(record: records.Record) -> dict[str, object]:
+    def describe(record: records.Record, **how: Any) -> dict[str, object]:
         if record.run == broken:
             raise OSError("it is\nodd")
-        return real(record)
+        return real(record, **how)
 
     monkeypatch.setattr(records, "describe", describe)
     store.files.clear()
