@@ -98,8 +98,11 @@ def secrets_of(lab) -> dict[str, str]:
     """The secrets of a cluster of this computer: it has no session token, and an access key is none."""
     secrets = lab.state_dir / "secrets"
     store = json.loads((secrets / "store.json").read_text())
-    found = {"spark": (secrets / "spark").read_text().strip(), "store": store["secret_key"]}
-    assert {path.name for path in secrets.iterdir()} == {"spark", "store.json"}, "one that is not looked for"
+    found = {name: (secrets / name).read_text().strip() for name in ("engines", "spark")}
+    found["store"] = store["secret_key"]
+    found["queue"] = (secrets / "queue").read_text().splitlines()[4]  # there is the seed of an Ed25519 key
+    known = {"engines", "queue", "queue.pub", "spark", "store.json"}
+    assert {path.name for path in secrets.iterdir()} == known, "one that is not looked for"
     assert store["session_token"] == ""
     assert all(len(value) > 15 for value in found.values())
     return found
@@ -155,7 +158,7 @@ def test_secrets_are_readable_for_their_owner_only(ready):
     for path in [
         ready.state_dir / "id_ed25519",
         ready.state_dir / "journal.jsonl",
-        *(ready.state_dir / "secrets").iterdir(),
+        *(path for path in (ready.state_dir / "secrets").iterdir() if path.suffix != ".pub"),
     ]:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     values = " ".join(shlex.quote(value) for value in secrets_of(ready).values())
