@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import secrets
 import subprocess
 import tarfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,8 +39,7 @@ class Seen:
 
 def send(job: str, words: Mapping[str, str], *, on: str, cores: int, memory_gb: float) -> str:
     """Put a run of a built-in job into the queue; return its name. Raises SystemExit: it is refused."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    run = f"{job}-{stamp}-{secrets.token_hex(2)}"
+    run = records.new_run_id(job)
     request = {
         "run": run, "name": job, "kind": "builtin", "entry": "main.py",
         "args": [f"{name}={value}" for name, value in words.items()],

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson
-from provision.commands.output import examples, print_json, print_result, say
-from provision.commands.ui import connected, until_closed
+from provision.commands.output import examples, print_json, print_result
+from provision.commands.ui import connected, until_closed, until_lost
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +34,7 @@ def launcher(
     ] = "",
 ) -> None:
     """Open the form that asks the best model about pictures, through SSH, only for you, until Ctrl-C."""
+    from provision.core.features import require
     from provision.services import launcher as service
     from provision.services.gate import Gate
     from provision.services.pages import Pages
@@ -40,7 +42,7 @@ def launcher(
 
     invocation = invocation_of(context)
     spec = invocation.spec()
-    service.require(spec.features, invocation.given)
+    require(service.FEATURE, spec.features, invocation.given)
     view = invocation.view(spec)
     with connected(view) as (master, link):
         header = service.authorization(link, master)
@@ -57,8 +59,7 @@ def launcher(
             else:
                 print_result(f"Launcher     {address}")
                 print_result(f"Model        {described(model)}")
-            say("Open until Ctrl-C.")
-            until_closed(link, "launcher")
+            until_closed(partial(until_lost, link), "launcher")
         finally:
             pages.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 from provision.commands.invocation import invocation_of, shown
 from provision.commands.options import AsJson
 from provision.commands.output import examples, print_json, print_result, say
-from provision.core.errors import MusterError
+from provision.commands.ui import until_closed
 from provision.core.progress import waiting
 
 
@@ -33,11 +32,11 @@ def notebook(
     engines: Annotated[bool, typer.Option("--engines", help="Reach the engines of ipyparallel.")] = False,
 ) -> None:
     """Open JupyterLab on the master through SSH, until Ctrl-C; with --engines those of ipyparallel."""
-    from provision.services.notebook import require
+    from provision.core.features import NOTEBOOK, require
     from provision.ssh.run import pick_machine
 
     invocation = invocation_of(context)
-    require(invocation.spec().features, shown(invocation.inventory))
+    require(NOTEBOOK, invocation.spec().features, shown(invocation.inventory))
     state = invocation.started()
     master = pick_machine("", state.cluster, list(state.targets()))
     if engines:
@@ -71,7 +70,7 @@ def _lab(folder: Path, config: Path, master: str, *, as_json: bool) -> None:
             print_result(f"JupyterLab   {address}")
             print_result(f"Certificate  {shown(authority)}")
             print_result(f"    SHA-256  {found.fingerprint}")
-        _until_closed(link)
+        until_closed(link.wait, "notebook")
 
 
 def _engines(folder: Path, config: Path, master: str, *, as_json: bool) -> None:
@@ -92,17 +91,6 @@ def _engines(folder: Path, config: Path, master: str, *, as_json: bool) -> None:
             else:
                 print_result(str(path))
                 say(f"{len(found.there)} engines; ipyparallel.Client takes this file as long as this runs.")
-            _until_closed(link)
+            until_closed(link.wait, "notebook")
         finally:
             path.unlink(missing_ok=True)
-
-
-def _until_closed(link: subprocess.Popen[str]) -> None:
-    """Wait for Ctrl-C. Raises MusterError when the connection is lost before."""
-    say("Open until Ctrl-C.")
-    try:
-        link.wait()
-    except KeyboardInterrupt:
-        say("Closed.")
-        return
-    raise MusterError(what="the SSH connection was lost", remedy="Run ./muster notebook again")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,8 +66,7 @@ def ui(
             else:
                 for name, address in found:
                     print_result(f"{name:<12} {address}")
-            say("Open until Ctrl-C.")
-            until_closed(link, "ui")
+            until_closed(partial(until_lost, link), "ui")
         finally:
             pages.close()
 
@@ -90,12 +90,18 @@ def connected(view: ClusterView) -> Iterator[tuple[str, Transport]]:
         link.close()
 
 
-def until_closed(link: Transport, command: str) -> None:
-    """Wait for Ctrl-C. Raises MusterError when the connection is lost before."""
+def until_lost(link: Transport) -> None:
+    """Return when a connection is lost."""
     closed = threading.Event()
+    while link.is_active():
+        closed.wait(1)
+
+
+def until_closed(lost: Callable[[], object], command: str) -> None:
+    """Wait for Ctrl-C. Raises MusterError when the connection is lost before, after which `lost` returns."""
+    say("Open until Ctrl-C.")
     try:
-        while link.is_active():
-            closed.wait(1)
+        lost()
     except KeyboardInterrupt:
         say("Closed.")
         return

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+from provision.core.errors import MusterError
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,19 @@ def roles_of(features: Iterable[str], *, master: bool) -> tuple[str, ...]:
     chosen = [FEATURES[name] for name in features]
     nodes = [role for feature in chosen for role in feature.nodes]
     return tuple(nodes + [role for feature in chosen for role in feature.master if master])
+
+
+def require(name: str, features: Iterable[str], file: Path | str) -> None:
+    """Raise MusterError, saying how, unless a feature is switched on.
+
+    Args:
+        name: of the feature, see FEATURES.
+        features: those that are switched on.
+        file: the config file, as it would be typed.
+    """
+    if name not in features:
+        raise MusterError(
+            what=f"the {name} is not switched on",
+            where=str(file),
+            remedy=f"Write features: [{name}] there and run ./muster up",
+        )

@@ -7,15 +7,14 @@ import io
 import json
 import os
 import re
-import secrets
 import tarfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from muster_node.queue import layout
+from muster_node.queue.records import new_run_id
 from provision.core.errors import BadJob
 from provision.core.names import MASTER
 from provision.jobs.builtin import builtin_jobs, require_parameters, requirements
@@ -182,11 +181,6 @@ def make_request(
         commit=commit,
         dirty=dirty,
     )
-
-
-def new_run_id(name: str) -> str:
-    """Return `<name>-<date>-<time>-<4 hex digits>`, in UTC; it is also the submission's client token."""
-    return f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
 
 
 def _program(job: str, root: Path) -> tuple[str, str, str, tuple[tuple[Path, str], ...]]:

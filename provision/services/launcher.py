@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muster_node.queue.records import RUN_ID
@@ -22,16 +20,6 @@ BEST = "best"
 _PASSWORD = "cat /var/lib/muster-launcher/password"  # noqa: S105
 _ANSWER_S = 30.0
 _LENGTH = 300
-
-
-def require(features: Sequence[str], file: Path | str) -> None:
-    """Raise MusterError, saying how, unless the launcher is switched on."""
-    if FEATURE not in features:
-        raise MusterError(
-            what="the launcher is not switched on",
-            where=str(file),
-            remedy="Write features: [launcher] there and run ./muster up",
-        )
 
 
 def authorization(transport: Transport, master: str) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import ssl
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from muster_node.engines.settings import CLIENT_PORTS, LOOPBACK, REGISTRATION, S
 from muster_node.notebook import kernels
 from provision.core import files
 from provision.core.errors import CommandFailed, MusterError
-from provision.core.features import NOTEBOOK
 from provision.core.names import JOB_USER
 from provision.core.untrusted import parse_json
 from provision.ssh.run import run_on
@@ -64,16 +63,6 @@ class Engines:
             if found[name] < count
         ]
         return ", ".join(short)
-
-
-def require(features: Sequence[str], file: Path | str) -> None:
-    """Raise MusterError, saying how, unless the notebook is switched on."""
-    if NOTEBOOK not in features:
-        raise MusterError(
-            what="the notebook is not switched on",
-            where=str(file),
-            remedy="Write features: [notebook] there and run ./muster up",
-        )
 
 
 def door(config: Path, master: str) -> Door:

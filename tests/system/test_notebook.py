@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import signal
 import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ from provision.core.paths import PROJECT
 from tests.system.conftest import running
 from tests.system.jupyter import Server
 from tests.system.lab import Lab, eventually
+from tests.system.opened import opened
 
 pytestmark = pytest.mark.long  # two images more, and four minutes
 GROUPS = {
@@ -66,35 +63,9 @@ def _by_name() -> None:
     serialize.use_cloudpickle()
 
 
-@contextmanager
-def opened(lab: Lab, *words: str) -> Iterator[dict[str, Any]]:
-    """Hold `./muster notebook` open; what it prints."""
-    process = subprocess.Popen(
-        [str(PROJECT / "muster"), "-i", str(lab.config), "notebook", "--json", *words],
-        stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env=lab.environment(),
-        start_new_session=True,
-        # As on a terminal: whoever starts the tests in the background has them, and all below, ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    )
-    assert process.stdout
-    try:
-        text = ""
-        while not text.rstrip().endswith("}"):
-            line = process.stdout.readline()
-            assert line, f"notebook has ended: {text}"
-            text += line
-        yield json.loads(text)
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(20)
-
-
 @pytest.fixture
 def server(lab: Lab) -> Iterator[Server]:
-    with opened(lab) as told:
+    with opened(lab, "notebook") as told:
         yield Server(told)
 
 
@@ -105,7 +76,7 @@ def applications(lab: Lab) -> list[dict[str, Any]]:
 
 
 def test_only_who_has_the_token_and_trusts_the_clusters_own_authority_gets_in(lab: Lab) -> None:
-    with opened(lab) as told:
+    with opened(lab, "notebook") as told:
         assert Server(told).ask("contents")["type"] == "directory"
         with pytest.raises(urllib.error.HTTPError, match="403"):
             Server(told, token="0" * 64).ask("contents")
@@ -148,7 +119,7 @@ def test_engines_answer_in_a_notebook(server: Server) -> None:
 
 def test_engines_answer_this_computer(lab: Lab) -> None:
     """Whatever Python is here: functions of libraries by their names, and code as text."""
-    with opened(lab, "--engines") as told, ipyparallel.Client(told["file"]) as client:
+    with opened(lab, "notebook", "--engines") as told, ipyparallel.Client(told["file"]) as client:
         assert Path(told["file"]).stat().st_mode & 0o077 == 0
         assert len(client.ids) == 2
         assert client[:].apply_sync(socket.gethostname) == [lab.worker(1)] * 2
@@ -165,7 +136,7 @@ def test_what_engines_say_is_encrypted(lab: Lab) -> None:
     """A word that is sent to all engines is not on the wire between the machines."""
     master = lab.node(lab.master, sudo=True)
     master.check_output("printf %%s %s > /root/listen.py", LISTEN)
-    with opened(lab, "--engines") as told, ipyparallel.Client(told["file"]) as client:
+    with opened(lab, "notebook", "--engines") as told, ipyparallel.Client(told["file"]) as client:
         with ThreadPoolExecutor(1) as other:
             heard = other.submit(lab.ssh, lab.master, "sudo python3 /root/listen.py", "muster")
             for _ in range(8):
@@ -216,13 +187,13 @@ def test_work_in_notebooks_and_on_engines_is_use_and_an_open_notebook_is_none(la
     lab.playbook("start_cluster.yml").ok()
     lab.node(lab.master, sudo=True).check_output("systemctl start muster-idle")
     try:
-        with opened(lab) as told, Server(told).kernel() as kernel:
+        with opened(lab, "notebook") as told, Server(told).kernel() as kernel:
             kernel.begin("import time; time.sleep(80)")
             eventually(lambda: "a kernel of the notebook" in idle(lab), 20, "busy")
             kernel.run("1")
             assert "a kernel of the notebook" in idle(lab)  # a moment ago
             eventually(lambda: "of the notebook" not in idle(lab), 120, "only open")
-        with opened(lab, "--engines") as told, ipyparallel.Client(told["file"]) as client:
+        with opened(lab, "notebook", "--engines") as told, ipyparallel.Client(told["file"]) as client:
             result = client[client.ids[0]].apply(time.sleep, 30)
             eventually(lambda: "engines" in idle(lab), 20, "at work")
             result.get(60)
@@ -234,7 +205,7 @@ def test_work_in_notebooks_and_on_engines_is_use_and_an_open_notebook_is_none(la
 
 
 def test_files_survive_stop_and_start_and_a_new_cluster_of_the_name(lab: Lab) -> None:
-    with opened(lab) as told:
+    with opened(lab, "notebook") as told:
         server = Server(told)
         mine = {"type": "file", "format": "text", "content": "what I saw"}
         server.ask("contents/notes.txt", "PUT", mine)
@@ -242,14 +213,14 @@ def test_files_survive_stop_and_start_and_a_new_cluster_of_the_name(lab: Lab) ->
     lab.ssh(lab.master, "echo written by a cell > /data/notebooks/cell.txt").ok()
     lab.playbook("stop_cluster.yml").ok()
     lab.up()
-    with opened(lab) as again:
+    with opened(lab, "notebook") as again:
         server = Server(again)
         assert (again["token"], again["sha256"]) == (told["token"], told["sha256"])
         assert server.ask("contents/notes.txt")["content"] == "what I saw"
         assert "train.ipynb" not in {entry["name"] for entry in server.ask("contents")["content"]}
     lab.destroy().ok()
     lab.up()
-    with opened(lab) as fresh:
+    with opened(lab, "notebook") as fresh:
         server = Server(fresh)
         assert fresh["token"] != told["token"]
         assert server.ask("contents/notes.txt")["content"] == "what I saw"

@@ -13,7 +13,7 @@ import pytest
 
 from muster_node.queue.records import FINAL
 from provision.core.paths import PROJECT
-from tests.system.conftest import Labs
+from tests.system.conftest import running
 from tests.system.lab import Lab, Started, eventually
 from tests.system.runs import only_run, runs
 
@@ -29,14 +29,9 @@ EXPERIMENTS = "job: cnn\nparameters: {epochs: 2}\ngrid: {network: [small, mlp], 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory, store: str) -> Iterator[Lab]:
     """A cluster of three nodes with the digits at 16x16."""
-    made = Labs(tmp_path_factory.mktemp("studies"), store)
-    lab = made(nodes=3, groups=GROUPS)
-    try:
-        lab.up(16)
+    with running(tmp_path_factory.mktemp("studies"), store, nodes=3, groups=GROUPS) as lab:
         yield lab
-    finally:
-        made.close()
-        shutil.rmtree(PROJECT / "results" / "experiments" / lab.name, ignore_errors=True)
+    shutil.rmtree(PROJECT / "results" / "experiments" / lab.name, ignore_errors=True)
 
 
 def test_experiments_have_machines_of_their_own_which_go_at_the_end(three: Lab) -> None:

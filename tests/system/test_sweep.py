@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from provision.core.paths import PROJECT
-from tests.system.conftest import Labs
+from tests.system.conftest import running
 from tests.system.lab import Lab, Started, eventually
 
 pytestmark = pytest.mark.long
@@ -26,14 +26,9 @@ layouts: [advised, {cores: 1, memory_gb: 0.4}]
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory, store: str) -> Iterator[Lab]:
     """A cluster of two nodes with the digits at 16x16."""
-    made = Labs(tmp_path_factory.mktemp("sweep"), store)
-    lab = made(nodes=2)
-    try:
-        lab.up(16)
+    with running(tmp_path_factory.mktemp("sweep"), store, nodes=2) as lab:
         yield lab
-    finally:
-        made.close()
-        shutil.rmtree(PROJECT / "results" / "sweeps" / lab.name, ignore_errors=True)
+    shutil.rmtree(PROJECT / "results" / "sweeps" / lab.name, ignore_errors=True)
 
 
 def test_hardware_is_scaled_in_one_step_and_hdfs_keeps_its_data(two: Lab) -> None:

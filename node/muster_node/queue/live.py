@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from muster_node import files
 from muster_node.queue import progress
 from muster_node.tracking import facts
 from muster_node.tracking.client import Server
@@ -47,13 +46,11 @@ class Live:
         if self._server is None:
             return
         with suppress(OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
-            text = (
-                files.read_found(self._home / progress.FILE, most_bytes=progress.MOST_BYTES).decode().strip()
-            )
-            if text == self._told:
+            line = progress.last(self._home)
+            if line == self._told:
                 return
-            self._told = text
-            said = json.loads(text.splitlines()[-1])
+            self._told = line
+            said = json.loads(line)
             step, metrics = said["step"], said["metrics"]
             points = [
                 facts.point(f"progress.{name}", value, time.time(), step)

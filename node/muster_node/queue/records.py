@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from muster_node import files
@@ -113,6 +114,11 @@ class Record:
     def seconds(self, now: float) -> float:
         """Return how long the run has been running, or ran."""
         return round((self.ended or now) - self.started, 1) if self.started else 0.0
+
+
+def new_run_id(name: str) -> str:
+    """Return `<name>-<date>-<time>-<4 hex digits>`, in UTC; it is also the submission's client token."""
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{token_hex(2)}"
 
 
 def become_owner() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from muster_node.queue.records import new_run_id
 from provision.core.errors import BadJob
-from provision.jobs.request import make_request, new_run_id
+from provision.jobs.request import make_request
 
 ODD = ("my train; reboot.sh", "args (final).py")
 

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from provision.core.errors import MusterError
+from provision.core.features import require
 from provision.services import launcher
 from provision.ssh.tunnels import Dial
 
@@ -92,9 +93,9 @@ def test_a_value_that_is_no_number_is_none(answering) -> None:
 
 
 def test_how_it_is_switched_on() -> None:
-    launcher.require(("tracking", "launcher"), "pond.yml")
+    require("launcher", ("tracking", "launcher"), "pond.yml")
     with pytest.raises(MusterError) as refused:
-        launcher.require(("tracking",), "pond.yml")
+        require("launcher", ("tracking",), "pond.yml")
     assert str(refused.value) == (
         "pond.yml: the launcher is not switched on. Write features: [launcher] there and run ./muster up"
     )

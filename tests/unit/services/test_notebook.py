@@ -10,6 +10,7 @@ import pytest
 
 from muster_node.notebook import keys
 from provision.core.errors import CommandFailed, MusterError
+from provision.core.features import require
 from provision.services import notebook
 
 AUTHORITY = keys.make("pond-master", datetime.datetime.now(datetime.UTC)).authority.decode()
@@ -27,9 +28,9 @@ def answering(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 
 def test_not_switched_on_is_one_line_that_says_how() -> None:
     with pytest.raises(MusterError, match=r"features: \[notebook\]") as caught:
-        notebook.require(("tracking",), "pond.yml")
+        require("notebook", ("tracking",), "pond.yml")
     assert "\n" not in str(caught.value)
-    notebook.require(("tracking", "notebook"), "pond.yml")
+    require("notebook", ("tracking", "notebook"), "pond.yml")
 
 
 def test_the_address_has_the_token_and_the_fingerprint_is_as_browsers_show_it(
