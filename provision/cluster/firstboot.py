@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from muster_node.packaging import EXCLUDES, NO_FSYNC
 from provision.core.names import JOB_USER
 from provision.core.names import LOGIN_USER as USER
 from provision.core.networks import merged
@@ -72,4 +73,5 @@ def _node(
         tuning=TUNING,
         sshd_rules=access.sshd_rules(shared=shared),
         allow_file=firewall.PATH,
+        dpkg=EXCLUDES + NO_FSYNC,
     )

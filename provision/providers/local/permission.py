@@ -20,7 +20,7 @@ from provision.core.paths import PROJECT, own_folder
 
 PACKAGE = Path(__file__).resolve().parent / "helper"
 LIBRARY = PROJECT / "node" / "muster_node"
-SHARED = ("__init__.py", "clean.py", "needed.py")
+SHARED = ("__init__.py", "clean.py", "needed.py", "packaging.py")
 """What the helper uses of the nodes' library."""
 INSTALLED = Path("/usr/local/libexec/muster-local")
 INTERPRETER = "/usr/bin/python3 -ISXutf8"

@@ -193,6 +193,21 @@ def test_keys_are_roots_and_none_lies_in_a_home() -> None:
     assert f"rm -rf /home/*/.ssh/authorized_keys* {access.KEYS}\n" in identity, "an image lets nobody in"
 
 
+def test_dpkg_unpacks_what_is_read_and_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    """Its own file, whose every line dpkg knows; machines of others keep theirs."""
+    data = document()
+    lines = files(data)["/etc/dpkg/dpkg.cfg.d/10-muster"].splitlines()
+    assert "force-unsafe-io" in lines and "path-exclude=/usr/share/man/*" in lines
+    (tmp_path / "status").touch()
+    options = [f"--{line}" for line in lines]
+    done = subprocess.run(["dpkg", *options, f"--admindir={tmp_path}", "--audit"], check=False)
+    assert done.returncode == 0
+    (identity, *_) = [command[-1] for command in data["bootcmd"] if "muster-identity" in command]
+    assert "rm -f /var/lib/man-db/auto-update\n" in identity
+    shared = firstboot.user_data(login_key="ssh-ed25519 AAAA me", bootstrap=BOOTSTRAP, shared=True)
+    assert "dpkg" not in shared and "man-db" not in shared
+
+
 def test_bootstrap_key_arrives_whole() -> None:
     keys = document()["ssh_keys"]
     assert keys["ecdsa_private"].strip() == BOOTSTRAP.private.strip()

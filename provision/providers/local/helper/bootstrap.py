@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from muster_node.needed import NEEDED
+from muster_node.packaging import EXCLUDES, NO_FSYNC
 
 from .errors import HelperError
 from .rootfs import apt_proxy, extra_certificates, put
@@ -17,9 +18,6 @@ PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2", "cloud-init", "python3",
     "libpam-systemd", *NEEDED.values(),
 )  # fmt: skip
-EXCLUDED = ("doc", "man", "locale", "info", "lintian")
-DPKG = "".join(f"path-exclude=/usr/share/{name}/*\n" for name in EXCLUDED)
-DPKG += "path-include=/usr/share/locale/locale.alias\n"
 MASKED = (
     "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
     "e2scrub_reap.service", "fstrim.timer", "console-getty.service", "container-getty@.service",
@@ -62,7 +60,7 @@ log_cfgs:
     format=%(asctime)s %(filename)s %(levelname)s: %(message)s
 """
 FILES = {
-    "etc/dpkg/dpkg.cfg.d/10-muster-slim": DPKG,
+    "etc/dpkg/dpkg.cfg.d/10-muster-slim": EXCLUDES,
     "etc/apt/apt.conf.d/10-muster-slim": 'Acquire::Languages "none";\nAPT::Install-Recommends "false";\n',
     "etc/cloud/cloud.cfg": CLOUD,
     "etc/cloud/cloud.cfg.d/05_logging.cfg": CLOUD_LOG,
@@ -103,7 +101,7 @@ def build(root: Path) -> None:
         *TIED, "mmdebstrap", "--variant=apt", f"--include={','.join(PACKAGES)}",
         '--aptopt=Acquire::Languages "none"', '--aptopt=Acquire::Retries "3"',
         *(f"--aptopt={line.strip()}" for line in apt_proxy().splitlines()),
-        "--dpkgopt=force-unsafe-io", *(f"--dpkgopt={line}" for line in DPKG.splitlines()),
+        *(f"--dpkgopt={line}" for line in (NO_FSYNC + EXCLUDES).splitlines()),
         "--format=directory", SUITE, str(root),
     ]  # fmt: skip
     for attempt in range(1, ATTEMPTS + 1):

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from muster_node.packaging import NO_FSYNC
+
 from . import validate
 from .errors import HelperError
 from .registry import POOL, Network, Node
@@ -37,7 +39,7 @@ class Seed:
 
 
 BUILDER = {
-    "etc/dpkg/dpkg.cfg.d/90-muster-builder": "force-unsafe-io\n",
+    "etc/dpkg/dpkg.cfg.d/90-muster-builder": NO_FSYNC,
     "etc/apt/apt.conf.d/90-muster-builder": 'Acquire::Retries "3";\nDPkg::Lock::Timeout "60";\n',
 }
 

@@ -1,0 +1,14 @@
+"""How dpkg unpacks on machines that live hours and are thrown away.
+
+The provider `local` builds its base system with it; machines that Muster orders get it at their first boot.
+Python's bytecode stays: accounts that may not write it would compile all of PyTorch at each start.
+"""
+
+from __future__ import annotations
+
+EXCLUDED = ("doc", "man", "locale", "info", "lintian")
+"""Folders of /usr/share that nobody reads there."""
+EXCLUDES = "".join(f"path-exclude=/usr/share/{name}/*\n" for name in EXCLUDED)
+EXCLUDES += "path-include=/usr/share/locale/locale.alias\n"
+NO_FSYNC = "force-unsafe-io\n"
+"""A machine that loses its power while it is installed is made anew, not repaired."""
