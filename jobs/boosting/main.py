@@ -103,9 +103,9 @@ def say(line: str) -> None:
 
 
 def main() -> None:
-    """Read with Spark, learn without it, tell."""
+    """Read with Spark, which no executor helps, learn without it, tell."""
     asked = given(Parameters)
-    with prepared.session(f"boosting {asked.size}x{asked.size}", BadClasses) as spark:
+    with prepared.session(f"boosting {asked.size}x{asked.size}", BadClasses, executors=False) as spark:
         about = prepared.manifest(spark, asked.folder(TRAIN))
         held = prepared.manifest(spark, asked.folder(HOLDOUT))
         has = share_of(spark)

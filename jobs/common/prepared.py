@@ -23,6 +23,13 @@ UDF_ROWS = 8
 """Rows that Spark and Python hand each other at a time: there each value is an object of 32 bytes."""
 
 
+ALONE = {
+    "spark.master": "local[1]",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+}
+"""Spark in the driver alone: no executor is started, and no code compiled twice for what runs once."""
+
+
 @dataclass(frozen=True)
 class SetParameters:
     """The parameters of every job that learns from a prepared set; the cluster has set the defaults."""
@@ -63,16 +70,20 @@ class PixelParameters(SetParameters):
 
 
 @contextmanager
-def session(name: str, *refusals: type[Exception]) -> Iterator[SparkSession]:
+def session(name: str, *refusals: type[Exception], executors: bool = True) -> Iterator[SparkSession]:
     """Yield Spark's session, and stop it whatever happens: what ends the job is its last line then.
 
     Args:
         name: of the application.
         refusals: errors that end the job with their own words, as a line.
+        executors: whether there is work for them; without, a start costs half of a processor's seconds.
     """
     from pyspark.sql import SparkSession
 
-    spark = SparkSession.builder.appName(name).getOrCreate()
+    builder = SparkSession.builder.appName(name)
+    for key, value in ({} if executors else ALONE).items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
     endings: tuple[type[BaseException], ...] = (SystemExit, *refusals)
     try:
         yield spark

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import classes
 import fitting
+import hadoop
 import numpy as np
 import prepared
 import reporting
@@ -73,10 +74,13 @@ def train(spark: SparkSession, asked: Parameters, about: Manifest, found: Footpr
     )  # fmt: skip
 
 
-def learn(spark: SparkSession, asked: Parameters) -> dict[str, Any]:
+def few(*sets: Manifest) -> bool:
+    """Return whether all these rows stay in the driver, so that executors have nothing to do."""
+    return not any(footprint.parts(each.rows * (each.columns - 1), cores=1) for each in sets)
+
+
+def learn(spark: SparkSession, asked: Parameters, about: Manifest, held: Manifest) -> dict[str, Any]:
     """Train, score and publish; return the metrics."""
-    about = prepared.manifest(spark, asked.folder(TRAIN))
-    held = prepared.manifest(spark, asked.folder(HOLDOUT))
     has = share_of(spark)
     found = require(asked, about, has)
     started = time.monotonic()
@@ -115,8 +119,11 @@ def learn(spark: SparkSession, asked: Parameters) -> dict[str, Any]:
 def main() -> None:
     """Learn, and say in a line how well."""
     asked = given(Parameters)
-    with prepared.session(f"logistic_regression {asked.size}x{asked.size}", BadClasses) as spark:
-        metrics = learn(spark, asked)
+    hdfs = hadoop.client(hadoop.namenode())
+    about, held = (hadoop.manifest(hdfs, asked.folder(part)) for part in (TRAIN, HOLDOUT))
+    name, executors = f"logistic_regression {asked.size}x{asked.size}", not few(about, held)
+    with prepared.session(name, BadClasses, executors=executors) as spark:
+        metrics = learn(spark, asked, about, held)
     print(scores.headline(metrics), flush=True)
 
 

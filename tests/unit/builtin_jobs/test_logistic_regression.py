@@ -48,6 +48,16 @@ def fitted(job: ModuleType, *, iterations: int = 100, weights: np.ndarray | None
     )
 
 
+def test_executors_start_for_rows_that_the_driver_does_not_hold(job):
+    from muster_node.footprint import HERE_BYTES
+    from muster_node.sets import Manifest
+
+    small = Manifest(rows=HERE_BYTES // 256, columns=257)
+    large = Manifest(rows=HERE_BYTES // 256 + 1, columns=257)
+    assert job.few(small, small)
+    assert not job.few(small, large) and not job.few(large, small)
+
+
 def test_the_gradient_is_the_slope_of_the_loss(job):
     slope, point = job.fitting.slope, job.fitting.Point
     generator = np.random.default_rng(1)

@@ -45,6 +45,30 @@ def test_rows_are_normalised_few_at_a_time(monkeypatch):
     rows.sparkSession.conf.set.assert_called_once_with("spark.sql.execution.python.udf.maxRecordsPerBatch", 8)
 
 
+@pytest.mark.parametrize("executors", [True, False])
+def test_without_work_for_executors_spark_is_the_driver_alone(monkeypatch, executors):
+    """What PySpark is told before its JVM starts."""
+    told = {}
+
+    class Builder:
+        def appName(self, _: str) -> Builder:  # noqa: N802  PySpark's name
+            return self
+
+        def config(self, key: str, value: str) -> Builder:
+            told[key] = value
+            return self
+
+        def getOrCreate(self) -> MagicMock:  # noqa: N802
+            return MagicMock()
+
+    module = SimpleNamespace(SparkSession=SimpleNamespace(builder=Builder()))
+    monkeypatch.setitem(sys.modules, "pyspark", SimpleNamespace(sql=module))
+    monkeypatch.setitem(sys.modules, "pyspark.sql", module)
+    with prepared.session("job", executors=executors):
+        pass
+    assert told == ({} if executors else prepared.ALONE)
+
+
 def test_a_session_is_stopped_before_the_line_that_ends_the_job(monkeypatch):
     events, levels = [], []
     context = SimpleNamespace(setLogLevel=levels.append)
