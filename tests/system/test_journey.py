@@ -111,6 +111,10 @@ def test_logistic_regression(ready):
         "the built-in jobs lie in the home of hadoop"
     )
     assert runs(ready)[name]["state"] == "succeeded"
+    # So few rows stay in the driver: the run is no application of the cluster, and no executor started for it.
+    page = ready.ssh(ready.master, f"curl -s http://{ready.master}:8080/json/").ok().answer
+    told = json.loads(page)
+    assert not [one for one in told["completedapps"] + told["activeapps"] if "logistic" in one["name"]]
 
 
 def test_own_program(ready, tmp_path):
