@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from muster_node.packaging import EXCLUDES, NO_FSYNC
+from muster_node.packaging import BYTECODE, EXCLUDES, NO_FSYNC, NOT_COMPILED
 from provision.core.names import JOB_USER
 from provision.core.names import LOGIN_USER as USER
 from provision.core.networks import merged
@@ -74,4 +74,6 @@ def _node(
         sshd_rules=access.sshd_rules(shared=shared),
         allow_file=firewall.PATH,
         dpkg=EXCLUDES + NO_FSYNC,
+        bytecode=BYTECODE,
+        not_compiled=NOT_COMPILED,
     )

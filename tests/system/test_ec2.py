@@ -79,6 +79,9 @@ def test_from_the_official_image(ec2: Maker) -> None:
     lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
     unread = "find /usr/share/man /usr/share/doc -path '*openjdk*' -type f"
     assert lab.ssh(lab.master, unread, user="muster").ok().answer == ""
+    compiled = "find /usr/lib/python3/dist-packages/pandas -name '*.pyc'"
+    found = lab.ssh(lab.master, compiled, user="muster").ok().answer
+    assert "/core/frame." in found.replace("__pycache__/", "") and "/tests/" not in found
 
 
 @pytest.mark.long

@@ -202,6 +202,10 @@ def test_dpkg_unpacks_what_is_read_and_does_not_wait_for_the_disk(tmp_path: Path
     options = [f"--{line}" for line in lines]
     done = subprocess.run(["dpkg", *options, f"--admindir={tmp_path}", "--audit"], check=False)
     assert done.returncode == 0
+    kind, versions, folder, pattern = files(data)["/usr/share/python3/bcep/muster"].strip().split("|")
+    assert (kind, versions) == ("re", "3.0-")
+    assert re.match(pattern, f"{folder}/pandas/tests/test_x.py")
+    assert not re.match(pattern, f"{folder}/torch/testing/__init__.py")
     (identity, *_) = [command[-1] for command in data["bootcmd"] if "muster-identity" in command]
     assert "rm -f /var/lib/man-db/auto-update\n" in identity
     shared = firstboot.user_data(login_key="ssh-ed25519 AAAA me", bootstrap=BOOTSTRAP, shared=True)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from muster_node.needed import NEEDED
-from muster_node.packaging import EXCLUDES, NO_FSYNC
+from muster_node.packaging import BYTECODE, EXCLUDES, NO_FSYNC, NOT_COMPILED
 
 from .errors import HelperError
 from .rootfs import apt_proxy, extra_certificates, put
@@ -61,6 +61,7 @@ log_cfgs:
 """
 FILES = {
     "etc/dpkg/dpkg.cfg.d/10-muster-slim": EXCLUDES,
+    BYTECODE.lstrip("/"): NOT_COMPILED,
     "etc/apt/apt.conf.d/10-muster-slim": 'Acquire::Languages "none";\nAPT::Install-Recommends "false";\n',
     "etc/cloud/cloud.cfg": CLOUD,
     "etc/cloud/cloud.cfg.d/05_logging.cfg": CLOUD_LOG,
