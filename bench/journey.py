@@ -123,8 +123,8 @@ class Bench:
     def floor(self, nodes: int) -> float:
         """Return the seconds until all have registered when the stopped machines merely boot.
 
-        All is configured and enabled on their disks, and no Ansible runs: what a start costs at least. A shell
-        on the master asks NameNode and Spark's master, and the connection is tried until it is taken.
+        All is configured and enabled on their disks, and no Ansible runs: what a start costs at least. A
+        shell on the master asks NameNode and Spark's master; the connection is tried until it is taken.
         """
         from provision.providers.local import client
 

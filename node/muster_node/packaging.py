@@ -1,8 +1,8 @@
 """How dpkg unpacks on machines that live hours and are thrown away.
 
 The provider `local` builds its base system with it; machines that Muster orders get it at their first boot.
-Python's bytecode stays: accounts that may not write it would compile all of PyTorch at each start. Only tests,
-a third of the files of what jobs compute with, are left out.
+Python's bytecode stays: accounts that may not write it would compile all of PyTorch at each start. Only
+tests, a third of the files of what jobs compute with, are left out.
 """
 
 from __future__ import annotations
