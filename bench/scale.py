@@ -73,7 +73,7 @@ def main() -> int:
     parser.add_argument("--step", nargs=3, metavar=("STEP", "FILE", "RESULT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        return step(*options.step)
+        return step(*options.step, *options.nodes or ())
     sizes, missed = options.nodes or SIZES, []
     for provider in options.provider or ("ec2", "softlayer"):
         print(f"{provider}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
@@ -140,10 +140,10 @@ def in_a_process(command: Sequence[str], environment: Mapping[str, str]) -> Spen
         return Spent(Counter(), wall, used.ru_utime + used.ru_stime, out.read().decode())
 
 
-def step(name: str, file: str, result: str) -> int:
-    """Be that process."""
+def step(name: str, file: str, result: str, wish: int = 0) -> int:
+    """Be that process. `wish`: the size that is asked for, 0 = the file's."""
     calls = counted()
-    view = ClusterView(load_config(Path(file)), root=ROOT)
+    view = ClusterView(load_config(Path(file), {"NUM_NODES": wish} if wish else {}), root=ROOT)
     cluster = Cluster(
         view, reporter=ConsoleReporter(), reach=NoSsh(), stores=StoreLink(no_image), bake=no_image
     )

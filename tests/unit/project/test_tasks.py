@@ -6,36 +6,11 @@ those of today: who lowers one writes it here, who must raise one says why in th
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections import Counter
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from provision.config.load import load_config
-from provision.core.model import ClusterIdentity
-from provision.core.paths import PROJECT
-from provision.images.recipe import node_recipe, store_recipe
-from provision.ssh.files import ssh_config
-from provision.ssh.keys import ensure_login_key
-from provision.state.folder import Snapshot, State, Store
-from tests.fakes.provider import OWN, machine
-
-VALIDATION = "ansible.builtin.validate_argument_spec"
-"""Ansible adds one for each entry of a role; it runs here."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """Tasks of one host: arguments checked here, and what runs there."""
-
-    validations: int
-    runs: int
-
+from tests.fakes.pond import Given, given, pond
 
 LIMITS = {
     "localhost": Given(validations=0, runs=3),
@@ -52,53 +27,13 @@ AGAIN = {
 """Of main.yml alone, on a cluster that runs."""
 
 
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cluster of two baked machines and a store, as its state folder knows it."""
-    monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
-    path = tmp_path / "pond.yml"
-    path.write_text("plugin: cluster\ncluster: pond\nnodes: 2\n")
-    spec = load_config(path)
-    state = State(tmp_path / "state" / "pond")
-    state.begin(ClusterIdentity("pond", "0123abcd"))
-    ensure_login_key(state.key_file, "me")
-    machines = []
-    for number, group in enumerate(spec.groups, 1):
-        name = f"pond-{group.name}" + ("" if group.name == "master" else "-1")
-        made = replace(machine(name), address=f"10.0.0.{number}", image=node_recipe(spec, group).key)
-        state.journal.pin(made.provider_id, OWN)
-        machines.append(made)
-    state.save(
-        Snapshot(tuple(machines), Store("default", "10.0.0.9", OWN, store_recipe().key), complete=True)
-    )
-    ssh_config(state)
-    return path
-
-
-def given(config: Path, *playbooks: str) -> tuple[dict[str, Given], str]:
-    """What each host is given, and all of it in words."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.project.counting", str(config), *playbooks],
-        cwd=PROJECT,
-        env={key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-        | {"PYTHONPATH": f"{PROJECT}:{PROJECT}/node"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout)
-    kinds = {host: Counter(action == VALIDATION for action, _ in tasks) for host, tasks in found.items()}
-    words = [f"{host}: {action}: {name}" for host, tasks in found.items() for action, name in tasks]
-    return {host: Given(kind[True], kind[False]) for host, kind in kinds.items()}, "\n".join(words)
-
-
 @pytest.mark.parametrize(
     ("playbooks", "limits"), [(("start_cluster.yml", "main.yml"), LIMITS), (("main.yml",), AGAIN)]
 )
 def test_no_host_is_given_more_to_do_than_today(
-    config: Path, playbooks: tuple[str, ...], limits: dict[str, Given]
+    tmp_path: Path, playbooks: tuple[str, ...], limits: dict[str, Given]
 ) -> None:
-    found, words = given(config, *playbooks)
+    found, words = given(pond(tmp_path, 2), *playbooks)
     assert found.keys() == limits.keys()
     more = {
         host: one
@@ -106,3 +41,12 @@ def test_no_host_is_given_more_to_do_than_today(
         if one.validations > limits[host].validations or one.runs > limits[host].runs
     }
     assert more == {}, words
+
+
+def test_a_host_is_given_as_much_however_many_there_are(tmp_path: Path) -> None:
+    """Whoever adds a machine to 15 waits for no task more, on an old machine, than who adds one to two."""
+    few, many = (
+        given(pond(tmp_path / str(nodes), nodes), "start_cluster.yml", "main.yml")[0] for nodes in (2, 16)
+    )
+    assert {host: many[host] for host in few} == few
+    assert {one for host, one in many.items() if "worker" in host} == {few["pond-worker-1"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -122,6 +123,20 @@ def test_calls_grow_with_groups_not_with_machines(cloud: Cloud, hurry: None) -> 
         seen.append({name: n for name, n in cloud.emulator.books()["calls"].items() if name != "CreateTags"})
     few, many = seen
     assert many == few and many["RunInstances"] == 2
+
+
+def test_one_machine_more_costs_as_much_however_many_there_are(cloud: Cloud, hurry: None) -> None:
+    """Neither what is asked of EC2 nor what is written down grows with the cluster that it joins."""
+    seen = []
+    for nodes in (3, 50):
+        cloud.cluster(nodes).ensure()
+        journal = cloud.folder / "state" / "retina" / "journal.jsonl"
+        before, lines = Counter(cloud.emulator.books()["calls"]), len(journal.read_text().splitlines())
+        cloud.cluster(nodes + 1).ensure()
+        calls = Counter(cloud.emulator.books()["calls"]) - before
+        seen.append((calls, len(journal.read_text().splitlines()) - lines))
+    few, many = seen
+    assert many == few and few[0]["RunInstances"] == few[0]["CreateTags"] == 1
 
 
 def shutdown(cloud: Cloud) -> set[str]:

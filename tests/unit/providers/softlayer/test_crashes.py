@@ -6,6 +6,7 @@ import random
 import shutil
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -220,6 +221,21 @@ def test_calls_grow_with_looks_not_with_guests(account: Account) -> None:
     assert (calls["setTags"], calls["createObjects"]) == (30, 1 + 3)
     marks = ("setTags", "editObject")
     assert sum(count for method, count in calls.items() if method not in marks) < 40
+
+
+def test_one_guest_more_costs_as_much_however_many_there_are(account: Account) -> None:
+    """Neither what is asked of SoftLayer nor what is written down grows with the cluster that it joins."""
+    seen = []
+    for nodes in (3, 30):
+        account.cluster(nodes).ensure()
+        journal = next(account.folder.glob("**/retina/journal.jsonl"))
+        before, lines = Counter(account.emulator.calls), len(journal.read_text().splitlines())
+        account.cluster(nodes + 1).ensure()
+        calls = Counter(account.emulator.calls) - before
+        del calls["getVirtualGuests"]  # how often guests in the making are looked at is a question of time
+        seen.append((calls, len(journal.read_text().splitlines()) - lines))
+    few, many = seen
+    assert many == few and few[0]["createObjects"] == few[0]["setTags"] == 1
 
 
 def random_run(account: Account, mortal: Mortal, seed: int) -> int:
