@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.journey import Bench, Table, machine
+from bench.machines import cpu_s
 
 PYTHON = "/opt/muster/venv/bin/python"
 # What the nodes run: `fill` writes a set of so many objects of so many bytes, `bare` downloads a share of it.
@@ -60,8 +61,6 @@ else:
         list(pool.map(bare, deal(found, count)[index]))
 """
 
-
-CGROUPS = Path("/sys/fs/cgroup")
 PUT = (
     "cd /data/scratch/bare && ls | xargs -P 8 -I FILE curl -sSfL -T FILE "
     "'http://{master}:9870/webhdfs/v1/tmp/bench/FILE?op=CREATE&user.name=hadoop&replication={copies}'"
@@ -106,15 +105,7 @@ class Nodes:
 
     def _cpu_s(self) -> float:
         """Return the processor time of all machines of cluster and store until now."""
-        total = 0.0
-        for unit in self._units:
-            first = CGROUPS / "cpuacct" / "muster" / unit / "cpuacct.usage"
-            if first.exists():
-                total += int(first.read_text()) / 1e9
-            else:
-                stat = (CGROUPS / "muster" / unit / "cpu.stat").read_text().split()
-                total += int(stat[stat.index("usage_usec") + 1]) / 1e6
-        return total
+        return sum(map(cpu_s, self._units))
 
 
 def measure(nodes: Nodes, table: Table, objects: int, size: int, copies: int, rounds: int) -> float:

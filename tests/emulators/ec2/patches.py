@@ -16,7 +16,7 @@ from moto.ec2.models.instances import Instance, InstanceBackend
 
 from provision.core.errors import ProviderError
 from provision.providers.ec2 import tags
-from tests.emulators.ec2 import groups
+from tests.emulators.ec2 import disks, groups
 from tests.emulators.ec2.books import Books
 from tests.emulators.ec2.imaging import Imaging, as_method
 from tests.emulators.ec2.nodes import Nodes, Wish
@@ -78,6 +78,7 @@ class Patches:
         for name, function in shown.items():
             setattr(Instance, name, property(function))
         groups.install(self.instances)
+        disks.install()
         self.imaging.install()
 
     def run_instances(
@@ -85,9 +86,11 @@ class Patches:
     ) -> Any:
         if backend not in self.backends:
             self.backends.append(backend)
-        kind, disks = INSTANCE_TYPES[more["instance_type"]], more.get("block_device_mappings") or []
+        kind, asked = INSTANCE_TYPES[more["instance_type"]], more.get("block_device_mappings") or []
         ids = [f"i-0{secrets.token_hex(8)}" for _ in range(count)]
-        volumes = {(own, disk["DeviceName"]): f"vol-0{secrets.token_hex(8)}" for own in ids for disk in disks}
+        volumes = {(own, disk["DeviceName"]): f"vol-0{secrets.token_hex(8)}" for own in ids for disk in asked}
+        if not more.get("subnet_id") and not more.get("nics"):  # moto would make a machine of EC2-Classic
+            more["subnet_id"] = _default_subnet(backend, more.get("placement"))
         image = backend.describe_images(ami_ids=[image_id])[0]
         recipe = {tag["key"]: tag["value"] for tag in image.get_tags()}.get("muster:recipe", "")
         wish = Wish(
@@ -97,7 +100,7 @@ class Patches:
             user_data=base64.b64decode(str(user_data)).decode() if user_data else "",
             recipe=self.imaging.layers.get(image_id, recipe),
             disk_gb=next(
-                (int(disk["Ebs"]["VolumeSize"]) for disk in disks if disk["DeviceName"] == DATA_DISK), 0
+                (int(disk["Ebs"]["VolumeSize"]) for disk in asked if disk["DeviceName"] == DATA_DISK), 0
             ),
             volumes={own: volume for (own, device), volume in volumes.items() if device == DATA_DISK},
         )
@@ -286,6 +289,10 @@ class Patches:
 
 def _shown(instance: Any) -> list[dict[str, str]]:
     return [{"Key": tag["key"], "Value": tag["value"]} for tag in instance.get_tags()]
+
+
+def _default_subnet(backend: Backend, zone: str | None) -> str:
+    return str(backend.get_default_subnets()[zone or f"{backend.region_name}a"].id)
 
 
 def nobodys_address() -> str:
