@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from provision.core.paths import PROJECT
 from tests.emulators.softlayer.server import CANCEL_KEY, CANCELLER
-from tests.system.clouds import CloudLab, ec2_account, softlayer_account
-from tests.system.lab import eventually
+from tests.system.clouds import CloudLab, Ec2Account, ec2_account, softlayer_account
+from tests.system.lab import Started, eventually
 
 pytestmark = pytest.mark.long
+PROGRAM = """import json, os, pathlib, sys
+rate = int(sys.argv[1].removeprefix("--rate="))
+told = {"accuracy": rate / 10}
+(pathlib.Path(os.environ["MUSTER_RESULTS"]) / "metrics.json").write_text(json.dumps(told))
+"""
 
 
 def nobody_bills(lab: CloudLab, deadline: float) -> float:
@@ -35,6 +42,33 @@ def test_instances_of_ec2_terminate_themselves(tmp_path: Path) -> None:
             10,
             "terminated by themselves",
         )
+        lab.destroy().ok()
+        lab.nothing_left()
+
+
+def test_machines_for_experiments_terminate_themselves_when_there_is_nothing_to_do(tmp_path: Path) -> None:
+    """Ten minutes after the last run, with nobody's command going on; what they found is not lost."""
+    with ec2_account(tmp_path / "ec2") as account:
+        groups = {"master": {"instance_type": "t3.medium", "memory_gb": 3}, "experiment": Ec2Account.little}
+        lab = CloudLab(tmp_path / "lab", account, nodes=1, groups=groups)
+        lab.playbook("start_cluster.yml").ok()
+        lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
+        (lab.folder / "train.py").write_text(PROGRAM)
+        file = lab.folder / f"{lab.name}-list.yml"
+        file.write_text("job: ./train.py\nruns: [{rate: 1}, {rate: 2}]\n")
+        words = ["experiments", str(file), "--machines", "1", "--yes"]
+        begun = Started(lab, [str(PROJECT / "muster"), "-i", str(lab.config), *words])
+        diary = PROJECT / "results" / "experiments" / file.stem / "experiments.jsonl"
+        eventually(lambda: diary.exists() and '"finish"' in diary.read_text(), 600, "the first result")
+        begun.kill(group=True)
+        assert "they are deleted by themselves" in begun.log.read_text()
+        assert lab.billing == sorted([lab.master, f"{lab.name}-experiment-1"])
+        eventually(lambda: lab.billing == [lab.master], 900, "terminated")
+        done = lab.muster(*words, timeout=1200).ok()
+        assert "0.1" in done.answer and "0.2" in done.answer, done.report()
+        assert lab.billing == [lab.master]
+        shutil.rmtree(diary.parent)
+        lab.drop_results()
         lab.destroy().ok()
         lab.nothing_left()
 
