@@ -64,7 +64,7 @@ class Form:
         answers: list[Answer] = []
         held: Upload | None = None
         try:
-            run = (await self._run(self._desk.choose)).run
+            run = (await self._run(self._desk.ready)).run
             ask = partial(self._run, self._desk.answer)
             async for upload in uploads(body, request.headers.get("content-type", "")):
                 if held:
@@ -130,6 +130,8 @@ def as_json(chosen: Chosen) -> dict[str, Any]:
         "metric": chosen.metric,
         "value": chosen.value,
         "rule": chosen.rule,
+        "cluster": chosen.run.cluster,
+        "notes": chosen.notes,
     }
 
 

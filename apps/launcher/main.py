@@ -10,12 +10,14 @@ from pathlib import Path
 
 import uvicorn
 from answering import Desk
+from earlier import Earlier
 from form import Form
 from guard import USER, Guard
-from runs import Results
+from results import Results
 from uploads import MIB
 
 from muster_node.hdfs.webhdfs import Hdfs
+from muster_node.tracking.settings import Settings
 
 REQUESTS = 16
 """At a time; each may hold two pictures."""
@@ -37,7 +39,8 @@ def main() -> None:
     told = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = Path(os.environ["STATE_DIRECTORY"])
     results = Results(Hdfs(told["namenode"], USER))
-    desk = Desk(results, told["dataset"], told["memory_mb"] * MIB, folder)
+    earlier = Earlier(Settings(**told["tracking"])) if told["tracking"] else None
+    desk = Desk(results, told["dataset"], told["memory_mb"] * MIB, folder, earlier)
     uvicorn.run(
         Guard(Form(desk).app, password(folder)),
         host="127.0.0.1",

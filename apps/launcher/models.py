@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import boosted
+import classes
 import estimators
 import numpy as np
 import scripted
 from normal import features
 from numpy.typing import NDArray
 from pictures import LADDER, Recipe
-from runs import BOOSTED, ESTIMATOR, FILES, NETWORK, NoModel, Results, Run
+from results import Results
+from runs import BOOSTED, ESTIMATOR, FILES, NETWORK, NoModel, Run
 
 from muster_node.sets import MASTER, Manifest
 
@@ -83,11 +85,20 @@ def recipe_of(about: Manifest, size: int) -> Recipe:
     )
 
 
+def require_same(run: Run, about: Manifest) -> None:
+    """Raise NoModel when a set's pictures or classes are not those that a run has learnt."""
+    if run.channels != about.channels or (about.classes and classes.names(about) != run.names):
+        raise NoModel(
+            f"{run.name} has learnt another {run.dataset} than is in HDFS: its "
+            f"{'classes' if run.channels == about.channels else 'colours'} are others"
+        )
+
+
 def load(results: Results, run: Run, memory: int) -> Model:
     """Return a run's model.
 
     Args:
-        results: of the cluster.
+        results: of this cluster, which has the data set.
         run: whose it is.
         memory: bytes that its file may have.
 
@@ -95,19 +106,20 @@ def load(results: Results, run: Run, memory: int) -> Model:
         NoModel: it has none that can answer here.
         HdfsError: HDFS does not answer.
     """
-    engine = results.engine(run)
+    engine = run.engine()
     if not engine:
         raise NoModel(f"{run.name} has saved no model that can answer here")
-    about, (_, file) = results.manifest(run.dataset), FILES[engine]
-    sizes = results.files(run, engine)
+    about, (place, file) = results.manifest(run.dataset), FILES[engine]
+    require_same(run, about)
+    sizes = run.place.lengths(place)
     if sum(sizes.values()) > memory:
         raise NoModel(
-            f"The model of {run.name} has {sum(sizes.values()) // MIB:,} MiB, and the launcher takes "
-            f"{memory // MIB:,} at most: pin another run"
+            f"the model of {run.name} has {sum(sizes.values()) // MIB:,} MiB, and the launcher takes "
+            f"{memory // MIB:,} at most"
         )
     with tempfile.TemporaryDirectory(prefix="model-") as folder:
         for name in sizes:
-            Path(folder, name).write_bytes(results.read(run, engine, name))
+            Path(folder, name).write_bytes(run.place.read(f"{place}/{name}") or b"")
         ask = LOADERS[engine](Path(folder, file), run)
     threshold = float(run.metrics.get("threshold") or 0)
     return Model(run, recipe_of(about, run.size), are_grades(about), threshold, ask)

@@ -1,7 +1,8 @@
 """Which run's model answers: the best of the cluster's data set, or one that was pinned.
 
 The best is the finished run with the highest headline metric: the quadratically weighted kappa where the
-classes are grades, else the accuracy; of equal ones the youngest. Pure but for what `Results` reads of HDFS.
+classes are grades, else the accuracy; of equal ones the youngest. Where runs come from: results.py (this
+cluster's HDFS) and earlier.py (clusters before it).
 """
 
 from __future__ import annotations
@@ -10,19 +11,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import boosted
 import estimators
 import scripted
 from variant_names import NORMAL
 
-from muster_node import sets
-from muster_node.hdfs.folder import Folder
-from muster_node.hdfs.webhdfs import Hdfs
-from muster_node.sets import Manifest
-
-RESULTS = "/results"
+METRICS = "metrics.json"
 RUN = re.compile(r"[a-z0-9_][\w.-]*", re.ASCII)
 BEGAN = re.compile(r"-(\d{8}-\d{6})-[0-9a-f]{4}$")
 NETWORK, BOOSTED, ESTIMATOR = "network", "boosted", "estimator"
@@ -37,13 +33,43 @@ FILES = {
 class NoModel(Exception):
     """A run has no model that can answer here; the text is one line."""
 
+    def note(self) -> str:
+        """Return what is said of a run that would answer if it could."""
+        return f"Passed over: {self}"
+
+
+class Place(Protocol):
+    """Where the results of a run lie. Every method raises NoModel and HdfsError: they cannot be read."""
+
+    def lengths(self, folder: str) -> Mapping[str, int]:
+        """Return name -> bytes of the files in a folder, nothing when it is not there."""
+        ...
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file, None when there is none."""
+        ...
+
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. `metrics`: what it has written about itself."""
+    """A finished run.
+
+    `metrics`: what it has written about itself; `place`: where its results are; `cluster`: the earlier one
+    that it ran on, '' = this one.
+    """
 
     name: str
     metrics: Mapping[str, Any]
+    place: Place = field(repr=False, compare=False)
+    cluster: str = ""
+
+    @classmethod
+    def at(cls, place: Place, name: str, cluster: str = "") -> Run | None:
+        """Return the run whose results are somewhere, None when it has written no metrics there."""
+        try:
+            return cls(name, dict(json.loads(place.read(METRICS) or b"")), place, cluster)
+        except (ValueError, TypeError, RecursionError):
+            return None
 
     @property
     def began(self) -> str:
@@ -85,6 +111,11 @@ class Run:
         """What its network is given of pictures, see jobs/common/variants.py."""
         return str(self.metrics.get("variant") or NORMAL)
 
+    def engine(self) -> str:
+        """Return which of its models can answer, '' = none. Raises NoModel, HdfsError."""
+        there = (name for name, (folder, file) in FILES.items() if file in self.place.lengths(folder))
+        return next(there, "")
+
     def headline(self, *, grades: bool) -> tuple[str, float]:
         """Return the metric that ranks it, by name, and its value; of two engines that which answers here."""
         known = self.metrics.get("engines", {}).get("sklearn", self.metrics)
@@ -98,58 +129,3 @@ def ranked(runs: Iterable[Run], *, dataset: str, grades: bool) -> list[Run]:
     """Return the runs that know classes of a data set's pictures, the best first."""
     fit = [run for run in runs if run.of_pictures and run.dataset == dataset]
     return sorted(fit, key=lambda run: (run.headline(grades=grades)[1], run.began), reverse=True)
-
-
-@dataclass
-class Results:
-    """What HDFS has of finished runs; what was read once is remembered, as it does not change."""
-
-    hdfs: Hdfs | Folder
-    _known: dict[str, Run] = field(default_factory=dict)
-
-    def all(self) -> list[Run]:
-        """Return the runs that have written metrics. Raises HdfsError."""
-        there = [name for name in self.hdfs.folders(RESULTS) if RUN.fullmatch(name)]
-        return [run for name in there if (run := self._read(name))]
-
-    def named(self, name: str) -> Run:
-        """Return one run. Raises NoModel, HdfsError."""
-        run = self._read(name) if RUN.fullmatch(name) else None
-        if run is None or not run.of_pictures:
-            raise NoModel(f"{name} is no run with a model of pictures; ./muster jobs lists the runs")
-        return run
-
-    def engine(self, run: Run) -> str:
-        """Return which of a run's models can answer, '' = none. Raises HdfsError."""
-        there = (name for name, (_, file) in FILES.items() if file in self.files(run, name))
-        return next(there, "")
-
-    def files(self, run: Run, engine: str) -> dict[str, int]:
-        """Return name -> bytes of the files of one of a run's models. Raises HdfsError."""
-        return self.hdfs.lengths(f"{RESULTS}/{run.name}/{FILES[engine][0]}") or {}
-
-    def read(self, run: Run, engine: str, name: str) -> bytes:
-        """Return one of those files. Raises HdfsError."""
-        return self.hdfs.read(f"{RESULTS}/{run.name}/{FILES[engine][0]}/{name}") or b""
-
-    def manifest(self, dataset: str) -> Manifest:
-        """Return what is written about a data set, at any of its sizes: pictures are made alike at all.
-
-        Raises:
-            NoModel: it is not staged.
-            HdfsError: HDFS does not answer.
-        """
-        home = sets.staged_home(dataset)
-        for name in filter(sets.parse_set_name, self.hdfs.folders(home)):
-            if text := self.hdfs.read(f"{home}/{name}/{sets.STAGED_MANIFEST}"):
-                return Manifest.from_json(text)
-        raise NoModel(f"The data set {dataset} is not in HDFS; ./muster up stages it")
-
-    def _read(self, name: str) -> Run | None:
-        if name not in self._known:
-            text = self.hdfs.read(f"{RESULTS}/{name}/metrics.json")
-            try:
-                self._known[name] = Run(name, dict(json.loads(text or b"")))
-            except (ValueError, TypeError):
-                return None
-        return self._known[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,15 +59,18 @@ def launcher(
             else:
                 print_result(f"Launcher     {address}")
                 print_result(f"Model        {described(model)}")
+                for note in model.get("notes", ()):
+                    print_result(f"             {note}")
             until_closed(partial(until_lost, link), "launcher")
         finally:
             pages.close()
 
 
-def described(model: dict[str, str | float | None]) -> str:
+def described(model: dict[str, Any]) -> str:
     """Return whose model answers in a line, see `services.launcher.model`."""
     if not model["run"]:
         return str(model["problem"])
     value = model["value"]
     shown = f" {value:.3f}" if isinstance(value, float) else ""
-    return f"{model['run']} ({model['rule']}): {model['metric']}{shown} on {model['dataset']}"
+    of = f" of the cluster {model['cluster']}" if model["cluster"] else ""
+    return f"{model['run']}{of} ({model['rule']}): {model['metric']}{shown} on {model['dataset']}"

@@ -19,7 +19,7 @@ BEST = "best"
 """In place of a run that is pinned: the best one answers."""
 _PASSWORD = "cat /var/lib/muster-launcher/password"  # noqa: S105
 _ANSWER_S = 30.0
-_LENGTH = 300
+_LENGTH, _NOTES = 300, 20
 
 
 def authorization(transport: Transport, master: str) -> str:
@@ -44,7 +44,9 @@ def authorization(transport: Transport, master: str) -> str:
 
 
 def model(dial: Dial, header: str, master: str, pin: str = "") -> dict[str, Any]:
-    """Return whose model answers: run, metric, value, rule; or `problem`, why none does.
+    """Return whose model answers: run, cluster ('' = this one), metric, value, rule; or `problem`: why none.
+
+    `notes`: which others would answer, and why they do not.
 
     Args:
         dial: the way to the master.
@@ -75,8 +77,10 @@ def model(dial: Dial, header: str, master: str, pin: str = "") -> dict[str, Any]
     if problem:
         return {"run": "", "problem": problem}
     value = told.get("value")
-    words = {key: str(told.get(key, ""))[:_LENGTH] for key in ("run", "dataset", "metric", "rule")}
-    return {**words, "value": value if is_number(value) else None}
+    words = {key: str(told.get(key, ""))[:_LENGTH] for key in ("run", "cluster", "dataset", "metric", "rule")}
+    notes = told.get("notes")
+    said = [str(note)[:_LENGTH] for note in notes[:_NOTES]] if isinstance(notes, list) else []
+    return {**words, "value": value if is_number(value) else None, "notes": said}
 
 
 def _not_started(master: str) -> MusterError:

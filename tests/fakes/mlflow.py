@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
+import urllib.parse
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
@@ -39,8 +41,26 @@ class MlflowHandler(BaseHTTPRequestHandler):
         self._answer({})
 
     def do_GET(self) -> None:
-        """Return a file."""
-        self._send(200, self.files[self.path.removeprefix(ARTIFACTS)])
+        """Return a file, or what is in a folder."""
+        path, _, query = self.path.partition("?")
+        name = path.removeprefix(ARTIFACTS)
+        if path.endswith("/artifacts/list"):
+            self._answer(self._listed(dict(urllib.parse.parse_qsl(query))))
+        elif name in self.files:
+            self._send(200, self.files[name])
+        else:
+            self._send(404, json.dumps({"message": f"No such artifact: '{name}'"}).encode())
+
+    def _listed(self, asked: dict[str, str]) -> dict[str, Any]:
+        root = self.runs[asked["run_id"]]["info"]["artifact_uri"].removeprefix("mlflow-artifacts:/")
+        below = f"{root}/{asked['path']}/"
+        names = [name for name in self.files if name.startswith(below)]
+        found = [
+            {"path": name.removeprefix(f"{root}/"), "is_dir": False, "file_size": len(self.files[name])}
+            for name in names
+            if "/" not in name.removeprefix(below)
+        ]
+        return {"root_uri": f"mlflow-artifacts:/{root}"} | ({"files": found} if found else {})
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers["Content-Length"]))
@@ -90,15 +110,21 @@ class MlflowHandler(BaseHTTPRequestHandler):
         return {}
 
     def _runs_search(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Know `attributes.status = 'X'`, and a tag that is something or anything."""
-        asked = body["filter"]
+        """Know `attributes.status = 'X'`, tags that are something or anything, and the largest of a metric."""
+        asked, order = body["filter"], body["order_by"][0]
         status = re.search(r"status = '(\w+)'", asked)
-        tag = re.search(r"tags\.`([\w.]+)` (=|!=) '([^']*)'", asked)
+        wanted = re.findall(r"tags\.`([\w.]+)` (=|!=) '([^']*)'", asked)
         found = []
         for run in reversed(self.runs.values()):
             tags = {each["key"]: each["value"] for each in run["data"]["tags"]}
-            value = tags.get(tag[1]) if tag else None
-            fits = not tag or (value is not None and (value == tag[3]) == (tag[2] == "="))
+            fits = all(key in tags and (tags[key] == value) == (sign == "=") for key, sign, value in wanted)
             if fits and (not status or run["info"]["status"] == status[1]):
                 found.append(run)
-        return {"runs": found}
+        if metric := re.fullmatch(r"metrics\.(\w+) DESC", order):
+            found.sort(key=lambda run: _metric(run, metric[1]), reverse=True)
+        return {"runs": found[: body["max_results"]]}
+
+
+def _metric(run: dict[str, Any], name: str) -> float:
+    known = {each["key"]: float(each["value"]) for each in run["data"]["metrics"]}
+    return known.get(name, -math.inf)

@@ -29,17 +29,17 @@ from tests.system.runs import only_run
 pytestmark = pytest.mark.long
 TIMEOUT = 600
 SIDE = 64
+NODE = {"cores": 2, "memory_gb": 4.25, "data_disk_gb": 20}
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, store: str) -> Iterator[Lab]:
     """A cluster of one node with the form, and nobody has trained anything yet."""
-    node = {"cores": 2, "memory_gb": 4.25, "data_disk_gb": 20}
     made = Lab(
         tmp_path_factory.mktemp("form"),
         store,
         nodes=1,
-        groups={"master": node},
+        groups={"master": NODE},
         features=["tracking", "launcher"],
     )
     made.up(16)
@@ -220,3 +220,19 @@ def test_a_photograph_of_an_eye(lab, learnt, photographs, tmp_path):
     script = f"hdfs dfs -cat '/datasets/eyes/*_{SIDE}/part-*.csv.gz' | zcat"
     rows = {line.partition(",")[2] for line in lab.ssh(lab.master, script).ok().answer.splitlines()}
     assert ",".join(map(str, seen[::times, ::times].reshape(-1))) in rows
+
+
+def test_the_next_cluster_asks_the_best_model_of_this_one(lab, learnt, digits, labs):
+    lab.destroy().ok()
+    other = labs(nodes=1, groups={"master": NODE}, features=["tracking", "launcher"], store=lab.store)
+    other.up(16)
+    with opened(other, "launcher") as told, browser() as (pages, _):
+        assert (told["model"]["run"], told["model"]["cluster"]) == (learnt, lab.name)
+        assert told["model"]["notes"] == []
+        page = pages.new_page()
+        page.goto(told["address"])
+        right = 0
+        for digit in digits[:3]:
+            send(page, [digit])
+            right += digit.stem.endswith(page.inner_text(".said"))
+        assert right >= 2 and f"{learnt} of the cluster {lab.name}" in page.inner_text("footer")

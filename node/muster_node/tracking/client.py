@@ -13,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import IO, Any
 
 from muster_node.tracking.settings import Settings, Untracked
@@ -25,6 +26,8 @@ FEW = 100
 LONGEST = 5000
 """Characters of a tag's or parameter's value; MLflow takes some more."""
 PAGE = 500
+NEWEST = "attributes.start_time DESC"
+"""The order in which the newest runs come first."""
 
 
 class Server:
@@ -74,11 +77,18 @@ class Server:
         """Return the experiments that were not deleted."""
         return list(self._pages("experiments/search", "experiments", {"view_type": "ACTIVE_ONLY"}))
 
-    def runs(self, where: str = "") -> list[dict[str, Any]]:
-        """Return runs of all experiments, the newest first. `where`: in MLflow's search syntax."""
+    def runs(self, where: str = "", order: str = NEWEST, most: int | None = None) -> list[dict[str, Any]]:
+        """Return runs of all experiments, the newest first.
+
+        Args:
+            where: only these, in MLflow's search syntax.
+            order: another one, such as `metrics.accuracy DESC`: runs without it come last.
+            most: at most so many; None = all.
+        """
         known = [each["experiment_id"] for each in self.experiments()]
-        body = {"experiment_ids": known, "filter": where, "order_by": ["attributes.start_time DESC"]}
-        return list(self._pages("runs/search", "runs", body)) if known else []
+        body = {"experiment_ids": known, "filter": where, "order_by": [order]}
+        found = self._pages("runs/search", "runs", body, min(most or PAGE, PAGE)) if known else iter(())
+        return list(islice(found, most))
 
     def create(self, experiment: str, name: str, tags: Mapping[str, str], *, start: float) -> dict[str, Any]:
         """Begin a run; `start` is in seconds since the epoch."""
@@ -119,11 +129,13 @@ class Server:
         with self._ask("GET", _artifact(artifact_uri, name), None, {}) as answer:
             return bytes(answer.read())
 
-    def _pages(self, what: str, key: str, body: Mapping[str, object]) -> Iterator[dict[str, Any]]:
+    def _pages(
+        self, what: str, key: str, body: Mapping[str, object], size: int = PAGE
+    ) -> Iterator[dict[str, Any]]:
         token = ""
         while True:
             page = {"page_token": token} if token else {}
-            answer = self.post(what, max_results=PAGE, **body, **page)
+            answer = self.post(what, max_results=size, **body, **page)
             yield from answer.get(key, [])
             token = answer.get("next_page_token", "")
             if not token:

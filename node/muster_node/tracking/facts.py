@@ -15,8 +15,8 @@ from muster_node.tracking.settings import Settings
 
 METRICS, PARAMETERS = "metrics.json", "parameters.json"
 """Results of a run that have a meaning here: its figures, and all its parameters, defaults included."""
-MODELS = ("network", "estimator", "model")
-"""Folders of results that hold a model, the first that is there counts."""
+MODELS = ("network", "boosted", "estimator", "model")
+"""Folders of results that hold a model, also of the runs within a run; the first that is there counts."""
 HEADLINE = "accuracy"
 EXPERIMENT = "jobs"
 """Of runs that name no data set."""
@@ -80,7 +80,8 @@ def ending(record: Mapping[str, Any], results: Path) -> dict[str, str]:
         found["muster.cost"] = f"{record['cost']:.4f}"
     if record.get("reason"):
         found["mlflow.note.content"] = str(record["reason"])
-    model = next((name for name in MODELS if (results / name).is_dir()), "")
+    there = {path.name for pattern in ("*/", "*/*/") for path in results.glob(pattern)}
+    model = next((name for name in MODELS if name in there), "")
     if model:
         found["muster.model"] = model
     told = read(results / METRICS)

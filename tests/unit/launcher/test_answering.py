@@ -99,7 +99,7 @@ def test_a_model_of_another_scikit_learn_is_not_loaded(desk: Desk, cluster) -> N
 
 def test_a_model_that_is_too_large_is_not_loaded(cluster, tmp_path) -> None:
     cluster.run(RUN)
-    with pytest.raises(NoModel, match="has 0 MiB, and the launcher takes 0 at most: pin another run"):
+    with pytest.raises(NoModel, match="has 0 MiB, and the launcher takes 0 at most"):
         Desk(cluster.results, "lamps", 10, tmp_path).pin(RUN)
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from answering import Desk
+from results import Below
 from runs import NoModel, Run, ranked
+
+from muster_node.hdfs.folder import Folder
 
 A, B, C = ("cnn-20261129-100000-aaaa", "cnn-20261129-110000-bbbb", "cnn-20261129-120000-cccc")
 
 
 def run(name: str, **metrics: object) -> Run:
     known = {"dataset": "d", "image_size": 2, "pixels": 4, "class_names": ["0", "1"], "accuracy": 0.5}
-    return Run(name, known | metrics)
+    return Run(name, known | metrics, Below(Folder(Path("nowhere")), "/"))
 
 
 def test_the_best_is_the_most_accurate_and_of_equal_ones_the_youngest() -> None:

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from provision.commands.launcher import described
 from provision.core.errors import MusterError
 from provision.core.features import require
 from provision.services import launcher
@@ -61,7 +62,8 @@ def test_whose_model_answers(answering, pin: str, request_line: str) -> None:
     dial, asked = answering(GOOD)
     found = launcher.model(dial, "Basic x", "pond-master", pin)
     assert found == {
-        "run": RUN, "dataset": "digits", "metric": "accuracy", "value": 0.98, "rule": "pinned",
+        "run": RUN, "cluster": "", "dataset": "digits", "metric": "accuracy", "value": 0.98, "rule": "pinned",
+        "notes": [],
     }  # fmt: skip
     assert asked == [f"{request_line} Basic x"]
 
@@ -90,6 +92,14 @@ def test_a_name_that_no_run_has_is_not_sent(answering) -> None:
 def test_a_value_that_is_no_number_is_none(answering) -> None:
     dial, _ = answering(GOOD.replace("0.98", '"x"'))
     assert launcher.model(dial, "", "pond-master")["value"] is None
+
+
+def test_what_was_passed_over_is_told_in_lines(answering) -> None:
+    told = GOOD.replace('"rule"', '"cluster": "lake", "notes": ["Passed over: x", 7], "rule"')
+    found = launcher.model(answering(told)[0], "", "pond-master")
+    assert (found["cluster"], found["notes"]) == ("lake", ["Passed over: x", "7"])
+    assert described(found) == f"{RUN} of the cluster lake (pinned): accuracy 0.980 on digits"
+    assert launcher.model(answering(GOOD[:-1] + ', "notes": 7}')[0], "", "pond-master")["notes"] == []
 
 
 def test_how_it_is_switched_on() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from muster_node.tracking import facts
 from muster_node.tracking.settings import Settings
 
@@ -78,6 +80,17 @@ def test_the_end_says_what_it_cost_and_where_the_model_lies(tmp_path: Path) -> N
         "muster.state": "failed", "muster.seconds": "61.0", "muster.cost": "0.1235", "muster.model": "estimator",
         "muster.headline": "kappa", "muster.dataset": "eyes", "muster.size": "64", "mlflow.note.content": "disk full",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("folder", "tag"),
+    [("boosted", "boosted"), ("raw_mlp/network", "network"), ("model/data", "model"), ("plots", None)],
+)
+def test_a_run_that_has_saved_a_model_says_so_also_of_the_runs_within_it(
+    tmp_path: Path, folder: str, tag: str | None
+) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    assert facts.ending({"state": "succeeded", "seconds": 1.0}, tmp_path).get("muster.model") == tag
 
 
 def test_defaults_stand_beside_what_was_given() -> None:

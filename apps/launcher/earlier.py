@@ -1,0 +1,116 @@
+"""The runs of earlier clusters: MLflow knows them, and has their models as artifacts.
+
+Nothing here is needed: where MLflow does not answer, the runs of this cluster do, and it is said.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runs import RUN, NoModel, Run
+
+from muster_node.tracking.client import NEWEST, Server
+from muster_node.tracking.settings import Settings, Untracked
+
+FRESH_S = 60.0
+"""How long MLflow's answer counts: earlier clusters train nothing any more."""
+MOST = 50
+"""So many of the best runs are looked at: of each its metrics.json is read once."""
+SEARCH_S, READ_S = 10.0, 60.0
+"""Seconds that MLflow may be silent when it is asked for runs, and for a file."""
+SAVED = "tags.`muster.model` != ''"
+"""MLflow's search for runs that have saved a model."""
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Results of a run that MLflow has. `uri`: where; `run_id`: its id there, `name` ours."""
+
+    server: Server
+    run_id: str
+    uri: str
+    name: str
+    _seen: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
+
+    def lengths(self, folder: str) -> Mapping[str, int]:
+        """See Place."""
+        if folder not in self._seen:
+            try:
+                told = self.server.get("artifacts/list", run_id=self.run_id, path=folder)
+            except Untracked as error:
+                raise self._unread(folder, error) from error
+            files = (each for each in told.get("files", ()) if not each["is_dir"])
+            self._seen[folder] = {
+                str(each["path"]).rpartition("/")[2]: int(each["file_size"]) for each in files
+            }
+        return self._seen[folder]
+
+    def read(self, path: str) -> bytes | None:
+        """See Place."""
+        try:
+            return self.server.download(self.uri, path)
+        except Untracked as error:
+            raise self._unread(path, error) from error
+
+    def _unread(self, what: str, error: Untracked) -> NoModel:
+        return NoModel(f"{what} of {self.name} cannot be read in MLflow: {error}")
+
+
+class Earlier:
+    """What MLflow knows of earlier clusters. `settings`: of its server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[str, Run] = {}
+        self._asked = -FRESH_S
+        self._best: list[Run] = []
+        self._notes: list[str] = []
+
+    def best(self, dataset: str, metric: str) -> tuple[list[Run], list[str]]:
+        """Return the best runs of a data set by one of MLflow's metrics, and what is to be said of others."""
+        if time.monotonic() - self._asked >= FRESH_S:
+            own = self._settings.cluster_id
+            where = f"tags.`muster.dataset` = '{dataset}' AND tags.`muster.cluster_id` != '{own}'"
+            try:
+                self._best, self._notes = self._found(where, f"metrics.{metric} DESC")
+            except Untracked as error:  # the runs that are known have answered, and may go on
+                self._notes = [f"Other runs of earlier clusters are not looked at: {error}"]
+            self._asked = time.monotonic()
+        return self._best, self._notes
+
+    def named(self, name: str) -> Run | None:
+        """Return one run, None when MLflow knows none that has saved a model. Raises NoModel."""
+        try:
+            found, notes = self._found(f"tags.`muster.run` = '{name}'") if RUN.fullmatch(name) else ([], [])
+        except Untracked as error:
+            raise NoModel(f"{name} is no run of this cluster, and earlier ones: {error}") from error
+        if notes:
+            raise NoModel(notes[0])
+        return found[0] if found else None
+
+    def _found(self, where: str, order: str = NEWEST) -> tuple[list[Run], list[str]]:
+        """Return the runs that MLflow finds and whose metrics can be read, and what is said of others."""
+        runs, notes = [], []
+        for told in Server(self._settings, SEARCH_S).runs(f"{where} AND {SAVED}", order, most=MOST):
+            try:
+                run = self._run(told)
+            except NoModel as error:
+                notes.append(error.note())
+                continue
+            runs += [run] if run else []
+        return runs, notes
+
+    def _run(self, told: Mapping[str, Any]) -> Run | None:
+        run_id, uri = str(told["info"]["run_id"]), str(told["info"]["artifact_uri"])
+        if run_id not in self._known:
+            tags = {each["key"]: str(each["value"]) for each in told["data"]["tags"]}
+            name = tags["muster.run"]
+            place = Artifacts(Server(self._settings, READ_S), run_id, uri, name)
+            run = Run.at(place, name, tags.get("muster.cluster", ""))
+            if run is None:
+                return None
+            self._known[run_id] = run
+        return self._known[run_id]
