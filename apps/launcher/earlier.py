@@ -27,19 +27,20 @@ SAVED = "tags.`muster.model` != ''"
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Results of a run that MLflow has. `uri`: where; `run_id`: its id there, `name` ours."""
+    """Results of a run that MLflow has. `run_id`, `uri`: its own; `name`: ours; `below`: `FOLDER/` or ''."""
 
     server: Server
     run_id: str
     uri: str
     name: str
+    below: str = ""
     _seen: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
 
     def lengths(self, folder: str) -> Mapping[str, int]:
         """See Place."""
         if folder not in self._seen:
             try:
-                told = self.server.get("artifacts/list", run_id=self.run_id, path=folder)
+                told = self.server.get("artifacts/list", run_id=self.run_id, path=f"{self.below}{folder}")
             except Untracked as error:
                 raise self._unread(folder, error) from error
             files = (each for each in told.get("files", ()) if not each["is_dir"])
@@ -51,7 +52,7 @@ class Artifacts:
     def read(self, path: str) -> bytes | None:
         """See Place."""
         try:
-            return self.server.download(self.uri, path)
+            return self.server.download(self.uri, f"{self.below}{path}")
         except Untracked as error:
             raise self._unread(path, error) from error
 
@@ -64,7 +65,7 @@ class Earlier:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._known: dict[str, Run] = {}
+        self._known: dict[tuple[str, str], Run] = {}
         self._asked = -FRESH_S
         self._best: list[Run] = []
         self._notes: list[str] = []
@@ -84,33 +85,39 @@ class Earlier:
     def named(self, name: str) -> Run | None:
         """Return one run, None when MLflow knows none that has saved a model. Raises NoModel."""
         try:
-            found, notes = self._found(f"tags.`muster.run` = '{name}'") if RUN.fullmatch(name) else ([], [])
+            outer = name.partition("/")[0] if RUN.fullmatch(name) else ""
+            found, notes = self._found(f"tags.`muster.run` = '{outer}'") if outer else ([], [])
         except Untracked as error:
             raise NoModel(f"{name} is no run of this cluster, and earlier ones: {error}") from error
-        if notes:
+        there = next((run for run in found if run.name == name), None)
+        if notes and not there:
             raise NoModel(notes[0])
-        return found[0] if found else None
+        return there
 
     def _found(self, where: str, order: str = NEWEST) -> tuple[list[Run], list[str]]:
         """Return the runs that MLflow finds and whose metrics can be read, and what is said of others."""
-        runs, notes = [], []
+        runs, notes = list[Run](), list[str]()
         for told in Server(self._settings, SEARCH_S).runs(f"{where} AND {SAVED}", order, most=MOST):
-            try:
-                run = self._run(told)
-            except NoModel as error:
-                notes.append(error.note())
-                continue
-            runs += [run] if run else []
+            outer = self._read(told, "", notes)
+            runs += [outer] if outer else []
+            cells = [self._read(told, cell, notes) for cell in outer.cells()] if outer else []
+            runs += [run for run in cells if run]
         return runs, notes
 
-    def _run(self, told: Mapping[str, Any]) -> Run | None:
+    def _read(self, told: Mapping[str, Any], cell: str, notes: list[str]) -> Run | None:
+        """Return a run, or one within it; `notes` get a line when it cannot be read."""
         run_id, uri = str(told["info"]["run_id"]), str(told["info"]["artifact_uri"])
-        if run_id not in self._known:
-            tags = {each["key"]: str(each["value"]) for each in told["data"]["tags"]}
-            name = tags["muster.run"]
-            place = Artifacts(Server(self._settings, READ_S), run_id, uri, name)
-            run = Run.at(place, name, tags.get("muster.cluster", ""))
+        tags = {each["key"]: str(each["value"]) for each in told["data"]["tags"]}
+        name = f"{tags['muster.run']}/{cell}" if cell else tags["muster.run"]
+        key = (run_id, cell)
+        if key not in self._known:
+            place = Artifacts(Server(self._settings, READ_S), run_id, uri, name, f"{cell}/" if cell else "")
+            try:
+                run = Run.at(place, name, tags.get("muster.cluster", ""))
+            except NoModel as error:
+                notes.append(error.note())
+                return None
             if run is None:
                 return None
-            self._known[run_id] = run
-        return self._known[run_id]
+            self._known[key] = run
+        return self._known[key]

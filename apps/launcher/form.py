@@ -41,7 +41,7 @@ class Form:
                 Route("/", self.answer, methods=["POST"]),
                 Route("/model", self.model, methods=["GET"]),
                 Route("/model", self.unpin, methods=["DELETE"]),
-                Route("/model/{run}", self.pin, methods=["PUT"]),
+                Route("/model/{run:path}", self.pin, methods=["PUT"]),
                 Route("/style.css", self.style, methods=["GET"]),
             ]
         )

@@ -15,13 +15,15 @@ from typing import Any
 import boosted
 import classes
 import estimators
+import linear
 import numpy as np
 import scripted
 from normal import features
 from numpy.typing import NDArray
 from pictures import LADDER, Recipe
 from results import Results
-from runs import BOOSTED, ESTIMATOR, FILES, NETWORK, NoModel, Run
+from runs import BOOSTED, ESTIMATOR, FILES, LINEAR, NETWORK, NoModel, Run
+from variants import WHITE
 
 from muster_node.sets import MASTER, Manifest
 
@@ -164,4 +166,22 @@ def _estimator(file: Path, run: Run) -> Ask:
     return ask
 
 
-LOADERS: dict[str, Callable[[Path, Run], Ask]] = {NETWORK: _network, BOOSTED: _boosted, ESTIMATOR: _estimator}
+def _linear(file: Path, run: Run) -> Ask:
+    try:
+        model = linear.load(file.parent.glob(file.name))
+    except linear.NotLinear as error:
+        raise NoModel(f"the model of {run.name} {error}") from error
+    normalised = run.channels if run.metrics.get("normalise") else 0
+
+    def ask(rows: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return model.shares(features(rows, normalised) if normalised else rows / WHITE)
+
+    return ask
+
+
+LOADERS: dict[str, Callable[[Path, Run], Ask]] = {
+    NETWORK: _network,
+    BOOSTED: _boosted,
+    ESTIMATOR: _estimator,
+    LINEAR: _linear,
+}

@@ -39,8 +39,10 @@ class Results:
     _known: dict[str, Run] = field(default_factory=dict)
 
     def all(self) -> list[Run]:
-        """Return the runs that have written metrics. Raises HdfsError."""
-        return [run for name in self.hdfs.folders(RESULTS) if (run := self.named(name))]
+        """Return the runs that have written metrics, also those within a run. Raises HdfsError."""
+        runs = [run for name in self.hdfs.folders(RESULTS) if (run := self.named(name))]
+        cells = [f"{run.name}/{cell}" for run in runs for cell in run.cells()]
+        return runs + [run for name in cells if (run := self.named(name))]
 
     def named(self, name: str) -> Run | None:
         """Return one run, None when there is none. Raises HdfsError."""

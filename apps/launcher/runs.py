@@ -11,21 +11,26 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 import boosted
 import estimators
+import linear
 import scripted
 from variant_names import NORMAL
 
 METRICS = "metrics.json"
-RUN = re.compile(r"[a-z0-9_][\w.-]*", re.ASCII)
-BEGAN = re.compile(r"-(\d{8}-\d{6})-[0-9a-f]{4}$")
-NETWORK, BOOSTED, ESTIMATOR = "network", "boosted", "estimator"
+RUN = re.compile(r"[a-z0-9_][\w.-]*(/[a-z]+_[a-z]+)?", re.ASCII)
+"""The name of a run, or of one within a run of `grid`: RUN/VARIANT_MODEL."""
+BEGAN = re.compile(r"-(\d{8}-\d{6})-[0-9a-f]{4}(?:/|$)")
+CELL = re.compile(r"[a-z]+_[a-z]+")
+NETWORK, BOOSTED, ESTIMATOR, LINEAR = "network", "boosted", "estimator", "linear"
 FILES = {
     NETWORK: (scripted.FOLDER, scripted.MODEL),
     BOOSTED: (boosted.FOLDER, boosted.MODEL),
     ESTIMATOR: (estimators.FOLDER, estimators.MODEL),
+    LINEAR: (linear.FOLDER, linear.MODEL),
 }
 """Folder and file of a model in the results of a run, by its engine; the first that is there answers."""
 
@@ -113,8 +118,22 @@ class Run:
 
     def engine(self) -> str:
         """Return which of its models can answer, '' = none. Raises NoModel, HdfsError."""
-        there = (name for name, (folder, file) in FILES.items() if file in self.place.lengths(folder))
-        return next(there, "")
+        for name, (folder, file) in FILES.items():
+            if any(fnmatchcase(there, file) for there in self.place.lengths(folder)):
+                return name
+        return ""
+
+    def cells(self) -> list[str]:
+        """Return the names of the runs within a run of `grid`: folders of its results, as VARIANT_MODEL."""
+        table = self.metrics.get("accuracies")
+        rows = table.items() if isinstance(table, dict) else ()
+        found = (
+            f"{variant}_{model}"
+            for variant, row in rows
+            for model, right in (row.items() if isinstance(row, dict) else ())
+            if right is not None
+        )
+        return [name for name in found if CELL.fullmatch(name)]
 
     def headline(self, *, grades: bool) -> tuple[str, float]:
         """Return the metric that ranks it, by name, and its value; of two engines that which answers here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import re
 from typing import TYPE_CHECKING, Any
 
 from muster_node.queue.records import RUN_ID
@@ -18,6 +19,8 @@ FEATURE, USER, HOST, PORT = "launcher", "launcher", "127.0.0.1", 7860
 BEST = "best"
 """In place of a run that is pinned: the best one answers."""
 _PASSWORD = "cat /var/lib/muster-launcher/password"  # noqa: S105
+_PINNED = re.compile(rf"{RUN_ID.pattern}(/[a-z]+_[a-z]+)?")
+"""A run, or one within a run of the job `grid`."""
 _ANSWER_S = 30.0
 _LENGTH, _NOTES = 300, 20
 
@@ -57,7 +60,7 @@ def model(dial: Dial, header: str, master: str, pin: str = "") -> dict[str, Any]
     Raises:
         MusterError: the form does not answer, or that run has no model for it.
     """
-    if pin and pin != BEST and not RUN_ID.fullmatch(pin):
+    if pin and pin != BEST and not _PINNED.fullmatch(pin):
         raise MusterError(what=f"{pin} is no run", remedy="./muster jobs lists the runs")
     method = "DELETE" if pin == BEST else "PUT" if pin else "GET"
     path = f"/model/{pin}" if method == "PUT" else "/model"

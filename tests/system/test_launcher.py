@@ -191,6 +191,27 @@ def test_a_run_can_be_pinned(lab, learnt):
         assert (told["model"]["run"], told["model"]["rule"]) == (learnt, "the best of 2 runs")
 
 
+def test_models_of_spark_and_of_a_grid_answer_without_spark(lab, learnt, digits):
+    """What Spark has really written is read; a forest of its own is refused in a line."""
+    lines = only_run(lab.muster("submit", "logistic_regression", "iterations=40", timeout=TIMEOUT).ok())
+    words = ("models=mlp", "variants=raw", "epochs=6")
+    grid = only_run(lab.muster("submit", "grid", *words, timeout=TIMEOUT).ok())
+    forest = only_run(lab.muster("submit", "random_forest", "engine=spark", "trees=10", timeout=TIMEOUT).ok())
+    for name in (lines, f"{grid}/raw_mlp"):
+        lab.muster("launcher", "--pin", name).ok()
+        with opened(lab, "launcher") as told, browser() as (pages, _):
+            assert told["model"]["run"] == name
+            page = pages.new_page()
+            page.goto(told["address"])
+            right = 0
+            for digit in digits[:5]:
+                send(page, [digit])
+                right += digit.stem.endswith(page.inner_text(".said"))
+            assert right >= 4
+    lab.muster("launcher", "--pin", forest).refused("is one of Spark ML that only Spark can ask")
+    lab.muster("launcher", "--pin", "best").ok()
+
+
 def test_a_photograph_of_an_eye(lab, learnt, photographs, tmp_path):
     """What the model saw is, pixel for pixel, what preprocessing has put into the set."""
     folder = tmp_path / "eyes"

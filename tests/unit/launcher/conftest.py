@@ -53,7 +53,7 @@ class Cluster:
     def run(self, name: str, *, model: bool = True, **metrics: Any) -> None:
         """Put a finished run's results there."""
         folder = self.root / "results" / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         known = {
             "job": "baseline",
             "dataset": "lamps",

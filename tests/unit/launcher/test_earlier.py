@@ -31,13 +31,13 @@ class History:
     """What MLflow has of earlier clusters."""
 
     def __init__(self, root: Path, handler: type[MlflowHandler], settings: Settings) -> None:
-        self._there, self.handler, self.settings = Cluster(root), handler, settings
+        self.root, self.handler, self.settings = root, handler, settings
         self._server = Client(settings)
 
     def run(self, name: str, *, cluster: str = "lake", **metrics: Any) -> str:
         """Put a run there with all that it has left; return where."""
-        self._there.run(name, **metrics)
-        folder = self._there.root / "results" / name
+        Cluster(self.root).run(name, **metrics)
+        folder = self.root / "results" / name
         tags = {
             "muster.run": name, "muster.dataset": metrics.get("dataset", "lamps"), "muster.model": "estimator",
             "muster.cluster": cluster, "muster.cluster_id": f"{cluster}-id",
@@ -173,3 +173,14 @@ def test_a_pinned_model_that_is_gone_is_said_and_no_other_answers(desk_of, clust
     history.lose(where, "estimator/estimator.joblib")
     with pytest.raises(NoModel, match=f"{OLD} has saved no model|cannot be read"):
         desk_of().ready()
+
+
+def test_a_model_of_an_earlier_grid_answers(desk_of, cluster, history) -> None:
+    cluster.run(HERE, accuracy=0.7)
+    inner = Cluster(history.root)
+    inner.run(f"{OLD}/raw_mlp", accuracy=0.8, variant="raw")
+    history.run(OLD, model=False, job="grid", class_names=None, accuracies={"raw": {"mlp": 0.8}})
+    desk = desk_of()
+    assert (desk.ready().run.name, desk.ready().run.cluster) == (f"{OLD}/raw_mlp", "lake")
+    desk.pin(HERE)
+    assert desk.pin(f"{OLD}/raw_mlp").rule == "pinned"

@@ -114,6 +114,7 @@ def test_programs_pin_and_unpin(served: Callable[[], int], cluster) -> None:
     assert '"rule":"pinned"' in ask(served(), "PUT", f"/model/{RUN}")[1]
     assert '"rule":"the only run"' in ask(served(), "DELETE", "/model")[1]
     assert '"problem":"nobody is no run' in ask(served(), "PUT", "/model/nobody")[1]
+    assert f'"problem":"{RUN}/raw_mlp is no run' in ask(served(), "PUT", f"/model/{RUN}/raw_mlp")[1]
     assert RUN in ask(served(), path="/model")[1]
 
 

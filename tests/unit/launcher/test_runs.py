@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,41 @@ def test_a_set_that_is_not_staged_is_said(desk: Desk, cluster) -> None:
     cluster.run(A, dataset="gone")
     with pytest.raises(NoModel, match="gone is not in HDFS; ./muster up stages it"):
         desk.pin(A)
+
+
+def grid(cluster, name: str, **cells: float | None) -> None:
+    """A run of `grid` with a run of each cell in it."""
+    table: dict[str, dict[str, float | None]] = {}
+    for cell, accuracy in cells.items():
+        variant, model = cell.split("_")
+        table.setdefault(variant, {})[model] = accuracy
+        if accuracy is not None:
+            cluster.run(f"{name}/{cell}", accuracy=accuracy, variant=variant)
+    text = json.dumps({"job": "grid", "dataset": "lamps", "accuracy": 0.9, "accuracies": table})
+    (cluster.root / "results" / name / "metrics.json").write_text(text)
+
+
+def test_a_grids_models_answer_each_under_its_name(desk: Desk, cluster) -> None:
+    cluster.run(A, accuracy=0.7)
+    grid(cluster, B, raw_mlp=0.8, scaled_cnn=0.9, varying_cnn=None)
+    assert (desk.ready().run.name, desk.ready().rule) == (f"{B}/scaled_cnn", "the best of 3 runs")
+    assert desk.pin(f"{B}/raw_mlp").run.variant == "raw"
+    with pytest.raises(NoModel, match=f"{B} is no run with a model of pictures"):
+        desk.pin(B)
+
+
+def test_of_equal_runs_the_younger_answers_also_within_a_grid(desk: Desk, cluster) -> None:
+    cluster.run(A, accuracy=0.9)
+    grid(cluster, B, raw_mlp=0.9)
+    assert desk.choose().run.name == f"{B}/raw_mlp"
+    cluster.run(C, accuracy=0.9)
+    assert desk.choose().run.name == C
+
+
+@pytest.mark.parametrize("table", [{"raw": None}, {"..": {"/": 1}}, [1], {"raw": {"mlp": 0.5}}])
+def test_what_a_grid_says_of_itself_is_not_believed(desk: Desk, cluster, table: object) -> None:
+    cluster.run(B, model=False)
+    metrics = cluster.root / "results" / B / "metrics.json"
+    metrics.write_text(json.dumps({"accuracies": table}))
+    with pytest.raises(NoModel, match="There is no model of lamps yet"):
+        desk.choose()

@@ -56,7 +56,13 @@ def answering() -> Iterator[Callable[[str], tuple[Dial, list[str]]]]:
 
 
 @pytest.mark.parametrize(
-    ("pin", "request_line"), [("", "GET /model"), (RUN, f"PUT /model/{RUN}"), ("best", "DELETE /model")]
+    ("pin", "request_line"),
+    [
+        ("", "GET /model"),
+        (RUN, f"PUT /model/{RUN}"),
+        (f"{RUN}/raw_mlp", f"PUT /model/{RUN}/raw_mlp"),
+        ("best", "DELETE /model"),
+    ],
 )
 def test_whose_model_answers(answering, pin: str, request_line: str) -> None:
     dial, asked = answering(GOOD)
