@@ -5,25 +5,18 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import hadoop
 import torch
-from parameters import Parameters
 from publish import results_in_hdfs
+from resuming import BadCheckpoint
 
 from muster_node.hdfs.folder import Folder
 from muster_node.hdfs.webhdfs import Hdfs
 
 NAME = "checkpoint.pt"
 RUN = re.compile(r"[a-z0-9_][\w-]*", re.ASCII)
-FREE = ("resume", "device", "nodes")
-"""Parameters in which a run that goes on may differ from the one that was broken off."""
-
-
-class BadCheckpoint(ValueError):
-    """There is nothing to go on from; the text is one line."""
 
 
 class Checkpoints:
@@ -67,21 +60,6 @@ def load(hdfs: Hdfs | Folder, run: str) -> dict[str, Any]:
             "one that was broken off before its first epoch had ended has none"
         )
     return state
-
-
-def resumed(asked: Parameters, state: Mapping[str, Any], given: Mapping[str, str]) -> Parameters:
-    """Return the parameters of the run that was broken off, with what this one may have of its own.
-
-    `given`: what the command line says. Raises BadCheckpoint where it says otherwise.
-    """
-    known = dict(state["parameters"])
-    for name in given:
-        if name not in FREE and asdict(asked)[name] != known.get(name):
-            raise BadCheckpoint(
-                f"{name}={given[name]}: {asked.resume} was begun with {name}={known.get(name)}; "
-                f"resume={asked.resume} goes on with its parameters, leave others out"
-            )
-    return Parameters(**known | {name: getattr(asked, name) for name in FREE})
 
 
 def _read(hdfs: Hdfs | Folder, path: str) -> dict[str, Any] | None:

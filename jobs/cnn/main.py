@@ -21,7 +21,7 @@ import scores
 import scripted
 import together
 import torch
-from checkpoints import BadCheckpoint, Checkpoints
+from checkpoints import Checkpoints
 from classes import BadClasses
 from exchange import Alone
 from fit import Course, Fit
@@ -33,6 +33,7 @@ from parameters import Parameters
 from pieces import TooLarge
 from plan import plan, sides
 from publish import results_folder, save_metrics
+from resuming import BadCheckpoint, resumed
 from scoring import OneLabel, Tally
 from selection import LEARNT
 from together import BrokenOff, TooFew
@@ -48,7 +49,7 @@ def learn(asked: Parameters, where: torch.device) -> dict[str, Any]:
     state = checkpoints.load(sets.hdfs, asked.resume) if asked.resume else None
     if state:
         words = dict(word.split("=", 1) for word in sys.argv[1:])
-        asked = checkpoints.resumed(asked, state, words)
+        asked = resumed(asked, state, words)
         sets = Sets.of(asked)
     wanted = plan(asked, sets.about(TRAIN, sides(asked)[-1]))
     kept = Checkpoints(sets.hdfs, checkpoints.here())

@@ -32,7 +32,7 @@ from samples import Sample
 from share import share_of
 from training_set import Training, training_of
 
-from muster_node.sets import HOLDOUT, TRAIN
+from muster_node.sets import HOLDOUT, TRAIN, Manifest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -54,6 +54,35 @@ class Outcome:
             "seconds": round(self.seconds, 2),
             **scores.summary(self.matrix),
         }
+
+
+def metrics_of(
+    outcomes: Mapping[str, Outcome], asked: Parameters, about: Manifest, rows: int
+) -> dict[str, Any]:
+    """Return what metrics.json has: the figures of the more accurate engine, then those of each.
+
+    Args:
+        outcomes: by engine.
+        asked: the parameters.
+        about: the training set.
+        rows: of it that were learnt.
+    """
+    best = max(outcomes, key=lambda name: scores.accuracy(outcomes[name].matrix))
+    return {
+        "job": "random_forest",
+        "dataset": asked.dataset,
+        "image_size": asked.size,
+        "pixels": about.columns - 1,
+        "normalise": asked.normalise,
+        "trees": asked.trees,
+        "max_depth": asked.max_depth,
+        "train_rows": rows,
+        "holdout_rows": int(outcomes[best].matrix.sum()),
+        "best_engine": best,
+        "class_names": classes.names(about),
+        **outcomes[best].metrics(),
+        "engines": {name: outcome.metrics() for name, outcome in outcomes.items()},
+    }
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
@@ -115,22 +144,7 @@ def main() -> None:
             for name, grow in engines.items()
             if asked.engine in (name, BOTH)
         }
-    best = max(outcomes, key=lambda name: scores.accuracy(outcomes[name].matrix))
-    metrics = {
-        "job": "random_forest",
-        "dataset": asked.dataset,
-        "image_size": asked.size,
-        "pixels": about.columns - 1,
-        "normalise": asked.normalise,
-        "trees": asked.trees,
-        "max_depth": asked.max_depth,
-        "train_rows": training.rows,
-        "holdout_rows": int(outcomes[best].matrix.sum()),
-        "best_engine": best,
-        "class_names": classes.names(about),
-        **outcomes[best].metrics(),
-        "engines": {name: outcome.metrics() for name, outcome in outcomes.items()},
-    }
+    metrics = metrics_of(outcomes, asked, about, training.rows)
     save_metrics(metrics)
     for name, outcome in outcomes.items():
         picture.draw_confusion(

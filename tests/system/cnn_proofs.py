@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow
 import scripted
 import torch
-from checkpoints import NAME, Checkpoints, load, resumed
+from checkpoints import NAME, Checkpoints, load
 from exchange import Alone
 from fit import Fit
 from networks import CHOICES, build
@@ -30,6 +30,7 @@ from pieces import TooLarge
 from PIL import Image
 from plan import plan, sides
 from pyarrow import parquet
+from resuming import resumed
 from sklearn.datasets import load_digits
 from training import Answering, Learner
 

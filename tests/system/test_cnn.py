@@ -83,7 +83,9 @@ def test_a_killed_run_goes_on_to_the_same_end(ready):
     ready.muster("submit", "cnn", f"resume={run}", "epochs=11", timeout=TIMEOUT).refused(
         f"epochs=11: {run} was begun with epochs=10"
     )
-    _, _, again = submitted(ready, "cnn", f"resume={run}")
+    _, folder, again = submitted(ready, "cnn", f"resume={run}")
+    noted = json.loads((folder / "parameters.json").read_text())
+    assert [noted[name] for name in ("resume", "epochs", "seed", "patience")] == [run, 10, 5, 8]
     timed = {"seconds", "train_seconds"}
     assert {key: again[key] for key in again if key not in timed} == {
         key: whole[key] for key in whole if key not in timed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import random
 import sys
 import threading
@@ -417,3 +418,15 @@ def test_what_fails_ahead_fails_where_it_is_asked_for(module):
     assert next(found) == 1
     with pytest.raises(ZeroDivisionError):
         next(found)
+
+
+def test_a_run_that_goes_on_notes_what_it_learns_with(module, monkeypatch, tmp_path):
+    parameters, resuming = module("parameters").Parameters, module("resuming")
+    monkeypatch.setenv("MUSTER_RESULTS", str(tmp_path))
+    before = dataclasses.asdict(parameters(size=16, dataset="digits", network="mlp", epochs=3, nodes=2))
+    asked = parameters(size=64, dataset="eyes", resume="cnn-1", nodes=0)
+    found = resuming.resumed(asked, {"parameters": before}, {"resume": "cnn-1", "nodes": "0"})
+    assert dataclasses.asdict(found) == before | {"resume": "cnn-1", "nodes": 0}
+    assert json.loads((tmp_path / "parameters.json").read_text()) == dataclasses.asdict(found)
+    with pytest.raises(resuming.BadCheckpoint, match="size=64: cnn-1 was begun with size=16"):
+        resuming.resumed(asked, {"parameters": before}, {"resume": "cnn-1", "size": "64"})

@@ -10,7 +10,10 @@ from types import ModuleType
 import classes
 import pytest
 
+from muster_node.sets import Manifest
+from muster_node.tracking import facts
 from provision.core.paths import PROJECT
+from provision.jobs import comparison
 
 np = pytest.importorskip("numpy")
 JOB = PROJECT / "jobs" / "random_forest"
@@ -168,6 +171,23 @@ def test_the_worst_mistakes_of_a_part_are_kept_with_their_pixels(module):
     assert [(one.true, one.predicted, one.of_true, one.pixels[0]) for one in worst] == [
         (1, 0, 0.2, 30), (1, 0, 0.4, 20),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("better", ["spark", "sklearn"])
+def test_of_two_engines_the_better_one_is_what_runs_are_sorted_by(module, better):
+    main, asked = module("main"), module("parameters").Parameters(size=16, dataset="digits")
+    right, wrong = np.array([[9, 1], [0, 10]]), np.array([[6, 4], [0, 10]])
+    outcomes = {
+        name: main.Outcome(right if name == better else wrong, (), 1.0, 2.0) for name in ("sklearn", "spark")
+    }
+    about = Manifest(dataset="digits", columns=257, classes={"0": 0, "1": 1})
+    told = main.metrics_of(outcomes, asked, about, rows=40)
+    known = {str(each["key"]): each["value"] for each in facts.figures(told, 5.0)}
+    run = {"run": better, "metrics": known, "tags": {}}
+    assert (told["best_engine"], known[comparison.headline(run)]) == (better, 0.95)
+    assert sorted(known[f"engines.{name}.accuracy"] for name in outcomes) == [0.8, 0.95]
+    other = {"run": "other", "metrics": {"accuracy": 0.9}, "tags": {}}
+    assert [each["run"] for each in comparison.ranked([other, run], "accuracy")] == [better, "other"]
 
 
 def need(module, **other):
