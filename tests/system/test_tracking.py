@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,48 @@ client = mlflow.MlflowClient()
 path = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path=sys.argv[2], dst_path=".")
 print("artifact", open(path, "rb").read(4))
 """
+LEFT = """\
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+import sqlalchemy
+from alembic import command
+from mlflow.store.db.utils import _get_alembic_config
+from mlflow.store.tracking.dbmodels.initial_models import Base
+
+from muster_node.stores.base import Settings as StoreSettings
+from muster_node.stores.open import open_store
+from muster_node.tracking.history import History
+from muster_node.tracking.settings import Settings
+
+revision, mark, version = sys.argv[1:]
+folder = Path(mkdtemp())
+engine = sqlalchemy.create_engine(f"sqlite:///{folder}/mlflow.db")
+Base.metadata.create_all(engine)
+config = _get_alembic_config(str(engine.url))
+with engine.begin() as connection:
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+    connection.execute(sqlalchemy.text(
+        "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage) "
+        "VALUES (1, 'digits', 'mlflow-artifacts:/1', 'active')"
+    ))
+    connection.execute(sqlalchemy.text(
+        "INSERT INTO runs (run_uuid, name, source_type, status, start_time, end_time, lifecycle_stage, "
+        "artifact_uri, experiment_id) VALUES ('00000000000000000000000000000abc', 'of-an-older-mlflow', 'LOCAL', "
+        "'FINISHED', 1000, 2000, 'active', 'mlflow-artifacts:/1/abc/artifacts', 1)"
+    ))
+    connection.execute(sqlalchemy.text("INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) "
+        "VALUES ('accuracy', 0.5, 1500, 0, 0, '00000000000000000000000000000abc')"))
+    if mark:
+        connection.execute(sqlalchemy.text(f"UPDATE alembic_version SET version_num = '{mark}'"))
+History(Settings.load(), folder, Path(), Path()).save(open_store(StoreSettings.load()), version)
+"""
+"""Leaves a history of this cluster's in the store: of MLflow's own steps up to a revision, then marked otherwise."""
+OLD = "0584bdc529eb"
+"""The revision of MLflow 2.15 to 2.20."""
 GROUPS = {"master": {"cores": 2, "memory_gb": 3.5, "data_disk_gb": 20}}
 
 
@@ -181,6 +224,34 @@ def test_the_next_cluster_knows_them_too(lab, trained, labs, tmp_path):
     }
     run = program(other, tmp_path, READ, "--", trained[2], "confusion_matrix.png")
     assert "artifact b'\\x89PNG'" in ended(other, run)
+
+
+def test_a_history_of_another_mlflow_is_upgraded_or_refused(labs):
+    lab = labs(nodes=1, groups=GROUPS, features=["tracking"])
+    lab.up(16)
+    master = lab.node(lab.master, sudo=True)
+    again = ("main.yml", "-e", "IMAGE_SIZE=16")
+
+    def leave(mark: str, version: str) -> None:
+        """Have the disk lost, and only another MLflow's history left."""
+        words = shlex.join([LEFT, OLD, mark, version])
+        lab.ssh(
+            lab.master, f"sudo -u mlflow /opt/muster/tracking/venv/bin/python -I -c {words}", "muster"
+        ).ok()
+        master.check_output("systemctl stop mlflow")
+        master.check_output("rm -f /data/mlflow/mlflow.db /data/mlflow/origin.json /data/mlflow/saved")
+
+    leave("ffff00000000", "99.0.0")
+    lab.playbook(*again).refused("the history was made by MLflow 99.0.0, whose database the older one here")
+    assert not master.file("/data/mlflow/mlflow.db").exists
+    leave("", "2.20.0")
+    done = lab.playbook(*again).ok()
+    assert f"tracking goes on from 1 runs of {lab.name}" in done.output, done.report()
+    assert "tracking: its database was that of MLflow 2.20.0, and is upgraded" in done.output, done.report()
+    run = only_run(lab.muster("submit", "baseline", "iterations=2").ok())
+    known = runs(lab)
+    assert set(known) == {"of-an-older-mlflow", run}
+    assert known["of-an-older-mlflow"]["metrics"] == {"accuracy": 0.5}
 
 
 def test_a_cluster_that_tracks_nothing_says_how_it_would(labs):

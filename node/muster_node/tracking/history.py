@@ -23,6 +23,7 @@ from pathlib import Path
 
 from muster_node import files
 from muster_node.stores.base import Store
+from muster_node.tracking import schema
 from muster_node.tracking.settings import Settings
 
 PREFIX = "tracking/"
@@ -58,17 +59,22 @@ class History:
         settings: of the tracking server.
         folder: where its database lies.
         empty: the database that a history begins with.
+        python: the folder of MLflow's Python, which knows the schemas that came before its own.
     """
 
-    def __init__(self, settings: Settings, folder: Path, empty: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, empty: Path, python: Path) -> None:
         self._settings = settings
         self._folder = folder
         self._empty = empty
+        self._python = python
         self._database = folder / "mlflow.db"
         self._name = f"{settings.cluster}-{settings.cluster_id}"
 
     def restore(self, store: Store | None) -> tuple[bool, list[str]]:
-        """Put the database in place unless there is one; return whether that was done, and what to say."""
+        """Put the database in place unless there is one; return whether that was done, and what to say.
+
+        Raises Untracked besides: this machine's MLflow cannot go on from what there is.
+        """
         if self._database.exists():
             return False, []
         fresh, notes = self._database.with_suffix(".new"), []
@@ -77,10 +83,13 @@ class History:
             shutil.copyfile(self._empty, fresh)
         else:
             fresh.write_bytes(lzma.decompress(store.get(f"{PREFIX}{chosen.history}.db.xz")))
+            upgraded = schema.adapt(fresh, self._empty, self._python, chosen.mlflow)
             self._fetch_artifacts(store)
             before = [*chosen.before, *([] if chosen.history == self._name else [chosen.history])]
             files.write(self._folder / ORIGIN, json.dumps(before))
             notes.append(f"tracking goes on from {chosen.words}")
+            if upgraded:
+                notes.append(f"tracking: its database was that of MLflow {chosen.mlflow}, and is upgraded")
         notes += [f"tracking: not in this history: {other.words}" for other in others]
         fresh.replace(self._database)
         return True, notes

@@ -50,7 +50,7 @@ def save(settings: Settings) -> None:
 
 
 def _history(settings: Settings) -> History:
-    return History(settings, FOLDER, PROGRAM / "mlflow.db")
+    return History(settings, FOLDER, PROGRAM / "mlflow.db", PROGRAM / "venv")
 
 
 def _store(settings: Settings) -> Store | None:
