@@ -62,8 +62,8 @@ with engine.begin() as connection:
         "VALUES (1, 'digits', 'mlflow-artifacts:/1', 'active')"
     ))
     connection.execute(sqlalchemy.text(
-        "INSERT INTO runs (run_uuid, name, source_type, status, start_time, end_time, lifecycle_stage, "
-        "artifact_uri, experiment_id) VALUES ('00000000000000000000000000000abc', 'of-an-older-mlflow', 'LOCAL', "
+        "INSERT INTO runs (run_uuid, name, user_id, source_type, status, start_time, end_time, lifecycle_stage, "
+        "artifact_uri, experiment_id) VALUES ('00000000000000000000000000000abc', 'of-an-older-mlflow', 'katie', 'LOCAL', "
         "'FINISHED', 1000, 2000, 'active', 'mlflow-artifacts:/1/abc/artifacts', 1)"
     ))
     connection.execute(sqlalchemy.text("INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) "
