@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from muster_node.proofs import features
 from muster_node.proofs.cluster import BUSY
 from provision.core.errors import one_line
 from provision.core.text import last_line, table
@@ -13,7 +14,10 @@ from provision.core.untrusted import is_number, parse_json
 
 COPIES = "Data copies"
 """The proof of nodes that have the whole set in a folder of their own."""
-ORDER = ("Firewall", "DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set", "Settings", COPIES)
+ORDER = (
+    "Firewall", "DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set", "Settings", COPIES,
+    *(title for title, *_ in features.PROOFS.values()),
+)  # fmt: skip
 """The proofs of nodes as the report has them."""
 READY, SHORT, UNKNOWN = "ready", "short", "unknown"
 EXIT_STATUS = {READY: 0, SHORT: 1, UNKNOWN: 2}

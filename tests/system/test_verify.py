@@ -51,3 +51,27 @@ def test_a_master_that_cannot_be_reached_is_exit_2(ready, silent_master):
     assert (report["ready"], report["status"], report["exit_status"]) == (False, "unknown", 2)
     (found,) = [one for one in report["checks"] if one["name"] == silent_master]
     assert found["ok"] is None and found["remedy"]
+
+
+@pytest.mark.long
+def test_features_that_are_on_are_proved(labs):
+    node = {"cores": 2, "memory_gb": 6, "data_disk_gb": 20}
+    lab = labs(nodes=1, groups={"master": node}, features=["tracking", "notebook", "launcher"])
+    lab.up(16)
+
+    def proved(status: int) -> dict[str, dict]:
+        run = lab.muster("verify", "--json")
+        assert run.status == status, run.report()
+        return {one["name"]: one for one in run.json()["checks"]}
+
+    names = {"MLflow", "JupyterLab", "Launcher"}
+    found = proved(0)
+    assert {name: found[name]["found"] for name in names} == {
+        "MLflow": "answers; others are refused (401)",
+        "JupyterLab": "answers; others are refused (403)",
+        "Launcher": "answers; others are refused (401)",
+    }
+    lab.ssh(lab.master, "echo other | sudo tee /var/lib/muster-launcher/password", "muster").ok()
+    short = proved(1)
+    assert {name for name in short if not short[name]["ok"]} == {"Launcher"}
+    assert short["Launcher"]["found"] == "refuses its own login (401)" and short["Launcher"]["remedy"]

@@ -14,7 +14,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from muster_node.proofs import cluster, firewall, programs, staged
+from muster_node.proofs import cluster, features, firewall, programs, staged
 from muster_node.proofs.plan import Check, Plan, make
 
 
@@ -49,7 +49,7 @@ def checks(plan: Plan) -> list[Check]:
         title = "Data copies" if plan.dataset.folder else "Data set"
         work = partial(staged.data, plan.dataset, plan.namenode_url)
         todo.append(Check(title, "Run hadoop.yml: it stages the set again", "files as in the manifest", work))
-    return todo
+    return todo + features.checks(plan.features)
 
 
 def become(user: str) -> None:

@@ -39,7 +39,7 @@ class Plan:
     """What a node proves: the whole cluster (`master`), a training step (`deep_learning`), its data.
 
     `user` proves it, as jobs do; `wish` is the number of nodes, `addresses` name -> private address,
-    `environment` that of Spark applications.
+    `environment` that of Spark applications; `features`: services of this node besides HDFS and Spark.
     """
 
     user: str = "hadoop"
@@ -53,6 +53,7 @@ class Plan:
     namenode_url: str = ""
     master_url: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    features: Sequence[str] = ()
     dataset: Share | None = None
 
     @classmethod

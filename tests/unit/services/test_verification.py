@@ -67,7 +67,8 @@ def test_machines_that_compute_on_different_things_are_told_apart() -> None:
 
 def test_the_report_has_every_proof_that_nodes_make() -> None:
     shares = [{"name": "x", "settings": {"kind": ""}}, {"name": "x", "folder": "/data"}]
-    plans = [Plan.parse({"master": True, "deep_learning": True, "dataset": dict(each)}) for each in shares]
+    given = {"master": True, "deep_learning": True, "features": ["launcher", "tracking", "notebook"]}
+    plans = [Plan.parse(given | {"dataset": dict(each)}) for each in shares]
     made = {each.name for plan in plans for each in checks(plan)} | {firewall.CHECK.name}
     assert made == set(ORDER)
 
