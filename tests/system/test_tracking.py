@@ -141,6 +141,15 @@ def test_they_are_listed_ranked_and_compared(lab, trained):
     lab.muster("runs", "diff", trained[0], "baseline-20200101-000000-0000").refused("knows no run")
 
 
+def test_a_forest_of_two_engines_is_sorted_by_the_better_one(lab):
+    run = only_run(lab.muster("submit", "random_forest", "trees=10").ok())
+    found = runs(lab)[run]["metrics"]
+    each = [found[f"engines.{engine}.accuracy"] for engine in ("spark", "sklearn")]
+    assert found["accuracy"] == max(each)
+    (line,) = [line for line in lab.muster("runs").ok().answer.splitlines() if line.startswith(run)]
+    assert f"accuracy {max(each):.4g}" in line
+
+
 def test_a_program_needs_no_more_than_to_import_mlflow(lab, tmp_path):
     run = program(lab, tmp_path, OWN)
     assert "succeeded" in ended(lab, run)
