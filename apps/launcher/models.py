@@ -32,6 +32,8 @@ Ask = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 MIB = 1 << 20
 LEAST = 1e-30
 """Probabilities below are all the same."""
+LINE = 200
+"""Characters that are said of why a model cannot be loaded."""
 VALUES = 1 << 18
 """So many pixels' values a model is asked of at a time, at least one picture."""
 
@@ -122,9 +124,18 @@ def load(results: Results, run: Run, memory: int) -> Model:
     with tempfile.TemporaryDirectory(prefix="model-") as folder:
         for name in sizes:
             Path(folder, name).write_bytes(run.place.read(f"{place}/{name}") or b"")
-        ask = LOADERS[engine](Path(folder, file), run)
+        try:
+            ask = LOADERS[engine](Path(folder, file), run)
+        except NoModel:
+            raise
+        except Exception as error:  # a model is a program, and may fail with anything
+            raise NoModel(f"the model of {run.name} cannot be loaded: {_line(error)}") from error
     threshold = float(run.metrics.get("threshold") or 0)
     return Model(run, recipe_of(about, run.size), are_grades(about), threshold, ask)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:LINE] or type(error).__name__
 
 
 def _network(file: Path, run: Run) -> Ask:

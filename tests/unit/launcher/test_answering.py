@@ -97,6 +97,17 @@ def test_a_model_of_another_scikit_learn_is_not_loaded(desk: Desk, cluster) -> N
         desk.pin(RUN)
 
 
+@pytest.mark.parametrize("content", [b"", b"no such thing", b"cbuiltins\neval\n(V1/0\ntR."])
+def test_a_model_that_fails_when_it_is_loaded_is_passed_over(desk: Desk, cluster, content: bytes) -> None:
+    cluster.run(RUN, accuracy=0.9)
+    (cluster.root / "results" / RUN / "estimator" / "estimator.joblib").write_bytes(content)
+    cluster.run("cnn-20261129-110000-bbbb", accuracy=0.5)
+    chosen = desk.ready()
+    assert chosen.run.name == "cnn-20261129-110000-bbbb"
+    (note,) = chosen.notes
+    assert note.startswith(f"Passed over: the model of {RUN} cannot be loaded: ") and "\n" not in note
+
+
 def test_a_model_that_is_too_large_is_not_loaded(cluster, tmp_path) -> None:
     cluster.run(RUN)
     with pytest.raises(NoModel, match="has 0 MiB, and the launcher takes 0 at most"):
