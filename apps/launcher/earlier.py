@@ -15,8 +15,8 @@ from runs import RUN, NoModel, Run
 from muster_node.tracking.client import NEWEST, Server
 from muster_node.tracking.settings import Settings, Untracked
 
-FRESH_S = 60.0
-"""How long MLflow's answer counts: earlier clusters train nothing any more."""
+FRESH_S, RETRY_S = 60.0, 5.0
+"""How long MLflow's answer counts, as earlier clusters train nothing any more; and that it gave none."""
 MOST = 50
 """So many of the best runs are looked at: of each its metrics.json is read once."""
 SEARCH_S, READ_S = 10.0, 60.0
@@ -66,20 +66,21 @@ class Earlier:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known: dict[tuple[str, str], Run] = {}
-        self._asked = -FRESH_S
+        self._next = 0.0
         self._best: list[Run] = []
         self._notes: list[str] = []
 
     def best(self, dataset: str, metric: str) -> tuple[list[Run], list[str]]:
         """Return the best runs of a data set by one of MLflow's metrics, and what is to be said of others."""
-        if time.monotonic() - self._asked >= FRESH_S:
+        if time.monotonic() >= self._next:
             own = self._settings.cluster_id
             where = f"tags.`muster.dataset` = '{dataset}' AND tags.`muster.cluster_id` != '{own}'"
             try:
                 self._best, self._notes = self._found(where, f"metrics.{metric} DESC")
+                self._next = time.monotonic() + FRESH_S
             except Untracked as error:  # the runs that are known have answered, and may go on
                 self._notes = [f"Other runs of earlier clusters are not looked at: {error}"]
-            self._asked = time.monotonic()
+                self._next = time.monotonic() + RETRY_S
         return self._best, self._notes
 
     def named(self, name: str) -> Run | None:

@@ -248,6 +248,7 @@ def test_the_next_cluster_asks_the_best_model_of_this_one(lab, learnt, digits, l
     other = labs(nodes=1, groups={"master": NODE}, features=["tracking", "launcher"], store=lab.store)
     other.up(16)
     with opened(other, "launcher") as told, browser() as (pages, _):
+        assert "problem" not in told["model"], told
         assert (told["model"]["run"], told["model"]["cluster"]) == (learnt, lab.name)
         assert told["model"]["notes"] == []
         page = pages.new_page()

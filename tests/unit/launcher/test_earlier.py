@@ -156,6 +156,17 @@ def test_without_mlflow_the_runs_of_this_cluster_answer_and_it_is_said(
     assert PASSWORD not in note
 
 
+def test_mlflow_that_starts_after_the_form_is_asked_again(cluster, history, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(earlier, "RETRY_S", 0.0)
+    history.run(OLD)
+    monkeypatch.setattr(history.handler, "_experiments_search", lambda *_: 1 / 0)  # it hangs up
+    desk = Desk(cluster.results, "lamps", MEMORY, tmp_path, Earlier(history.settings))
+    with pytest.raises(NoModel, match="There is no model of lamps yet: .* not looked at: http"):
+        desk.ready()
+    monkeypatch.undo()
+    assert (desk.ready().run.name, desk.ready().notes) == (OLD, ())
+
+
 def test_an_earlier_run_can_be_pinned(desk_of, cluster, history) -> None:
     cluster.run(HERE, accuracy=0.9)
     history.run(OLD, accuracy=0.8)
