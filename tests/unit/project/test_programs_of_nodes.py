@@ -65,6 +65,9 @@ UNREAD = {
         "python3",
     ),
     "packages.py: [python, '-V']": ("/opt/muster/venv/bin/python",),
+    "schema.py: [python / 'bin' / 'python', '-I', '-m', 'mlflow', 'db', 'upgrade', f'sqlite:///{database}']": (
+        "/opt/muster/tracking/venv/bin/python",
+    ),
     "subjects.py: [sys.executable, '-I', '-c', _MATCH]": ("/usr/bin/python3",),
     "runner.py: self._command": ("/opt/muster/venv/bin/python", "/opt/spark/bin/spark-submit", "bash"),
 }
