@@ -47,25 +47,39 @@ class Server:
     def kernel(self) -> Iterator[Kernel]:
         """Start a kernel, and end it."""
         known = self.ask("kernels", "POST", {"name": "python3"})
-        line = websocket.create_connection(
-            f"wss://{self.place}/api/kernels/{known['id']}/channels",
+        kernel = Kernel(self, known["id"])
+        try:
+            yield kernel
+        finally:
+            kernel.leave()
+            self.ask(f"kernels/{known['id']}", "DELETE")
+
+    def channels(self, id: str) -> websocket.WebSocket:
+        """Connect with a kernel."""
+        return websocket.create_connection(
+            f"wss://{self.place}/api/kernels/{id}/channels",
             sslopt={"context": self.trusted},
             header=[f"Authorization: token {self.token}"],
             timeout=CELL_S,
         )
-        try:
-            yield Kernel(line, known["id"])
-        finally:
-            line.close()
-            self.ask(f"kernels/{known['id']}", "DELETE")
 
 
 class Kernel:
     """A kernel that runs."""
 
-    def __init__(self, line: websocket.WebSocket, id: str) -> None:
-        self._line = line
+    def __init__(self, server: Server, id: str) -> None:
+        self._server = server
         self.id = id
+        self._line = server.channels(id)
+
+    def leave(self) -> None:
+        """Close the connection; the kernel goes on."""
+        self._line.close()
+
+    def come_back(self) -> None:
+        """Connect again, as a browser does: the server closes a connection that answers no pings for long."""
+        self.leave()
+        self._line = self._server.channels(self.id)
 
     def begin(self, source: str) -> str:
         """Send a cell; return what its answers refer to."""

@@ -173,7 +173,8 @@ def test_an_idle_notebook_gives_the_executors_back(lab: Lab, server: Server) -> 
         assert cores() > 0
         eventually(lambda: cores() == 0, 120, "given back")
         assert [each["name"] for each in applications(lab)] == ["notebook"]
-        lab.muster("submit", "logistic_regression", "iterations=3").ok()
+        lab.muster("submit", "random_forest", "engine=spark", "trees=2").ok()  # needs executors
+        kernel.come_back()
         assert kernel.run("spark.range(10).count()").endswith("10")
 
 
