@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.emulators.hardware import CALLER
+
 
 @dataclass
 class Settings:
@@ -23,7 +25,7 @@ class Settings:
     invisible_s: float = 0.0  # a new machine is in no list for so long
     unseen_looks: int = 0  # and so many lists that it belongs in are without it, one more for each of a call
     late_disks: int = 0  # so many lists show a new machine without its data disk
-    address: str = "198.51.100.7"  # the caller's, as /checkip tells it
+    address: str = CALLER  # the caller's, as /checkip tells it
     policy: bool = True  # the account may do what docs/ec2.md says, and nothing else
     denied: list[str] = field(default_factory=list)  # nor these (`ec2:RunInstances`)
     listed: dict[str, float] = field(

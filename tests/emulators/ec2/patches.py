@@ -16,6 +16,7 @@ from moto.ec2.models.instances import Instance, InstanceBackend
 
 from provision.core.errors import ProviderError
 from provision.providers.ec2 import tags
+from tests.emulators import hardware
 from tests.emulators.ec2 import disks, groups
 from tests.emulators.ec2.books import Books
 from tests.emulators.ec2.imaging import Imaging, as_method
@@ -207,8 +208,10 @@ class Patches:
         return own
 
     def public_address(self, instance: Any) -> str | None:
-        public = instance.nics[0].public_ip if instance.nics else None
-        return instance.nics[0].private_ip_address if public and instance.id in self.addresses else public
+        nic = instance.nics[0] if instance.nics else None
+        if nic and nic.public_ip and instance.id in self.addresses:
+            return hardware.public(nic.private_ip_address)
+        return nic.public_ip if nic else None
 
     def shown_disks(self, instance: Any) -> list[dict[str, Any]]:
         """The disks that a list shows by now: AWS links those that it makes with a machine a while later."""

@@ -111,6 +111,8 @@ def render(guest: Guest, seen: Any) -> dict[str, Any]:
     }
     if guest.id in seen:  # the address is told long before the guest is ready
         shown["primaryBackendIpAddress"] = seen[guest.id].address
+        if not guest.template["privateNetworkOnlyFlag"] and seen[guest.id].public:
+            shown["primaryIpAddress"] = seen[guest.id].public
     if guest.provisioned and guest.id in seen:
         shown["provisionDate"] = guest.provisioned
         power = "Running" if seen[guest.id].runs else "Halted"

@@ -28,11 +28,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Seen:
-    """A machine. `booted` is what the real API does not know."""
+    """A machine. `booted` is what the real API does not know; `public`: its public address, '' = it has none."""
 
     address: str
     booted: bool
     runs: bool
+    public: str = ""
 
 
 class Machines(Protocol):
@@ -142,6 +143,7 @@ class Local:
                 there[name]["address"],
                 there[name]["state"] in ("running", "stopped"),
                 there[name]["state"] == "running",
+                hardware.public(there[name]["address"]),
             )
             for guest, name in names.items()
             if name in there
