@@ -9,7 +9,7 @@ from typing import Any
 
 import hadoop
 import torch
-from publish import results_in_hdfs
+from publish import results_folder, results_in_hdfs
 from resuming import BadCheckpoint
 
 from muster_node.hdfs.folder import Folder
@@ -20,10 +20,15 @@ RUN = re.compile(r"[a-z0-9_][\w-]*", re.ASCII)
 
 
 class Checkpoints:
-    """The checkpoint of this run. `folder`: the run's, in HDFS."""
+    """The checkpoint of this run. `folder`: the run's, in HDFS.
+
+    On a machine without HDFS it is among the run's results, which go there when the run has ended.
+    """
 
     def __init__(self, hdfs: Hdfs | Folder, folder: str) -> None:
         self._hdfs, self._folder = hdfs, folder
+        if hadoop.instead():
+            self._hdfs, self._folder = Folder(results_folder()), ""
 
     def start(self, state: Mapping[str, Any] | None) -> None:
         """Begin with a state, or with nothing: what an earlier run has left here is gone."""

@@ -13,16 +13,35 @@ from muster_node.sets import STAGED_MANIFEST, Manifest
 
 ADDRESS, COPIES = "dfs.namenode.http-address", "dfs.replication"
 USER = "hadoop"
+INSTEAD = "MUSTER_FOLDER"
+"""Names, on a machine at another provider than the master, the folder that has the sets in place of HDFS."""
+
+
+def instead() -> str:
+    """Return the folder that stands for HDFS on this machine, '' where there is HDFS."""
+    return os.environ.get(INSTEAD, "")
 
 
 def namenode() -> str:
-    """Return `host:port` of the NameNode's web interface. Ends the job with a line where there is none."""
-    return setting(ADDRESS)
+    """Return `host:port` of the NameNode's web interface, '' on a machine that has a folder instead.
+
+    Ends the job with a line where there is neither.
+    """
+    return "" if instead() else setting(ADDRESS)
+
+
+def require() -> None:
+    """End the job with a line where a folder of the machine stands for HDFS."""
+    if instead():
+        raise SystemExit(
+            "This machine is at another provider than the master and has no HDFS, which the job reads: "
+            "submit it without --on, or with --on a group at the master's provider."
+        )
 
 
 def copies() -> int:
     """Return how many copies of each file there are."""
-    return int(setting(COPIES))
+    return 1 if instead() else int(setting(COPIES))
 
 
 def setting(name: str) -> str:
@@ -35,15 +54,17 @@ def setting(name: str) -> str:
     raise SystemExit(f"{folder} names no {name}: this node has no HDFS; run the job on the master")
 
 
-def client(address: str) -> Hdfs:
+def client(address: str) -> Hdfs | Folder:
     """Return the client that writes, renames and removes. `address`: see `namenode`."""
-    return Hdfs(f"http://{address}", USER)
+    return Hdfs(f"http://{address}", USER) if address else Folder(Path(instead()))
 
 
 def files(address: str) -> Any:  # noqa: ANN401  fsspec has no types
     """Return the file system whose files can be read from any place on, as Parquet is."""
     import fsspec
 
+    if not address:
+        return fsspec.filesystem("dir", path=instead(), fs=fsspec.filesystem("file"))
     host, _, port = address.rpartition(":")
     return fsspec.filesystem("webhdfs", host=host, port=int(port), user=USER)
 

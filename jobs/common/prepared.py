@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hadoop import not_staged
+from hadoop import not_staged, require
 from options import option
 
 from muster_node import sets
@@ -77,7 +77,10 @@ def session(name: str, *refusals: type[Exception], executors: bool = True) -> It
         name: of the application.
         refusals: errors that end the job with their own words, as a line.
         executors: whether there is work for them; without, a start costs half of a processor's seconds.
+
+    Ends the job with a line on a machine without HDFS.
     """
+    require()
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.appName(name)
