@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from provision.cluster import sources
 from provision.cluster.capacity import retry_until_capacity
 from provision.cluster.orders import Orders
 from provision.cluster.run import Run
@@ -80,6 +81,7 @@ def carry_out(run: Run, orders: Orders, plan: Plan, *, images: Mapping[str, str]
     machines = _labelled(run, orders, machines)
     run.state.save(Snapshot(tuple(machines), opened, complete=not errors))
     ssh_config(run.state)
+    sources.admit_master(run, machines)
     raise_first(errors.items(), reached=[m.name for m in machines if m.name not in errors])
 
 

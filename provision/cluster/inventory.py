@@ -14,6 +14,7 @@ from provision.core.names import LOGIN_USER as USER
 from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.images.recipe import Recipe, node_recipe, store_recipe
+from provision.planning import far
 from provision.planning.nodes import machine_size, number_of, services
 from provision.providers.facts import cancel_variables, facts_of, is_shared, site, to_cancel
 from provision.providers.local.stores import CLIENTS
@@ -87,7 +88,8 @@ def compose(
         admitted: networks from which SSH may reach them, besides the config's.
     """
     machines = _in_order(spec, snapshot)
-    hosts = _hosts(spec, machines, place, admitted)
+    seen = far.seen_as(spec, machines, admitted)
+    hosts = _hosts(spec, machines, place, admitted, seen)
     if snapshot.store is not None:
         hosts[STORE_HOST] = _store_host(snapshot.store, place)
     return Inventory(
@@ -99,6 +101,7 @@ def compose(
             "cluster_wish": spec.nodes,
             "cluster_state_dir": str(place.state),
             "cluster_project_dir": place.project,
+            "cluster_seen_as": list(seen),
             "cluster_nodes": [_node(hosts[machine.name]) for machine in machines],
             "cluster_object_store": _object_store(spec, snapshot),
             "cluster_dataset": asdict(spec.dataset),
@@ -116,8 +119,7 @@ def _groups(
     """Return the names of the hosts of each group, the config's groups and the functional ones."""
     by_name = {group.name: group for group in spec.groups}
     groups: dict[str, list[str]] = {name: [] for name in (*by_name, *FUNCTIONAL, *PLAIN)}
-    here = site(spec.group(MASTER))
-    memberships = {name: _memberships(group, here, services(spec, group)) for name, group in by_name.items()}
+    memberships = {name: _memberships(group, services(spec, group)) for name, group in by_name.items()}
     for machine in machines:
         for name in memberships[machine.group]:
             groups[name].append(machine.name)
@@ -135,24 +137,30 @@ def _in_order(spec: ClusterSpec, snapshot: Snapshot) -> list[Machine]:
     return sorted(known, key=lambda machine: (order[machine.group], machine_number(machine.name)))
 
 
-def _memberships(group: NodeGroup, master_site: str, services: Sequence[str]) -> list[str]:
+def _memberships(group: NodeGroup, services: Sequence[str]) -> list[str]:
     names = [group.name, "cluster"]
     names += [name for name, members in FUNCTIONAL.items() if group.name in members]
     if group.name not in FUNCTIONAL["datanode"]:  # it has no HDFS, perhaps not even a way to it
         names.append("data_folder")
     names += services
-    if group.name != MASTER and site(group) == master_site:
+    if group.name != MASTER:
         names.append("job_taker")
     return [*names, "deep_learning"] if group.deep_learning else names
 
 
 def _hosts(
-    spec: ClusterSpec, machines: Sequence[Machine], place: Place, admitted: Sequence[str]
+    spec: ClusterSpec,
+    machines: Sequence[Machine],
+    place: Place,
+    admitted: Sequence[str],
+    seen: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
     """Return the variables of each machine, by its name."""
     by_name = {group.name: group for group in spec.groups}
+    away = {group.name for group in far.far_groups(spec)}
+    more = far.openings(spec, machines)
     allow = {
-        name: firewall.rule(facts_of(group.provider).ssh_from(spec, admitted))
+        name: _rule(facts_of(group.provider).ssh_from(spec, admitted), more if name in away else ())
         for name, group in by_name.items()
     }
     features = {name: list(services(spec, group)) for name, group in by_name.items()}
@@ -161,8 +169,22 @@ def _hosts(
         machine.name: _connection(machine.name, machine.ssh_address, place)
         | _facts(machine, by_name[machine.group])
         | {"node_allow": allow[machine.group], "node_services": features[machine.group]}
+        | _reach(machine, by_name[machine.group], seen, away=machine.group in away)
         | _recipe(recipes[machine.group], machine.image)
         for machine in machines
+    }
+
+
+def _rule(users: Sequence[str], master: Sequence[str]) -> str:
+    """Return the rule for SSH; without networks of users everybody is let in, the master too."""
+    return firewall.rule([*users, *master] if users else ())
+
+
+def _reach(machine: Machine, group: NodeGroup, seen: Sequence[str], *, away: bool) -> dict[str, str]:
+    """Return how the master reaches a machine, and why it cannot ('' = it can)."""
+    return {
+        "node_way": far.way(group, machine) if away else machine.address,
+        "node_closed": far.closed(group, machine, seen) if away else "",
     }
 
 
@@ -218,8 +240,8 @@ def _recipe(recipe: Recipe, image: str) -> dict[str, Any]:
 
 def _node(host: Mapping[str, Any]) -> dict[str, Any]:
     """Return what every node knows of a machine."""
-    known = ("name", "address", "group", "site", "cores", "memory_gb", "gpus", "hourly", "services")
-    return {key: host[f"node_{key}"] for key in known}
+    known = "name address group site way closed cores memory_gb gpus hourly services"
+    return {key: host[f"node_{key}"] for key in known.split()}
 
 
 def _object_store(spec: ClusterSpec, snapshot: Snapshot) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from provision.cluster.run import Run
-from provision.core.model import NodeState, Plan
+from provision.core.model import Machine, NodeState, Plan
 from provision.core.networks import is_private, network, wide
 from provision.core.spec import ClusterSpec
+from provision.planning import far
 from provision.providers.address import own_address
 from provision.providers.facts import facts_in, facts_of
 from provision.ssh import firewall
@@ -67,20 +68,48 @@ def allow(run: Run, given: Sequence[str], *, only: bool) -> Change:
     spec, state, there = run.spec, run.state, facts_in(run.spec)
     networks = list(given) or list(_own([facts.address_service(spec) for facts in there], run.reporter.say))
     before = {facts.name: facts.ssh_from(spec, state.admitted()) for facts in there}
+    kept = state.master_admitted()
     state.admit(networks, only=only)
     added: dict[str, None] = {}
     withdrawn: dict[str, None] = {}
     for facts in there:
         provider = run.provider(facts.name)
-        more, less = provider.allow(run.identity, [*spec.allow_from, *state.admitted()], only=only)
+        more, less = provider.allow(run.identity, [*spec.allow_from, *state.admitted()], only=only, keep=kept)
         if now := facts.ssh_from(spec, state.admitted()):
-            running = [m.name for m in provider.list(run.identity) if m.state is NodeState.RUNNING]
-            _tell(run, running, now)
+            running = [m for m in provider.list(run.identity) if m.state is NodeState.RUNNING]
+            away = {group.name for group in far.far_groups(spec)}
+            _tell(run, [m.name for m in running if m.group not in away], now)
+            _tell(run, [m.name for m in running if m.group in away], [*now, *kept])
             more += [one for one in now if one not in before[facts.name]]
             less += [one for one in before[facts.name] if one not in now]
         added |= dict.fromkeys(more)
         withdrawn |= dict.fromkeys(less)
     return Change(tuple(added), tuple(withdrawn))
+
+
+def admit_master(run: Run, machines: Sequence[Machine]) -> None:
+    """Let the master through the firewalls that other providers have outside of machines; again is harmless.
+
+    An address that it had before is let in no more. Raises ProviderError, NotReady; the same call goes on.
+    """
+    spec, state = run.spec, run.state
+    there = {machine.group for machine in machines}
+    groups = [group for group in far.far_groups(spec) if group.name in there]
+    now = far.openings(spec, machines) if groups else ()
+    before = state.master_admitted()
+    if not (now or before):
+        return
+    users = {*spec.allow_from, *state.admitted()}
+    state.admit_master(dict.fromkeys((*before, *now)))
+    for name in sorted({group.provider for group in groups}):
+        run.guard()
+        run.provider(name).admit_master(
+            run.identity,
+            [group for group in groups if group.provider == name],
+            now,
+            [one for one in before if one not in now and one not in users],
+        )
+    state.admit_master(now)
 
 
 def _own(services: Sequence[str], say: Callable[[str], None]) -> Iterator[str]:

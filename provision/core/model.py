@@ -32,8 +32,9 @@ class ClusterIdentity:
 class Machine:
     """A machine as its provider reports it.
 
-    `address` is the private address ('' when not known yet), `created` seconds since the epoch, `token` the
-    client token of the create call, `image` the key of the recipe it was booted from ('' = base image),
+    `address` is the private address ('' when not known yet), `public` the one that the whole internet reaches
+    ('' = none), `ssh_address` that by which this computer does, `created` seconds since the epoch, `token`
+    the client token of the create call, `image` the key of the recipe it was booted from ('' = base image),
     `data_device` the stable path of its data disk ('' = none), `host_key` the host key (`ssh-ed25519 AAAA…`)
     of a machine that was known before ('' = learnt with the bootstrap key).
     """
@@ -50,6 +51,7 @@ class Machine:
     data_device: str = ""
     host_key: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    public: str = ""
 
     @property
     def bills_as_stopped(self) -> bool:

@@ -61,6 +61,14 @@ def is_private(address: str) -> bool:
     return found.is_loopback or found.is_link_local or any(holds(one, address) for one in (*PRIVATE, _SHARED))
 
 
+def public(address: str) -> str:
+    """Return an address that the internet carries, '' for every other and for a name."""
+    try:
+        return "" if is_private(address) else address
+    except ValueError:
+        return ""
+
+
 def holds(network: str, address: str) -> bool:
     """Return whether an address (of any kind) is in a network."""
     try:

@@ -137,6 +137,7 @@ class Provider(ABC):
         networks: Sequence[str],  # noqa: ARG002
         *,
         only: bool = False,  # noqa: ARG002
+        keep: Sequence[str] = (),  # noqa: ARG002
     ) -> tuple[Texts, Texts]:
         """Let networks reach SSH of a cluster's machines.
 
@@ -144,12 +145,29 @@ class Provider(ABC):
             cluster: whose machines.
             networks: all that may reach it.
             only: others may not any more.
+            keep: those that may go on all the same where they may now, see `admit_master`.
 
         Returns:
             those that could not before, and those that cannot any more; a provider without a firewall outside
             of the machines has nothing to do.
         """
         return [], []
+
+    def admit_master(  # noqa: B027  nothing to be done without a firewall outside of the machines
+        self,
+        cluster: ClusterIdentity,
+        groups: Sequence[NodeGroup],
+        networks: Sequence[str],
+        gone: Sequence[str],
+    ) -> None:
+        """Let a master that is elsewhere reach SSH of groups here; again is harmless.
+
+        Args:
+            cluster: whose machines.
+            groups: those that have machines here.
+            networks: from which they see it come.
+            gone: from which they saw it before.
+        """
 
 
 UNITS = {"cores": "cores", "memory_gb": "GiB of memory", "data_disk_gb": "GB of data disk"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from muster_node.proofs import features
+from muster_node.proofs import elsewhere, features
 from muster_node.proofs.cluster import BUSY
 from provision.core.errors import one_line
 from provision.core.text import last_line, table
@@ -16,6 +16,7 @@ COPIES = "Data copies"
 """The proof of nodes that have the whole set in a folder of their own."""
 ORDER = (
     "Firewall", "DataNodes", "Workers", "HDFS", "Spark", "Deep learning", "Data set", "Settings", COPIES,
+    elsewhere.NAME,
     *(title for title, *_ in features.PROOFS.values()),
 )  # fmt: skip
 """The proofs of nodes as the report has them."""

@@ -83,6 +83,7 @@ class State:
         self.reports = self.folder / "reports"
         self._snapshot = self.folder / "machines.json"
         self._admitted = self.folder / "admitted"
+        self._master_admitted = self.folder / "master_admitted"
         self._image_size = self.folder / "image_size"
 
     def exists(self) -> bool:
@@ -162,14 +163,20 @@ class State:
 
     def admitted(self) -> tuple[str, ...]:
         """Return the networks from which SSH may reach the machines, besides the config's `allow_from`."""
-        if not self._admitted.is_file():
-            return ()
-        return tuple(self._admitted.read_text(encoding="utf-8").split())
+        return _words(self._admitted)
 
     def admit(self, networks: Iterable[str], *, only: bool = False) -> None:
         """Record networks from which SSH may reach the machines; `only` these, or also those before."""
         known = dict.fromkeys((*(() if only else self.admitted()), *networks))
         files.write_if_changed(self._admitted, "".join(f"{one}\n" for one in known))
+
+    def master_admitted(self) -> tuple[str, ...]:
+        """Return the networks that firewalls at other sites were told to let in for the master's sake."""
+        return _words(self._master_admitted)
+
+    def admit_master(self, networks: Iterable[str]) -> None:
+        """Record those networks, and no others."""
+        files.write_if_changed(self._master_admitted, "".join(f"{one}\n" for one in networks))
 
     def targets(self) -> dict[str, Target]:
         """Return the machines whose own host key is pinned, by name; the store's is `object-store`."""
@@ -220,6 +227,10 @@ class State:
             what=f"cannot be read ({why})",
             remedy="Remove this file and run start_cluster.yml, which asks the provider anew",
         )
+
+
+def _words(path: Path) -> tuple[str, ...]:
+    return tuple(path.read_text(encoding="utf-8").split()) if path.is_file() else ()
 
 
 def known_clusters(states: Path) -> list[tuple[str, str]]:

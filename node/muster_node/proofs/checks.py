@@ -1,7 +1,7 @@
 """`muster-verify PLAN`: prove that this node, and on the master the whole cluster, does what it is for.
 
 Runs on every node at the same time, with a plan (JSON) as its only argument; as root, which looks at the
-firewall and then becomes the user of jobs. Prints one line of JSON:
+firewall and uses the key of the queue of jobs, and then becomes the user of jobs. Prints one line of JSON:
 {"checks": [{name, ok, expected, found, seconds, remedy}, …]}. `ok` is null where nothing could be said.
 """
 
@@ -14,7 +14,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from muster_node.proofs import cluster, features, firewall, programs, staged
+from muster_node.proofs import cluster, elsewhere, features, firewall, programs, staged
 from muster_node.proofs.plan import Check, Plan, make
 
 
@@ -65,6 +65,8 @@ def main() -> int:
     """Make all checks of this node, those that need no root at the same time."""
     plan = Plan.parse(json.loads(sys.argv[1]))
     answers = [make(firewall.CHECK)]
+    if plan.master and (there := elsewhere.machines()):
+        answers.append(make(elsewhere.check(there)))
     become(plan.user)
     todo = checks(plan)
     with ThreadPoolExecutor(max(len(todo), 1)) as pool:

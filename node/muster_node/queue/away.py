@@ -42,6 +42,8 @@ from muster_node.queue.verdict import Exit
 GONE_S = 120.0
 """How long a machine may be silent; a restart takes less."""
 AGAIN_S = 2.0
+SAID_HERE = "said_here"
+"""File in a run's folder: the bytes of its log that were written before it was sent."""
 MOST_FILES, MOST_BYTES = 100_000, 64 << 30
 """Of a run's results."""
 
@@ -89,8 +91,9 @@ class Away:
 
     def _send(self) -> None:
         secrets = secret_env.handed_over(self.record.run, self.record.secrets)
-        if self.machine.near:
-            secrets = tracked.environ(self.record, self.log) | secrets
+        told = tracked.environ(self.record, self.log) if self.machine.near else tracked.apart(self.record.run)
+        secrets = told | secrets
+        files.write(self.home / SAID_HERE, str((self.home / "log").stat().st_size))
         header = records.leave(self.record, secrets=secrets, standing=placements.there(self.machine.name))
         with tempfile.TemporaryFile() as errors:
             ssh = subprocess.Popen(
@@ -115,7 +118,7 @@ class Away:
         """Copy what it prints until it has ended. Raises Refused: it is lost."""
         heard = time.monotonic()
         while not self._cancelled and not self._let_go:
-            position = (self.home / "log").stat().st_size
+            position = (self.home / "log").stat().st_size - self._said_here()
             words = ("follow", self.record.run, f"--offset={position}", "--progress")
             self._ssh = ssh = subprocess.Popen(
                 ["ssh", *wire.arguments(self.machine, *words)],
@@ -141,6 +144,12 @@ class Away:
             time.sleep(AGAIN_S)
         if self._cancelled:
             wire.ask(self.machine, "cancel", self.record.run)
+
+    def _said_here(self) -> int:
+        """Return how much of its log is not the other machine's."""
+        with contextlib.suppress(OSError, ValueError):
+            return int((self.home / SAID_HERE).read_text())
+        return 0
 
     def _listen(self, source: IO[bytes], said: list[str]) -> None:
         for line in source:

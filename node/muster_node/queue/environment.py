@@ -12,6 +12,8 @@ from muster_node import files
 from muster_node.queue import layout, packages, progress, provenance, records, tracked
 from muster_node.queue.records import Record, Refused
 
+FOLDER = "MUSTER_FOLDER"
+"""Names, where there is no HDFS, the folder that has the data sets in its place."""
 RECORD = "MUSTER_RECORD"
 """Names the file in which a program finds the record of its run."""
 
@@ -53,7 +55,7 @@ def environ(record: Record, home: Path, log: IO[bytes], secrets: Mapping[str, st
         ),
         "MUSTER_RUN": record.run,
         "MUSTER_RESULTS": str(result),
-        "MUSTER_HDFS_RESULTS": f"/results/{record.run}",
+        **({FOLDER: "/data"} if known.get("far") else {"MUSTER_HDFS_RESULTS": f"/results/{record.run}"}),
         progress.VARIABLE: str(home / progress.FILE),
         RECORD: str(home / "record.json"),
     }

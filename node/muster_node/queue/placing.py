@@ -19,7 +19,8 @@ class Machine:
     """A machine of the cluster. `memory_mb`: MiB that runs may have there, beside system and daemons.
 
     `spark`: it has a Worker, so a run of the whole cluster needs it; `near`: it is in the network of the
-    queue's own machine; `hourly`: US dollars, None = not known.
+    queue's own machine; `closed`: why the queue cannot reach it, '' = it can; `hourly`: US dollars,
+    None = not known.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Machine:
     memory_mb: int = 0
     spark: bool = True
     near: bool = True
+    closed: str = ""
     gpus: int = 0
     hourly: float | None = None
 
@@ -57,7 +59,11 @@ def machines_of(settings: Mapping[str, Any]) -> list[Machine]:
 
 def wanted(record: Record, machines: Iterable[Machine]) -> list[Machine]:
     """Return the machines that a run needs (of the whole cluster), or of which it needs one (of a group)."""
-    return [one for one in machines if one.group == record.on] if record.on else whole(machines)
+    return (
+        [one for one in machines if one.group == record.on and not one.closed]
+        if record.on
+        else whole(machines)
+    )
 
 
 def whole(machines: Iterable[Machine]) -> list[Machine]:
@@ -87,12 +93,13 @@ def refusal(record: Record, machines: Sequence[Machine]) -> str:
         )
     if record.spark:
         return "executors are of the whole cluster: a run on one machine has none"
-    meant = wanted(record, machines)
+    meant = [one for one in machines if one.group == record.on]
     if not meant:
         there = ", ".join(dict.fromkeys(one.group for one in machines))
         return f"there is no machine of a group {record.on}; groups: {there}"
-    if not any(one.near for one in meant):
-        return f"{record.on} is at another provider than the master: use ./muster run and ./muster put there"
+    if all(one.closed for one in meant):
+        return f"{record.on} takes no runs: {meant[0].closed}"
+    meant = wanted(record, machines)
     if any(_fits(record, one, ()) for one in meant):
         return ""
     most = max(meant, key=lambda one: (one.memory_mb, one.cores))

@@ -57,8 +57,19 @@ def environ(record: Record, log: IO[bytes]) -> dict[str, str]:
             server.experiment(facts.experiment(tags))
     except Untracked as error:
         log.write(f"WARNING: not tracked while it runs: {error}\n".encode())
-        return variables.apart(records.folder(record.run) / "results")
+        return apart(record.run)
     return variables.environ(settings, tags, run_id)
+
+
+def apart(run: str) -> dict[str, str]:
+    """Return what a run's program finds where the server is out of reach, {} where runs are not tracked.
+
+    What it tells MLflow lies in its results; the server is told of the run when it has ended.
+    """
+    with suppress(Untracked):
+        if Settings.load() is None:
+            return {}
+    return variables.apart(records.folder(run) / "results")
 
 
 def report(settings: Settings, *, wait_s: float = START_S) -> list[str]:

@@ -26,8 +26,8 @@ CONNECT_S, ALIVE_S, ALIVE_TIMES = 10, 5, 3
 """A connection is given up when nothing was heard for ALIVE_S x ALIVE_TIMES seconds."""
 
 
-def arguments(machine: Machine, *words: str) -> list[str]:
-    """Return the arguments of ssh that ask another machine for one of VERBS."""
+def arguments(machine: Machine, *words: str, key: Path | None = None) -> list[str]:
+    """Return the arguments of ssh that ask another machine for one of VERBS; `key`: not the unit's."""
     options = {
         "BatchMode": "yes",
         "IdentitiesOnly": "yes",
@@ -40,9 +40,9 @@ def arguments(machine: Machine, *words: str) -> list[str]:
         "ServerAliveInterval": str(ALIVE_S),
         "ServerAliveCountMax": str(ALIVE_TIMES),
     }
-    key = str(Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere"), KEY))
+    key = key or Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere"), KEY)
     settings = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    return ["-F", "none", "-T", "-i", key, *settings, f"{USER}@{machine.address}", *words]
+    return ["-F", "none", "-T", "-i", str(key), *settings, f"{USER}@{machine.address}", *words]
 
 
 def ask(machine: Machine, *words: str, within_s: float = 90) -> int:

@@ -32,7 +32,7 @@ def muster_job_machines(
     nodes: Iterable[Mapping[str, Any]], site: str, functional: Mapping[str, Iterable[str]]
 ) -> list[dict[str, Any]]:
     """The machines of `cluster_nodes` as the queue of jobs knows them; `functional`: hosts by daemon."""
-    known = ("name", "address", "group", "cores", "memory_gb", "gpus", "hourly")
+    known = ("name", "group", "closed", "cores", "memory_gb", "gpus", "hourly")
     found = []
     for node in nodes:
         daemons = {name for name, hosts in functional.items() if node["name"] in hosts}
@@ -40,6 +40,7 @@ def muster_job_machines(
         found.append(
             {
                 **{key: node[key] for key in known},
+                "address": node["way"],
                 "memory_mb": sized.runs_mb,
                 "spark": "spark_worker" in daemons,
                 "near": node["site"] == site,

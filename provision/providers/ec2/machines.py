@@ -217,6 +217,7 @@ class Machines:
             image=found.get(tags.RECIPE, ""),
             data_device=device,
             labels=labels,
+            public=raw.get("PublicIpAddress", ""),
         )
 
     def _ssh_address(self, raw: Mapping[str, Any]) -> str:

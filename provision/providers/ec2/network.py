@@ -75,9 +75,15 @@ class Networks:
         return name_of(cluster), group
 
     def allow(
-        self, region: str, cluster: ClusterIdentity, networks: Sequence[str], *, only: bool
+        self,
+        region: str,
+        cluster: ClusterIdentity,
+        networks: Sequence[str],
+        *,
+        only: bool,
+        keep: Sequence[str] = (),
     ) -> tuple[list[str], list[str]]:
-        """Let networks reach SSH, and `only` these; return those added and those withdrawn."""
+        """Let networks reach SSH, `only` these and what to `keep`; return those added and those withdrawn."""
         client = self._clients.ec2(region)
         with translate_errors(name_of(cluster)):
             found = self._described_group(client, cluster)
@@ -85,14 +91,21 @@ class Networks:
                 return [], []
             there = _ssh_sources(found)
             added = [one for one in dict.fromkeys(networks) if one not in there]
-            withdrawn = [one for one in there if one not in networks] if only else []
-            for one in added:
-                _permit(client, found["GroupId"], _ssh(one))
-            if withdrawn:
-                client.revoke_security_group_ingress(
-                    GroupId=found["GroupId"], IpPermissions=[_ssh(one) for one in withdrawn]
-                )
+            withdrawn = [one for one in there if one not in (*networks, *keep)] if only else []
+            _change(client, found["GroupId"], added, withdrawn)
             return added, withdrawn
+
+    def admit_master(
+        self, region: str, cluster: ClusterIdentity, networks: Sequence[str], gone: Sequence[str]
+    ) -> None:
+        """Let a master that is elsewhere reach SSH from networks, and not any more from those `gone`."""
+        client = self._clients.ec2(region)
+        with translate_errors(name_of(cluster)):
+            found = self._described_group(client, cluster)
+            if found is not None:
+                there = _ssh_sources(found)
+                added = [one for one in networks if one not in there]
+                _change(client, found["GroupId"], added, [one for one in gone if one in there])
 
     def remove(self, region: str, cluster: ClusterIdentity) -> list[str]:
         """Remove key pair and security group; again is harmless. Returns what there was of them."""
@@ -226,6 +239,14 @@ def _ssh_sources(group: Any) -> list[str]:  # noqa: ANN401  (AWS's own structure
         if (rule["IpProtocol"], rule.get("FromPort"), rule.get("ToPort")) == ("tcp", 22, 22)
         for known in rule["IpRanges"]
     ]
+
+
+def _change(client: EC2Client, group: str, added: Sequence[str], withdrawn: Sequence[str]) -> None:
+    """Let networks reach SSH, and others not any more."""
+    for one in added:
+        _permit(client, group, _ssh(one))
+    if withdrawn:
+        client.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(one) for one in withdrawn])
 
 
 def _permit(client: EC2Client, group: str, rule: Any) -> bool:  # noqa: ANN401  (AWS's own structure)

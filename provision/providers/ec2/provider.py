@@ -179,12 +179,31 @@ class Ec2Provider(base.Provider):
         return Price(disk.hourly * self._disks_gb(group), disk.source) if disk else None
 
     def allow(
-        self, cluster: ClusterIdentity, networks: Sequence[str], *, only: bool = False
+        self,
+        cluster: ClusterIdentity,
+        networks: Sequence[str],
+        *,
+        only: bool = False,
+        keep: Sequence[str] = (),
     ) -> tuple[base.Texts, base.Texts]:
         """Let networks log in, in all regions; see `Provider.allow`."""
-        changes = [self._networks.allow(region, cluster, networks, only=only) for region in self._regions()]
+        changes = [
+            self._networks.allow(region, cluster, networks, only=only, keep=keep)
+            for region in self._regions()
+        ]
         added, withdrawn = zip(*changes, strict=True)
         return list(chain(*added)), list(chain(*withdrawn))
+
+    def admit_master(
+        self,
+        cluster: ClusterIdentity,
+        groups: Sequence[NodeGroup],
+        networks: Sequence[str],
+        gone: Sequence[str],
+    ) -> None:
+        """In the regions of these groups alone; see `Provider.admit_master`."""
+        for region in sorted({self._region(group) for group in groups}):
+            self._networks.admit_master(region, cluster, networks, gone)
 
     def _disks_gb(self, group: NodeGroup) -> int:
         """Return GB of a machine's disks as they are ordered: some images need a larger system disk."""

@@ -14,7 +14,7 @@ from muster_node.needed import NEEDED
 from provision.core import files
 from provision.core.errors import HostKeyMismatch, HostKeyUnknown, NotReady, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Plan, Price
-from provision.core.networks import holds
+from provision.core.networks import holds, public
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.providers.base import Machines, Provider, Texts
 from provision.providers.existing.config import ExistingSettings
@@ -243,6 +243,7 @@ def _machine(host: Host, record: Mapping[str, Any], state: NodeState) -> Machine
         data_device=record["data_device"],
         host_key=host.host_key,
         labels={**record["labels"], "cluster": record["cluster"], "cluster_id": record["cluster_id"]},
+        public=public(host.address),
     )
 
 

@@ -94,6 +94,7 @@ def machine(
         image=image.removeprefix(identity.IMAGE_PREFIX) if image.startswith(identity.IMAGE_PREFIX) else "",
         data_device=DEVICE if disks.get(DATA_DEVICE) else "",
         labels=labels,
+        public=public,
     )
 
 

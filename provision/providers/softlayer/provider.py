@@ -162,10 +162,28 @@ class SoftLayerProvider(Provider):
         return self._unshare(cluster)
 
     def allow(
-        self, cluster: ClusterIdentity, networks: Sequence[str], *, only: bool = False
+        self,
+        cluster: ClusterIdentity,
+        networks: Sequence[str],
+        *,
+        only: bool = False,
+        keep: Sequence[str] = (),
     ) -> tuple[Texts, Texts]:
         """Let networks through the security group, where there is one; see `Provider.allow`."""
-        return security.allow(self._api, cluster, networks, only=only) if self._filters else ([], [])
+        return (
+            security.allow(self._api, cluster, networks, only=only, keep=keep) if self._filters else ([], [])
+        )
+
+    def admit_master(
+        self,
+        cluster: ClusterIdentity,
+        groups: Sequence[NodeGroup],
+        networks: Sequence[str],
+        gone: Sequence[str],
+    ) -> None:
+        """All its guests here have one security group; see `Provider.admit_master`."""
+        if any(wish(group).filtered for group in groups):
+            security.admit_master(self._api, cluster, networks, gone)
 
     def label(self, cluster: ClusterIdentity, labels: Mapping[str, Mapping[str, str]]) -> None:
         """Write labels into the guests' notes."""

@@ -63,20 +63,27 @@ def require_permission(api: Api) -> None:
 
 
 def allow(
-    api: Api, cluster: ClusterIdentity, networks: Sequence[str], *, only: bool
+    api: Api, cluster: ClusterIdentity, networks: Sequence[str], *, only: bool, keep: Sequence[str] = ()
 ) -> tuple[list[str], list[str]]:
-    """Let networks reach SSH, and `only` these; return those added and those withdrawn."""
+    """Let networks reach SSH, and `only` these and what to `keep`; return those added and those withdrawn."""
     added: list[str] = []
     withdrawn: list[str] = []
     for group in _all(api, cluster):
         there = [rule for rule in _rules(group) if _lets_ssh_in(rule)]
         added += [_network(rule) for rule in _lacking(group, [_ssh(one) for one in networks])]
         _add(api, cluster, group, [_ssh(one) for one in dict.fromkeys(networks)])
-        gone = [rule for rule in there if _network(rule) not in networks] if only else []
-        if gone:
-            api.call(_SERVICE, "removeRules", [int(rule["id"]) for rule in gone], id=int(group["id"]))
+        gone = [rule for rule in there if _network(rule) not in (*networks, *keep)] if only else []
+        _remove(api, group, gone)
         withdrawn += [_network(rule) or "everywhere" for rule in gone]
     return list(dict.fromkeys(added)), list(dict.fromkeys(withdrawn))
+
+
+def admit_master(api: Api, cluster: ClusterIdentity, networks: Sequence[str], gone: Sequence[str]) -> None:
+    """Let a master that is elsewhere reach SSH from networks, and not any more from those `gone`."""
+    for group in _all(api, cluster):
+        _add(api, cluster, group, [_ssh(one) for one in networks])
+        ours = [_plain(_ssh(one)) for one in gone]
+        _remove(api, group, [rule for rule in _rules(group) if _plain(rule) in ours])
 
 
 def remove(api: Api, cluster: ClusterIdentity) -> list[str]:
@@ -121,6 +128,11 @@ def _add(api: Api, cluster: ClusterIdentity, group: Raw, rules: Sequence[Raw]) -
         now = next((each for each in _all(api, cluster) if each["id"] == group["id"]), group)
         if error.kind is not Kind.UNCLEAR or _lacking(now, rules):
             raise
+
+
+def _remove(api: Api, group: Raw, rules: Sequence[Raw]) -> None:
+    if rules:
+        api.call(_SERVICE, "removeRules", [int(rule["id"]) for rule in rules], id=int(group["id"]))
 
 
 def _lacking(group: Raw, rules: Sequence[Raw]) -> list[Raw]:

@@ -17,6 +17,7 @@ from provision.core.model import ClusterIdentity
 from provision.core.paths import PROJECT
 from provision.core.spec import ClusterSpec, ObjectStoreSpec
 from provision.images.recipe import store_recipe
+from provision.plugins.filter.sizing import muster_job_machines
 from provision.ssh import files
 from provision.state.folder import Snapshot, State, Store
 from tests.fakes.provider import OWN, group, machine, spec
@@ -107,7 +108,7 @@ def test_variables() -> None:
     found = composed(Snapshot(MACHINES, STORE)).variables
     assert found["cluster_nodes"][0] == {
         "name": "retina-master", "address": "10.77.1.12", "group": "master", "site": "local", "cores": 2, "memory_gb": 3.0,
-        "gpus": 0, "hourly": None, "services": [],
+        "gpus": 0, "hourly": None, "services": [], "way": "10.77.1.12", "closed": "",
     }  # fmt: skip
     assert found["cluster_object_store"]["url"] == "http://object-store:8080"
     assert found["cluster_wish"] == 3
@@ -123,6 +124,43 @@ def test_machines_at_another_provider_are_at_another_site() -> None:
     assert {node["name"]: node["site"] for node in found.variables["cluster_nodes"]}[
         "retina-gpu-1"
     ] == "existing"
+
+
+def test_a_group_at_another_provider_takes_runs_and_lets_the_master_in() -> None:
+    """Where machines keep others out by themselves, the master is let in to those elsewhere, by its public address."""
+    named = {one.name.removeprefix("retina-"): one for one in MACHINES}
+    here = (
+        replace(named["master"], public="198.51.100.4"),
+        replace(named["worker-2"], public="198.51.100.5"),
+        replace(named["gpu-1"], public="203.0.113.8", ssh_address="203.0.113.8"),
+    )
+    masters, theirs = (group(name, provider="ec2") for name in ("master", "worker"))
+    groups = (replace(masters, count=1), theirs, group("gpu", 1, provider="softlayer"))
+    mixed = replace(spec(2, gpu=1), groups=groups, object_store=ObjectStoreSpec(kind="s3"))
+    found = composed(Snapshot(here), mixed)
+    assert found.groups["job_taker"] == ["retina-worker-2", "retina-gpu-1"]
+    assert found.variables["cluster_seen_as"] == ["198.51.100.4/32"]
+    assert "198.51.100.4/32" in found.hosts["retina-gpu-1"]["node_allow"]
+    assert "198.51.100.5" not in found.hosts["retina-gpu-1"]["node_allow"], (
+        "its workers have no business there"
+    )
+    known = {node["name"]: node for node in found.variables["cluster_nodes"]}
+    assert [known[name]["way"] for name in ("retina-worker-2", "retina-gpu-1")] == [
+        "10.77.1.11",
+        "203.0.113.8",
+    ]
+    machines = {one["name"]: one for one in muster_job_machines(known.values(), "ec2", {})}
+    assert (machines["retina-gpu-1"]["address"], machines["retina-gpu-1"]["near"]) == ("203.0.113.8", False)
+    assert {one["closed"] for one in machines.values()} == {""}
+
+
+def test_a_master_without_a_public_address_opens_nothing() -> None:
+    groups = (group("master", 1, provider="softlayer"), group("gpu", 1, provider="existing"))
+    mixed = replace(spec(1), groups=groups, object_store=ObjectStoreSpec(kind="s3"))
+    found = composed(Snapshot(MACHINES[2:]), mixed)
+    assert found.variables["cluster_seen_as"] == []
+    (closed,) = {node["closed"] for node in found.variables["cluster_nodes"] if node["group"] == "gpu"}
+    assert closed.startswith("the master has no public address")
 
 
 def test_a_store_elsewhere_as_nodes_see_it() -> None:

@@ -12,14 +12,27 @@ import pytest
 
 from provision.cluster import inventory, sources
 from provision.cluster.cluster import Cluster
+from provision.cluster.run import Run
 from provision.cluster.sources import Change
 from provision.core.errors import NotReady, Unreachable
 from provision.core.model import ClusterIdentity, CreateRequest, Plan
 from provision.core.networks import PRIVATE
-from provision.core.spec import ClusterSpec, ObjectStoreSpec
+from provision.core.spec import ClusterSpec, NodeGroup, ObjectStoreSpec
 from provision.providers.base import Machines
 from provision.providers.facts import facts_of
-from tests.fakes.provider import FakeProvider, SilentReporter, World, cluster, group, spec
+from provision.state.folder import State
+from tests.fakes.provider import (
+    FakeProvider,
+    FakeReach,
+    FakeStores,
+    KilledError,
+    SilentReporter,
+    World,
+    cluster,
+    group,
+    machine,
+    spec,
+)
 
 OWN, OFFICE, HOME = "198.51.100.7/32", "203.0.113.0/24", "192.0.2.9/32"
 
@@ -35,10 +48,15 @@ class Guarded(FakeProvider):
         return super().create(request)
 
     def allow(
-        self, cluster: ClusterIdentity, networks: Sequence[str], *, only: bool = False
+        self,
+        cluster: ClusterIdentity,
+        networks: Sequence[str],
+        *,
+        only: bool = False,
+        keep: Sequence[str] = (),
     ) -> tuple[list[str], list[str]]:
         added = [one for one in networks if one not in self.outside]
-        withdrawn = sorted(self.outside - set(networks)) if only else []
+        withdrawn = sorted(self.outside - {*networks, *keep}) if only else []
         Guarded.outside = (self.outside | set(networks)) - set(withdrawn)
         return added, withdrawn
 
@@ -179,6 +197,80 @@ def test_machines_that_could_not_be_told_are_named_and_told_by_the_next_run(
     world.commands.clear()
     opened(world, tmp_path).allow([OFFICE])
     assert "203.0.113.0/24" in world.commands["retina-worker-1"]
+
+
+class Elsewhere(Guarded):
+    """The other provider of a mixed cluster."""
+
+    def admit_master(
+        self,
+        cluster: ClusterIdentity,
+        groups: Sequence[NodeGroup],
+        networks: Sequence[str],
+        gone: Sequence[str],
+    ) -> None:
+        self.world.clock.tick("admit")
+        assert [one.name for one in groups] == ["gpu"]
+        Guarded.outside = (self.outside - set(gone)) | set(networks)
+
+
+def mixed(root: Path, world: World, reporter: SilentReporter) -> Run:
+    """A verb on a cluster with a master at EC2 and a machine at SoftLayer."""
+    groups = (group("master", 1, provider="ec2"), group("gpu", 1, provider="softlayer"))
+    spec = config(root, groups=groups, object_store=ObjectStoreSpec(kind="s3"))
+    state = State(root / "retina")
+    identity = ClusterIdentity("retina", "0123abcd")
+    state.begin(identity)
+    return Run(
+        spec, state, identity, lambda _: Elsewhere(world, spec), reporter, FakeReach(world), FakeStores(world), lambda: None
+    )  # fmt: skip
+
+
+def test_the_master_is_let_in_elsewhere_by_the_address_that_it_has_now(
+    asked: list[str], tmp_path: Path
+) -> None:
+    """A stop gives it another one; the old one is let in no more, whenever the command was killed on the way."""
+    world = World()
+    run = mixed(tmp_path, world, SilentReporter())
+    Guarded.outside = {OWN, OFFICE}
+    run.state.admit([OWN])
+    for public in ("203.0.113.77", "203.0.113.77", "203.0.113.78"):
+        machines = [replace(machine("retina-master"), public=public), machine("retina-gpu-1")]
+        world.clock.restart(kill_at=1)
+        with pytest.raises(KilledError):
+            sources.admit_master(run, machines)
+        world.clock.restart()
+        sources.admit_master(run, machines)
+        assert Guarded.outside == {OWN, OFFICE, f"{public}/32"}
+        assert run.state.master_admitted() == (f"{public}/32",)
+    sources.admit_master(run, [machine("retina-master"), machine("retina-gpu-1")])
+    assert Guarded.outside == {OWN, OFFICE} and run.state.master_admitted() == ()
+
+
+def test_what_users_are_let_in_from_stays_when_the_master_leaves_it(asked: list[str], tmp_path: Path) -> None:
+    run = mixed(tmp_path, World(), SilentReporter())
+    run.state.admit([HOME])
+    for public, wanted in ((HOME.removesuffix("/32"), {HOME}), ("203.0.113.78", {HOME, "203.0.113.78/32"})):
+        sources.admit_master(run, [replace(machine("retina-master"), public=public), machine("retina-gpu-1")])
+        assert wanted == Guarded.outside
+
+
+def test_allow_takes_nothing_from_the_master(asked: list[str], tmp_path: Path) -> None:
+    world = World()
+    run = mixed(tmp_path, world, SilentReporter())
+    machines = [replace(machine("retina-master"), public="203.0.113.77"), machine("retina-gpu-1")]
+    world.machines = {one.name: replace(one, labels={"cluster": run.identity.id}) for one in machines}
+    sources.admit_master(run, machines)
+    sources.allow(run, [HOME], only=True)
+    assert Guarded.outside == {HOME, "203.0.113.77/32"}
+    told = {name: "203.0.113.77/32" in text for name, text in world.commands.items()}
+    assert told == {"retina-gpu-1": True, "retina-master": False}
+
+
+def test_a_cluster_at_one_provider_has_nothing_to_open(asked: list[str], tmp_path: Path) -> None:
+    one = opened(World(), tmp_path)
+    one.ensure()
+    assert not (one.state.folder / "master_admitted").exists()
 
 
 def test_machines_of_this_computer_are_none_of_its_business(asked: list[str], tmp_path: Path) -> None:

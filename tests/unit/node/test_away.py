@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ import pytest
 from muster_node.queue import away, cli, placements, records, verdict, wire
 from muster_node.queue.placing import Place
 from muster_node.queue.records import Record
+from muster_node.tracking import settings as tracking
+from muster_node.tracking.settings import Settings
 from provision.core.paths import PROJECT
 
 RUN, OLD = "train-20261122-050001-0001", "old-20261122-050000-0000"
@@ -117,6 +120,25 @@ def test_its_log_results_and_end_come_here_and_nothing_stays_there(guest: Guest)
     assert (home / "results" / "x").read_text() == "x\n"
     assert "ruff" in records.describe(record, whole=True)["packages"]  # type: ignore[operator]
     assert list((guest.root / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_what_it_tells_mlflow_lies_in_its_results_where_the_server_is_out_of_reach(
+    guest: Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, near: bool
+) -> None:
+    """The server's password does not leave the master's network."""
+    monkeypatch.setattr(tracking, "FILE", tmp_path / "tracking.json")
+    nowhere = Settings("http://127.0.0.1:9", "jobs", "a secret of jobs", "pond", "0123abcd")
+    tracking.FILE.write_text(json.dumps(asdict(nowhere)))
+    settings = json.loads(records.SETTINGS.read_text())
+    settings["machines"][1]["near"] = near
+    records.SETTINGS.write_text(json.dumps({**settings, "env": {}}))
+    home = put('env | grep "^MLFLOW"')
+    assert have().state == "succeeded"
+    said = (home / "log").read_text()
+    assert f"MLFLOW_TRACKING_URI=file://{home}/results/mlruns" in said
+    assert ("not tracked while it runs" in said) is near, "there nobody is asked"
+    assert "a secret of jobs" not in said
 
 
 def test_why_it_failed_is_known_there(guest: Guest) -> None:

@@ -52,6 +52,14 @@ def test_arguments_arrive_as_they_are_whatever_the_program_is_called(
     assert [path.name for path in code.iterdir()] == [name]
 
 
+@pytest.mark.parametrize("far", [False, True])
+def test_a_run_without_hdfs_is_told_of_no_folder_in_it(code: Path, far: bool) -> None:
+    settings = json.loads(records.SETTINGS.read_text())
+    records.SETTINGS.write_text(json.dumps({**settings, "far": far}))
+    done = run(code, "shell", "echo ${MUSTER_HDFS_RESULTS-none} ${MUSTER_FOLDER-none} ${MUSTER_RESULTS##*/}")
+    assert done.stdout.split() == [*(("none", "/data") if far else (f"/results/{RUN}", "none")), "results"]
+
+
 def test_python_is_the_python_of_jobs(code: Path) -> None:
     done = run(code, "shell", "python -c 'import sys; print(sys.executable)'")
     assert Path(done.stdout.strip()).parent == Path(sys.executable).parent

@@ -80,8 +80,15 @@ def test_what_can_never_begin_is_refused() -> None:
     assert refusal(run("a", "tpu"), CLUSTER) == wanted
     wanted = "no machine of gpu has 9 cores for a run; g1 has 8 cores and 8000 MiB"
     assert refusal(run("a", "gpu", cores=9), CLUSTER) == wanted
-    far = Machine("f", group="far", cores=8, memory_mb=1, spark=False, near=False)
-    assert "far is at another provider" in refusal(run("a", "far"), (*CLUSTER, far))
+
+
+def test_a_machine_elsewhere_takes_runs_when_the_queue_reaches_it() -> None:
+    far = Machine("f", group="far", cores=8, memory_mb=900, spark=False, near=False)
+    shut = replace(far, name="s", closed="s has no public address")
+    assert refusal(run("a", "far"), (*CLUSTER, far)) == ""
+    assert refusal(run("a", "far"), (*CLUSTER, shut)) == "far takes no runs: s has no public address"
+    ((_, where),) = place([run("a", "far")], (), (*CLUSTER, shut, far))
+    assert where.machines == ("f",)
 
 
 def test_a_queue_that_was_told_of_no_machines_has_its_own() -> None:

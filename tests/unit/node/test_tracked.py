@@ -56,6 +56,13 @@ def run(state: str = "running", name: str = RUN, **given: Any) -> Record:
     return record
 
 
+def test_what_is_out_of_the_servers_reach_writes_into_its_results(mlflow: type[MlflowHandler]) -> None:
+    assert tracked.apart(RUN)["MLFLOW_TRACKING_URI"] == (records.folder(RUN) / "results/mlruns").as_uri()
+    assert PASSWORD not in str(tracked.apart(RUN))
+    settings.FILE.unlink()
+    assert tracked.apart(RUN) == {}
+
+
 def begin(record: Record) -> tuple[dict[str, str], str]:
     """Return the environment of a run, and what its log says."""
     log = io.BytesIO()

@@ -177,6 +177,31 @@ def test_what_few_machines_have_costs_the_others_one_skipped_task() -> None:
     assert not [task["name"] for task in tasks if "ansible.builtin.import_role" in task]
 
 
+@pytest.mark.parametrize(
+    ("addresses", "begins"),
+    [
+        (
+            ["10.77.1.5"],
+            'restrict,from="10.77.1.5",command="/opt/muster/bin/muster-runs wire" ssh-ed25519 AAAA',
+        ),
+        (["198.51.100.4/32", "192.0.2.0/24"], 'restrict,from="198.51.100.4/32,192.0.2.0/24",command='),
+        ([], "\n"),
+    ],
+)
+def test_the_queues_key_is_taken_from_where_the_master_is_seen(addresses: list[str], begins: str) -> None:
+    """An empty list of addresses would be no limit."""
+    known = yaml.safe_load((PROJECT / "roles/jobs/vars/main.yml").read_text())
+    (entry,) = [one for one in known["__jobs_taker"] if one["dest"].endswith("/hadoop.queue")]
+    words = {name: trust_as_template(text) for name, text in known.items() if isinstance(text, str)}
+    given = {
+        **words,
+        "jobs_master_addresses": addresses,
+        "__jobs_public_key": "ssh-ed25519 AAAA muster-queue",
+    }
+    templar = Templar(loader=DataLoader(), variables=given)
+    assert templar.template(trust_as_template(entry["content"])).startswith(begins)
+
+
 RELEASES = {
     "trixie": 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_CODENAME=trixie\nID=debian\n',
     "bookworm": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\nID=debian\n',

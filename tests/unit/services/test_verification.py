@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from muster_node.proofs import firewall, programs
+from muster_node.proofs import elsewhere, firewall, programs
 from muster_node.proofs.checks import checks
 from muster_node.proofs.cluster import BUSY
 from muster_node.proofs.plan import Plan, make
@@ -69,7 +69,7 @@ def test_the_report_has_every_proof_that_nodes_make() -> None:
     shares = [{"name": "x", "settings": {"kind": ""}}, {"name": "x", "folder": "/data"}]
     given = {"master": True, "deep_learning": True, "features": ["launcher", "tracking", "notebook"]}
     plans = [Plan.parse(given | {"dataset": dict(each)}) for each in shares]
-    made = {each.name for plan in plans for each in checks(plan)} | {firewall.CHECK.name}
+    made = {each.name for plan in plans for each in checks(plan)} | {firewall.CHECK.name, elsewhere.NAME}
     assert made == set(ORDER)
 
 

@@ -136,6 +136,27 @@ def test_one_deadline_for_all_is_one_call(cloud: Cloud) -> None:
     assert {machine.labels["deadline"] for machine in provider.list(IDENTITY)} == {"1800003600"}
 
 
+def test_a_master_elsewhere_is_let_in_by_its_address_and_no_more_by_the_old_one(cloud: Cloud) -> None:
+    own, old, new = "198.51.100.7/32", "203.0.113.77/32", "203.0.113.78/32"
+    provider = cloud.provider()
+    groups = [order(provider).group]
+    provider.admit_master(IDENTITY, groups, [old], [])  # nothing is there yet that could be opened
+    provider.create(order(provider))
+    for networks, gone, there in (
+        ([old], [], [own, old]),
+        ([old], [], [own, old]),
+        ([new], [old], [own, new]),
+        ([new], [old], [own, new]),
+        ([], [new], [own]),
+    ):
+        provider.admit_master(IDENTITY, groups, networks, gone)
+        assert cloud.emulator.books()["groups"][0]["ssh"] == there
+    provider.admit_master(IDENTITY, groups, [new], [])
+    assert provider.allow(IDENTITY, [own], only=True, keep=[new]) == ([], [])
+    assert cloud.emulator.books()["groups"][0]["ssh"] == [own, new]
+    assert cloud.emulator.books()["groups"][0]["ports"] == ["22"]
+
+
 def test_allow_adds_networks_and_withdraws_the_others_on_demand(cloud: Cloud) -> None:
     own, new, office = "198.51.100.7/32", "203.0.113.9/32", "192.0.2.0/24"
     provider = cloud.provider()

@@ -49,6 +49,23 @@ def test_allow_adds_and_withdraws(account: Account) -> None:
     assert account.books.security.sources() == [OFFICE]
 
 
+def test_a_master_elsewhere_is_let_in_by_its_address_and_no_more_by_the_old_one(account: Account) -> None:
+    old, new = "203.0.113.77/32", "203.0.113.78/32"
+    provider, request = account.provider(), replace(account.request(1), ssh_from=(HOME,))
+    provider.create(request)
+    for networks, gone, there in (
+        ([old], [], [HOME, old]),
+        ([old], [], [HOME, old]),
+        ([new], [old], [HOME, new]),
+        ([new], [old], [HOME, new]),
+    ):
+        provider.admit_master(IDENTITY, [request.group], networks, gone)
+        assert account.books.security.sources() == sorted(there)
+    assert provider.allow(IDENTITY, [HOME], only=True, keep=[new]) == ([], [])
+    provider.admit_master(IDENTITY, [request.group], [], [new])
+    assert account.books.security.sources() == [HOME]
+
+
 def test_who_may_not_have_one_is_told_before_anything_is_ordered(account: Account) -> None:
     spec = account.spec()
     account.emulator.fault("getSecurityGroups", "SoftLayer_Exception_NoPermission: no", times=9)
