@@ -29,10 +29,11 @@ def openings(spec: ClusterSpec, machines: Iterable[Machine]) -> tuple[str, ...]:
 def seen_as(spec: ClusterSpec, machines: Iterable[Machine], admitted: Sequence[str]) -> tuple[str, ...]:
     """Return the networks from which far machines see the master come; () = that is not known.
 
-    One on this computer, or on a host without a public address, comes as this computer does.
+    One on this computer comes as its user does. As whom a host without a public address comes, its owner has
+    to say with `allow_from`: it may be elsewhere than this computer.
     """
     facts = facts_of(spec.group(MASTER).provider)
-    users = (*spec.allow_from, *admitted) if facts.here or facts.shared else ()
+    users = (*spec.allow_from, *(admitted if facts.here else ())) if facts.here or facts.shared else ()
     return openings(spec, machines) or tuple(dict.fromkeys(users))
 
 

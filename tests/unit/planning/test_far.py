@@ -37,7 +37,8 @@ def at(name: str, public: str = "") -> Machine:
         ("local", "", (), (HOME,), ()),  # as its user does, who is let in already
         ("local", "", (OFFICE,), (OFFICE, HOME), ()),
         ("existing", "198.51.100.4", (OFFICE,), ("198.51.100.4/32",), ("198.51.100.4/32",)),
-        ("existing", "", (OFFICE,), (OFFICE, HOME), ()),
+        ("existing", "", (OFFICE,), (OFFICE,), ()),
+        ("existing", "", (), (), ()),  # it need not be where this computer is
     ],
 )
 def test_as_whom_the_master_is_seen_and_for_whom_more_is_opened(
