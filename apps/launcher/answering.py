@@ -11,9 +11,9 @@ from pathlib import Path
 import looking
 from decoding import CorruptImage
 from earlier import Earlier
+from in_hdfs import Results
 from models import Model, are_grades, load
 from pictures import prepare
-from results import Results
 from runs import NoModel, Run, ranked
 from uploads import LARGEST, MIB, Upload
 

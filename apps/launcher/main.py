@@ -13,7 +13,7 @@ from answering import Desk
 from earlier import Earlier
 from form import Form
 from guard import USER, Guard
-from results import Results
+from in_hdfs import Results
 from uploads import MIB
 
 from muster_node.hdfs.webhdfs import Hdfs

@@ -18,10 +18,10 @@ import estimators
 import linear
 import numpy as np
 import scripted
+from in_hdfs import Results
 from normal import features
 from numpy.typing import NDArray
 from pictures import LADDER, Recipe
-from results import Results
 from runs import BOOSTED, ESTIMATOR, FILES, LINEAR, NETWORK, NoModel, Run
 from variants import WHITE
 

@@ -1,7 +1,7 @@
 """Which run's model answers: the best of the cluster's data set, or one that was pinned.
 
 The best is the finished run with the highest headline metric: the quadratically weighted kappa where the
-classes are grades, else the accuracy; of equal ones the youngest. Where runs come from: results.py (this
+classes are grades, else the accuracy; of equal ones the youngest. Where runs come from: in_hdfs.py (this
 cluster's HDFS) and earlier.py (clusters before it).
 """
 

@@ -15,7 +15,7 @@ import uvicorn
 from answering import Desk
 from form import Form
 from guard import Guard
-from results import Results
+from in_hdfs import Results
 from sklearn.linear_model import LogisticRegression
 
 from muster_node.hdfs.folder import Folder

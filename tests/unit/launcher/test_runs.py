@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from answering import Desk
-from results import Below
+from in_hdfs import Below
 from runs import NoModel, Run, ranked
 
 from muster_node.hdfs.folder import Folder
