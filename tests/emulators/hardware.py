@@ -55,9 +55,9 @@ def with_bare_disks() -> None:
 
     supervisor.command = command
     disks.mount_data = lambda node: None
-    # What stands for services in the internet listens on this computer.
+    # What stands for services in the internet listens on this computer; and machines alone say what may reach them.
     rules: Callable[..., str] = network._table
-    closed = re.compile(r" chain input \{.*?\n \}\n", re.DOTALL)
+    closed = re.compile(r" chain (in|out)put \{.*?\n \}\n", re.DOTALL)
 
     def table(one: Any, clients: Any) -> str:
         inside = closed.sub("", rules(one, clients)).rstrip().removesuffix("}")
