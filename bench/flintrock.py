@@ -43,6 +43,7 @@ from tests.system.leftovers import alone
 HERE = Path(__file__).parent / "flint"
 NODES = 3
 TYPE, MEMORY_GB = "t3.medium", 3
+LOAD = "load when it began"
 ROWS: Mapping[str, Callable[[Took], float | None]] = {
     "all registered, s": lambda took: took.registered_s,
     "the command has returned, s": lambda took: took.returned_s,
@@ -51,7 +52,7 @@ ROWS: Mapping[str, Callable[[Took], float | None]] = {
     "both until registered, s of CPU": lambda took: took.nodes_cpu_s + took.own_cpu_s,
     "this computer, whole command, s of CPU": lambda took: took.own_cpu_whole_s,
     "calls of EC2 until registered": lambda took: took.calls,
-    "load when it began": lambda took: took.load,
+    LOAD: lambda took: took.load,
 }
 
 
@@ -122,7 +123,7 @@ def flintrock(folder: Path, emulator: Emulator, ami: str, sources: Mapping[str, 
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     public = key.with_suffix(".pub").read_text().strip()
     data = (HERE / "user-data.yml").read_text().replace("@KEY@", public).replace("@REGION@", REGION)
-    (folder / "user-data.yml").write_text(data)
+    (folder / "user-data.yml").write_text(f"#cloud-config\n{data}")
     shell = programs.Shell(emulator.environment(), (programs.install(),))
     account = boto3.session.Session(aws_access_key_id=emulator.access_key, aws_secret_access_key=SECRET_KEY)
     ec2 = account.client("ec2", region_name=REGION, endpoint_url=emulator.url)
@@ -175,9 +176,9 @@ def told(took: Mapping[str, list[Took]], *, bare: bool) -> str:
         known = [(one, other) for one, other in pairs if one is not None and other is not None]
         if known:
             each = "  ".join(f"{one:.1f} / {other:.1f}" for one, other in known)
-            ratios = [one / other for one, other in known if other]
+            ratio = statistics.median(one / other for one, other in known if other)
             middle = " / ".join(f"{statistics.median(side):.1f}" for side in zip(*known, strict=True))
-            lines.append(f"{name:<41} {each}   median {middle}, ratio {statistics.median(ratios):.2f}")
+            lines.append(f"{name:<41} {each}   median {middle}" + f", ratio {ratio:.2f}" * (name != LOAD))
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 # start-dfs.sh and stop-dfs.sh: they ask what those of Hadoop ask, in as many processes, and start no SecondaryNameNode.
 home=$(cd "$(dirname "$0")/.." && pwd)
 verb=$(basename "$0" -dfs.sh)
+# shellcheck source=/dev/null
 . "$home/conf/hadoop-env.sh"
 hdfs=$home/bin/hdfs
 on() { # HOST DAEMON

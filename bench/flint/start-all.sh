@@ -2,14 +2,17 @@
 # Stands for Spark's own program of this name, which Spark's archive at PyPI does not have; spark-daemon.sh is Spark's.
 SPARK_HOME=$(cd "$(dirname "$0")/.." && pwd)
 export SPARK_HOME
+# shellcheck source=/dev/null
 . "$SPARK_HOME/sbin/spark-config.sh"
+# shellcheck source=/dev/null
 . "$SPARK_HOME/bin/load-spark-env.sh"
-daemon="$SPARK_HOME/sbin/spark-daemon.sh start org.apache.spark.deploy"
-$daemon.master.Master 1 --host "$SPARK_MASTER_HOST" --port 7077 --webui-port 8080
+daemon=$SPARK_HOME/sbin/spark-daemon.sh
+deploy=org.apache.spark.deploy
+"$daemon" start $deploy.master.Master 1 --host "$SPARK_MASTER_HOST" --port 7077 --webui-port 8080
 while read -r host; do
-  # The command is words.
+  # Here and there it lies at the same place.
   # shellcheck disable=SC2029
   ssh -o StrictHostKeyChecking=no "$host" \
-    "$daemon.worker.Worker 1 --webui-port 8081 spark://$SPARK_MASTER_HOST:7077" </dev/null &
+    "$daemon start $deploy.worker.Worker 1 --webui-port 8081 spark://$SPARK_MASTER_HOST:7077" </dev/null &
 done <"$SPARK_HOME/conf/slaves"
 wait
