@@ -110,7 +110,7 @@ def test_what_flintrock_destroys_is_its_own(ec2: Shell, config: Path) -> None:
 
 
 def as_flintrock(name: str) -> set[str]:
-    """Make machines as Flintrock finds them again: its two groups, its three tags. Return their ids."""
+    """Make machines as Flintrock does: its two groups, its three tags, the default subnet. Return their ids."""
     client = boto3.client("ec2")
     groups = ["flintrock", f"flintrock-{name}"]
     for group in groups:
@@ -124,7 +124,10 @@ def as_flintrock(name: str) -> set[str]:
             MinCount=count,
             MaxCount=count,
             SecurityGroups=groups,
+            SubnetId="",
+            BlockDeviceMappings=[{"VirtualName": "ephemeral0", "DeviceName": "/dev/sdb"}],
             TagSpecifications=[{"ResourceType": "instance", "Tags": to_aws(own)}],
         )
+        assert all(one["PrivateIpAddress"].startswith("172.31.") for one in told["Instances"])
         made |= {one["InstanceId"] for one in told["Instances"]}
     return made
