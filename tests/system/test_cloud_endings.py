@@ -59,7 +59,12 @@ def test_machines_for_experiments_terminate_themselves_when_there_is_nothing_to_
         words = ["experiments", str(file), "--machines", "1", "--yes"]
         begun = Started(lab, [str(PROJECT / "muster"), "-i", str(lab.config), *words])
         diary = PROJECT / "results" / "experiments" / file.stem / "experiments.jsonl"
-        eventually(lambda: diary.exists() and '"finish"' in diary.read_text(), 600, "the first result")
+
+        def told() -> bool:
+            return diary.exists() and '"finish"' in diary.read_text()
+
+        eventually(lambda: begun.process.poll() is not None or told(), 600, "the first result")
+        assert told(), begun.log.read_text()
         begun.kill(group=True)
         assert "they are deleted by themselves" in begun.log.read_text()
         assert lab.billing == sorted([lab.master, f"{lab.name}-experiment-1"])
