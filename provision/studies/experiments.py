@@ -12,7 +12,7 @@ from pydantic import Field
 
 from provision.core.errors import ConfigError
 from provision.core.schema import Model
-from provision.studies.study_file import Value, read, require_sizes, word
+from provision.studies.study_file import Value, program, read, require_sizes, word
 
 MOST = 1000
 """Runs of one file."""
@@ -41,12 +41,18 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Experiments:
-    """What is tried. `image_size`: pixels a side; None = the size last asked for."""
+    """What is tried. `image_size`: pixels a side; None = the size last asked for. `folder`: of the file."""
 
     name: str
     job: str
     image_size: int | None
     every: tuple[Experiment, ...]
+    folder: Path = Path()
+
+    @property
+    def program(self) -> str:
+        """The job as `submit` takes it."""
+        return program(self.folder, self.job)
 
     def key(self, one: Experiment) -> str:
         """Return what a result is known by: another job, size or parameter is another result."""
@@ -64,7 +70,7 @@ def load_experiments(path: Path) -> Experiments:
     every = tuple({tuple(sorted(one.parameters.items())): one for one in _every(found)}.values())
     if len(every) > MOST:
         raise ConfigError(file=path, what=f"asks for {len(every)} runs", remedy=f"At most {MOST} at a time")
-    return Experiments(path.stem, found.job, found.image_size, every)
+    return Experiments(path.stem, found.job, found.image_size, every, path.parent)
 
 
 def _every(found: ExperimentsFile) -> Iterator[Experiment]:

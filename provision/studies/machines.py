@@ -88,7 +88,7 @@ class OnMachines:
         view, size = self.view(), self.wanted.image_size
         form = "{}={}" if self.wanted.job in builtin_jobs(view.root) else "--{}={}"
         return make_request(
-            self.wanted.job,
+            self.wanted.program,
             root=view.root,
             args=[form.format(name, value) for name, value in one.parameters.items()],
             env={} if size is None else {"MUSTER_IMAGE_SIZE": str(size)},

@@ -45,7 +45,7 @@ class OnCluster:
         view = self.view()
         for shape in self.sweep.shapes:
             scaled(view.spec, _variables(shape))
-        make_request(self.sweep.job, root=view.root, args=self.sweep.parameters)
+        make_request(self.sweep.program, root=view.root, args=self.sweep.parameters)
 
     def now(self) -> ClusterShape | None:
         """See `Bench.now`: what the sweep leaves to the config file is not looked at."""
@@ -81,7 +81,7 @@ class OnCluster:
         queue = self.view().queue
         spark = {EXECUTORS: layout.executors, CORES: layout.cores, MEMORY_MB: layout.memory_mb}
         request = make_request(
-            self.sweep.job,
+            self.sweep.program,
             root=queue.root,
             args=self.sweep.parameters,
             env={"MUSTER_IMAGE_SIZE": str(one.size)},

@@ -18,6 +18,11 @@ Value = str | int | float | bool
 Kind = TypeVar("Kind", bound=Model)
 
 
+def program(folder: Path, job: str) -> str:
+    """Return a job as `submit` takes it: a path is meant from the folder of the study's file."""
+    return str(folder / job) if "/" in job else job
+
+
 def read(path: Path, model: type[Kind], *, keys: str, remedy: str) -> Kind:
     """Read the file of a study.
 

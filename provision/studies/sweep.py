@@ -12,7 +12,7 @@ from pydantic import Field
 
 from provision.core.schema import Model, Span
 from provision.core.spec import AS_IN_FILE, ClusterSpec, Duration, Scale
-from provision.studies.study_file import Value, read, require_sizes, word
+from provision.studies.study_file import Value, program, read, require_sizes, word
 
 MIB_PER_GIB = 1024
 ADVISED = "advised"
@@ -75,6 +75,12 @@ class Sweep:
     budget: float | None
     deadline: Duration
     minutes: float
+    folder: Path = Path()
+
+    @property
+    def program(self) -> str:
+        """The job as `submit` takes it. `folder`: of the file."""
+        return program(self.folder, self.job)
 
     def on(self, shape: ClusterShape) -> Iterator[Combination]:
         """Yield the combinations on one cluster: all of a size together, so that it is staged once."""
@@ -129,6 +135,7 @@ def load_sweep(path: Path) -> Sweep:
         budget=found.budget,
         deadline=Duration(found.deadline),
         minutes=found.minutes,
+        folder=path.parent,
     )
 
 

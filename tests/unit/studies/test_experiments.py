@@ -33,6 +33,14 @@ def test_a_grid_is_every_combination_and_a_list_is_every_line(tmp_path: Path) ->
     assert said(tmp_path, "job: cnn\n") == ["as it is"]
 
 
+def test_a_program_lies_beside_the_file_and_its_results_are_known_from_any_folder(tmp_path: Path) -> None:
+    said(tmp_path, "job: ./train.py\nruns: [{a: 1}]\n")
+    one = load_experiments(tmp_path / "mine.yml")
+    assert one.program == str(tmp_path / "train.py") and one.key(one.every[0]).startswith("./train.py |")
+    said(tmp_path, "job: cnn\n")
+    assert load_experiments(tmp_path / "mine.yml").program == "cnn"
+
+
 def test_the_same_run_is_there_once_and_another_parameter_makes_another_key(tmp_path: Path) -> None:
     assert len(said(tmp_path, "job: cnn\nruns: [{a: 1}, {a: 1}]\n")) == 1
     one = load_experiments(tmp_path / "mine.yml")
