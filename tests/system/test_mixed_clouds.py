@@ -183,9 +183,9 @@ def test_a_master_that_comes_back_with_another_address(small, tmp_path: Path) ->
             **masters.groups,
             "extra": {"count": 1, "provider": "softlayer", "cores": 1, "memory_gb": 2, "data_disk_gb": 10},
         }
-        lab = CloudLab(
-            tmp_path / "lab", masters, others, nodes=1, groups=groups, object_store=block, softlayer=there
-        )
+        lab = CloudLab(  # SoftLayer's account is found by HOME alone, which is the first one's
+            tmp_path / "lab", others, masters, provider="ec2", nodes=1, groups=groups, object_store=block, softlayer=there
+        )  # fmt: skip
         extra, vault = f"{lab.name}-extra-1", lab.vault(keys)
 
         def runs_there() -> str:
