@@ -16,7 +16,7 @@ from provision.cluster.listing import Listing
 from provision.cluster.run import Run
 from provision.core.errors import NoCapacity, NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState, Outcome
-from provision.core.names import DEADLINE_LABEL, OWNER_LABEL
+from provision.core.names import DEADLINE_LABEL, EXPERIMENT, OWNER_LABEL
 from provision.core.paths import owner_mark
 from provision.core.spec import NodeGroup, Packages
 from provision.core.wait import until
@@ -176,11 +176,19 @@ class Orders:
         self.label_each(found, {machine.provider_id: labels for machine in found})
 
     def at_poweroff(self, machines: Iterable[Machine], *, delete: bool) -> None:
-        """Let machines be deleted when they power themselves off, or stay. Raises ProviderError."""
+        """Let machines be deleted when they power themselves off, or stay. Raises ProviderError.
+
+        Those for experiments are always deleted: they do so when they have nothing to do.
+        """
         for name, group in self.listing.by_provider(machines).items():
-            if facts_of(name).poweroff_deletes:
-                self.run.guard()
-                self.run.provider(name).at_poweroff(self.run.identity, group, delete=delete)
+            if not facts_of(name).poweroff_deletes:
+                continue
+            brief = [machine for machine in group if delete or machine.group == EXPERIMENT]
+            stay = [machine for machine in group if machine not in brief]
+            for some, gone in ((brief, True), (stay, False)):
+                if some:
+                    self.run.guard()
+                    self.run.provider(name).at_poweroff(self.run.identity, some, delete=gone)
 
     def delete(self, machines: Iterable[Machine]) -> None:
         """Delete machines and confirm that they are gone. Raises ProviderError."""

@@ -13,6 +13,7 @@ from provision.cluster.cluster import Cluster
 from provision.cluster.store import StoreLink
 from provision.cluster.view import ClusterView
 from provision.config.load import load_config
+from provision.config.wish import MACHINES_VARIABLE, scaled
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, NodeState
 from provision.core.names import machine_name
 from provision.core.spec import ClusterSpec
@@ -63,9 +64,9 @@ class Cloud:
         ensure_login_key(state / "id_ed25519", "muster-retina")
         return Ec2Provider(self.spec(nodes, **keys), state)
 
-    def cluster(self, nodes: int = 3, **keys: Any) -> Cluster:
-        """Return the cluster of a new process; SSH alone is not real."""
-        spec = self.spec(nodes, **keys).sized(nodes)
+    def cluster(self, nodes: int = 3, *, experiments: int | None = None, **keys: Any) -> Cluster:
+        """Return the cluster of a new process; SSH alone is not real. `experiments`: machines for them."""
+        spec = scaled(self.spec(nodes, **keys).sized(nodes), {MACHINES_VARIABLE: experiments})
         return Cluster(
             ClusterView(spec, root=self.folder, queue=silent_queue),
             reporter=SilentReporter(),

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from provision.core.errors import NotReady, OutcomeUnknown, ProviderError
 from provision.core.model import ClusterIdentity, CreateRequest, Machine, MachineType, NodeState, Plan, Price
-from provision.core.names import DEADLINE_LABEL
+from provision.core.names import DEADLINE_LABEL, EXPERIMENT
 from provision.core.spec import ClusterSpec, NodeGroup, Shape
 from provision.core.text import names_of
 from provision.core.wait import until
@@ -221,11 +221,11 @@ class Ec2Provider(base.Provider):
         key_name, security_group = self._networks.ensure(
             region, request.cluster, vpc, self._ledger.public_key(), request.ssh_from
         )
-        lives = not (self.spec.ends_by_itself or DEADLINE_LABEL in request.labels)
+        ends = self.spec.ends_by_itself or DEADLINE_LABEL in request.labels or group.name == EXPERIMENT
         return Order(
             region=region,
             count=len(request.names),
-            common=requests.common(request, key_name=key_name, security_group=security_group, lives=lives),
+            common=requests.common(request, key_name=key_name, security_group=security_group, lives=not ends),
             alternatives=self._alternatives(group, recipe=request.image),
         )
 

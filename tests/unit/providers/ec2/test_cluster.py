@@ -183,6 +183,27 @@ def test_machines_that_end_no_more_stay_when_they_power_themselves_off(cloud: Cl
     cloud.cluster(3).destroy()
 
 
+def test_machines_for_experiments_are_gone_when_they_power_themselves_off(cloud: Cloud) -> None:
+    """Without a deadline, too: they do so when they have nothing to do."""
+    wish = {"experiments": 1, "groups": {"experiment": {"instance_type": "t3.small"}}}
+
+    def at_poweroff() -> dict[str, str]:
+        return {one["tags"]["Name"]: one["shutdown"] for one in cloud.emulator.alive()}
+
+    wanted = {"retina-master": "stop", "retina-experiment-1": "terminate"}
+    cloud.cluster(1, **wish).ensure()
+    assert at_poweroff() == wanted
+    cloud.emulator.set(policy=False)
+    (own,) = [one["id"] for one in cloud.emulator.alive() if one["tags"]["Name"].endswith("experiment-1")]
+    told = {"InstanceInitiatedShutdownBehavior": {"Value": "stop"}}
+    boto3.client("ec2").modify_instance_attribute(InstanceId=own, **told)
+    boto3.client("ec2").delete_tags(Resources=[own], Tags=[{"Key": f"{tags.LABEL}{tags.POWEROFF}"}])
+    cloud.cluster(1, **wish).stop()
+    cloud.cluster(1, **wish).ensure()
+    assert at_poweroff() == wanted
+    cloud.cluster(1, **wish).destroy()
+
+
 def test_an_extension_tells_machines_of_an_earlier_version_too(cloud: Cloud) -> None:
     cluster = cloud.cluster(2, ttl="8h")
     cluster.ensure()
