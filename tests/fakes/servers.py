@@ -29,6 +29,11 @@ class Server(ThreadingHTTPServer):
         self.broken_upload = False
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
+    def server_close(self) -> None:
+        """End the loop, too: one whose socket is closed would go round and round until the tests end."""
+        self.shutdown()
+        super().server_close()
+
     def handle_error(self, *_where: object) -> None:
         """Print nothing: a client that goes away in the middle is what some tests are about."""
 

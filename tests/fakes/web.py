@@ -60,6 +60,11 @@ class WebServer(ThreadingHTTPServer):
             self.files[name] = content[number * length : (number + 1) * length]
         return [self.url + name for name in names]
 
+    def server_close(self) -> None:
+        """End the loop, too: one whose socket is closed would go round and round until the tests end."""
+        self.shutdown()
+        super().server_close()
+
     def handle_error(self, request: object, client_address: object) -> None:
         """Connections that break are no news."""
 
