@@ -12,13 +12,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from bench.machines import registry, until_registered
+
 ROOT = Path(__file__).resolve().parents[1]
-LOCAL = Path("/var/lib/muster")
 RUN = re.compile(r"\b\w+-\d{8}-\d{6}-[0-9a-f]{4}\b")
 FLOOR_S = 300
 
@@ -96,12 +99,10 @@ class Bench:
 
     def units(self) -> set[str]:
         """Return the units of this cluster's machines and of its store's."""
-        registry = json.loads((LOCAL / "registry.json").read_text())
-        store = registry["stores"][self.name]["network_id"]
+        known = registry()
+        store = known["stores"][self.name]["network_id"]
         return {
-            node["unit"]
-            for node in registry["nodes"].values()
-            if node["cluster_id"] == store or node["name"].startswith(f"{self.name}-")
+            node["unit"] for node in known["nodes"].values() if node["cluster_id"] == store or self.has(node)
         }
 
     def memory_mib(self) -> float:
@@ -120,38 +121,28 @@ class Bench:
     def floor(self, nodes: int) -> float:
         """Return the seconds until all have registered when the stopped machines merely boot.
 
-        All is configured and enabled on their disks, and no Ansible runs: what a start costs at least. A
-        shell on the master asks NameNode and Spark's master; the connection is tried until it is taken.
+        All is configured and enabled on their disks, and no Ansible runs: what a start costs at least.
         """
         from provision.providers.local import client
 
         self.play("stop_cluster.yml")
-        found = {
-            each["name"]: each for each in json.loads((LOCAL / "registry.json").read_text())["nodes"].values()
-        }
-        ours = sorted(name for name in found if name.startswith(f"{self.name}-"))
-        master = f"{self.name}-master"
-        asked = (
-            f"until curl -s 'http://{master}:9870/jmx?qry=Hadoop:service=NameNode,name=FSNamesystem'"
-            f" | grep -q 'NumLiveDataNodes\" : {nodes},'; do :; done;"
-            f" until curl -s http://{master}:8080/json/ | grep -q 'aliveworkers\" : {nodes},'; do :; done"
-        )
+        ours = {node["name"]: node for node in registry()["nodes"].values() if self.has(node)}
+        master = ours[f"{self.name}-master"]
         begin = time.monotonic()
-        client.call("start", {"cluster_id": found[master]["cluster_id"], "names": ours})
-        while subprocess.run(
-            [str(ROOT / "muster"), "-i", str(self.config), "ssh", "master", "--", asked],
-            cwd=ROOT, env=self.environment, capture_output=True, check=False,
-        ).returncode:  # fmt: skip
-            if time.monotonic() - begin > FLOOR_S:
-                sys.exit(f"the machines were not registered {FLOOR_S} s after they booted")
+        client.call("start", {"cluster_id": master["cluster_id"], "names": sorted(ours)})
+        subprocess.run(until_registered(master, nodes), check=True, timeout=FLOOR_S)
         return time.monotonic() - begin
+
+    def has(self, node: Mapping[str, Any]) -> bool:
+        """Return whether a machine of the registry is one of this cluster."""
+        return str(node["name"]).startswith(f"{self.name}-")
 
     def close(self) -> None:
         """Take everything away."""
         from provision.providers.local.stores import store_remove
 
         self.play("destroy_cluster.yml")
-        if self.name in json.loads((LOCAL / "registry.json").read_text())["stores"]:
+        if self.name in registry()["stores"]:
             store_remove(self.name)
         for run in self.runs:
             shutil.rmtree(ROOT / "results" / run, ignore_errors=True)

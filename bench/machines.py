@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,33 @@ REGISTRY = Path("/var/lib/muster/registry.json")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
+def registry() -> dict[str, Any]:
+    """Return what the computer knows of its machines and stores."""
+    try:
+        return dict(json.loads(REGISTRY.read_text()))
+    except FileNotFoundError:
+        return {"nodes": {}, "stores": {}}
+
+
 def nodes_of(network: str) -> dict[str, dict[str, Any]]:
     """Return the machines of a cluster by name, as the computer's registry has them."""
-    try:
-        found = json.loads(REGISTRY.read_text())["nodes"].values()
-    except FileNotFoundError:
-        return {}
-    return {node["name"]: node for node in found if node["cluster_id"] == network}
+    return {node["name"]: node for node in registry()["nodes"].values() if node["cluster_id"] == network}
 
 
 def in_its_network(unit: str) -> list[str]:
     """Return the words before a command that let it run in a machine's network; [] = it is off."""
     init = cgroups.init(unit)
     return ["nsenter", f"--net=/proc/{init}/ns/net"] if init else []
+
+
+def until_registered(master: Mapping[str, Any], number: int) -> list[str]:
+    """Return the command that ends well once so many machines have both daemons registered; [] = it is off.
+
+    `master`: as in `nodes_of`.
+    """
+    way = in_its_network(master["unit"])
+    program = [sys.executable, "-I", str(Path(__file__).with_name("registered.py"))]
+    return [*way, *program, master["address"], str(number)] if way else []
 
 
 def cpu_s(unit: str) -> float:

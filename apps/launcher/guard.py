@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from muster_node.authorization import basic
 
 USER = "launcher"
 HEADERS = {
@@ -25,8 +26,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, password: str) -> None:
         self._app = app
-        words = base64.b64encode(f"{USER}:{password}".encode()).decode()
-        self._expected = f"Basic {words}".encode()
+        self._expected = basic(USER, password).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""

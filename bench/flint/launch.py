@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bench.machines import cpu_s, in_its_network, nodes_of, tree_cpu_s
+from bench.machines import cpu_s, nodes_of, tree_cpu_s, until_registered
 from provision.core.paths import PROJECT
 from tests.emulators.ec2.harness import Emulator
 
@@ -154,10 +153,8 @@ def _watch(tool: Tool, emulator: Emulator) -> subprocess.Popen[bytes] | None:
     if len(nodes) < tool.nodes:
         return None
     masters = [one["id"] for one in emulator.alive() if one["tags"].get("Name") == tool.master]
-    if not masters or not (way := in_its_network(nodes[masters[0]]["unit"])):
-        return None
-    program = [sys.executable, "-I", str(Path(__file__).with_name("registered.py"))]
-    return subprocess.Popen([*way, *program, nodes[masters[0]]["address"], str(tool.daemons)])
+    command = until_registered(nodes[masters[0]], tool.daemons) if masters else []
+    return subprocess.Popen(command) if command else None
 
 
 def _calls(emulator: Emulator) -> int:

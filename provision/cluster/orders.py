@@ -180,15 +180,14 @@ class Orders:
 
         Those for experiments are always deleted: they do so when they have nothing to do.
         """
-        for name, group in self.listing.by_provider(machines).items():
-            if not facts_of(name).poweroff_deletes:
-                continue
-            brief = [machine for machine in group if delete or machine.group == EXPERIMENT]
-            stay = [machine for machine in group if machine not in brief]
-            for some, gone in ((brief, True), (stay, False)):
-                if some:
+        ending: dict[bool, list[Machine]] = {True: [], False: []}
+        for machine in machines:
+            ending[delete or machine.group == EXPERIMENT].append(machine)
+        for ends, some in ending.items():
+            for name, group in self.listing.by_provider(some).items():
+                if facts_of(name).poweroff_deletes:
                     self.run.guard()
-                    self.run.provider(name).at_poweroff(self.run.identity, some, delete=gone)
+                    self.run.provider(name).at_poweroff(self.run.identity, group, delete=ends)
 
     def delete(self, machines: Iterable[Machine]) -> None:
         """Delete machines and confirm that they are gone. Raises ProviderError."""

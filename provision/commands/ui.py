@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from muster_node.authorization import basic
 from provision.commands.invocation import invocation_of
 from provision.commands.options import AsJson
 from provision.commands.output import examples, print_json, print_result, say
@@ -117,7 +117,7 @@ def login(settings: str) -> str:
     known = parse_json(settings)
     if not isinstance(known, dict) or not {"user", "password"} <= set(known):
         raise NotReady(where="MLflow", what="is not set up yet", remedy="Run ./muster up")
-    return "Basic " + base64.b64encode(f"{known['user']}:{known['password']}".encode()).decode()
+    return basic(str(known["user"]), str(known["password"]))
 
 
 def addresses(pages: Pages, master: str, applications: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import re
 from typing import TYPE_CHECKING, Any
 
+from muster_node.authorization import basic
 from muster_node.queue.records import RUN_ID
 from provision.core.errors import MusterError
 from provision.core.untrusted import is_number, parse_json
@@ -43,7 +43,7 @@ def authorization(transport: Transport, master: str) -> str:
         status, password = 1, ""
     if status:
         raise _not_started(master)
-    return f"Basic {base64.b64encode(f'{USER}:{password.strip()}'.encode()).decode()}"
+    return basic(USER, password.strip())
 
 
 def model(dial: Dial, header: str, master: str, pin: str = "") -> dict[str, Any]:

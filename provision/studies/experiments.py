@@ -41,18 +41,16 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Experiments:
-    """What is tried. `image_size`: pixels a side; None = the size last asked for. `folder`: of the file."""
+    """What is tried. `image_size`: pixels a side; None = the size last asked for.
+
+    `program`: the job as `submit` takes it.
+    """
 
     name: str
     job: str
+    program: str
     image_size: int | None
     every: tuple[Experiment, ...]
-    folder: Path = Path()
-
-    @property
-    def program(self) -> str:
-        """The job as `submit` takes it."""
-        return program(self.folder, self.job)
 
     def key(self, one: Experiment) -> str:
         """Return what a result is known by: another job, size or parameter is another result."""
@@ -70,7 +68,7 @@ def load_experiments(path: Path) -> Experiments:
     every = tuple({tuple(sorted(one.parameters.items())): one for one in _every(found)}.values())
     if len(every) > MOST:
         raise ConfigError(file=path, what=f"asks for {len(every)} runs", remedy=f"At most {MOST} at a time")
-    return Experiments(path.stem, found.job, found.image_size, every, path.parent)
+    return Experiments(path.stem, found.job, program(path, found.job), found.image_size, every)
 
 
 def _every(found: ExperimentsFile) -> Iterator[Experiment]:

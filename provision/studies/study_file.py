@@ -18,9 +18,9 @@ Value = str | int | float | bool
 Kind = TypeVar("Kind", bound=Model)
 
 
-def program(folder: Path, job: str) -> str:
-    """Return a job as `submit` takes it: a path is meant from the folder of the study's file."""
-    return str(folder / job) if "/" in job else job
+def program(path: Path, job: str) -> str:
+    """Return a job as `submit` takes it: a path is meant from the folder of the study's file, at `path`."""
+    return str(path.parent / job) if "/" in job else job
 
 
 def read(path: Path, model: type[Kind], *, keys: str, remedy: str) -> Kind:

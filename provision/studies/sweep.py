@@ -64,10 +64,14 @@ class Combination:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is tried. `budget` None = no limit in dollars; `minutes`: what one run is expected to take."""
+    """What is tried. `budget` None = no limit in dollars; `minutes`: what one run is expected to take.
+
+    `program`: the job as `submit` takes it.
+    """
 
     name: str
     job: str
+    program: str
     parameters: tuple[str, ...]
     shapes: tuple[ClusterShape, ...]
     layouts: tuple[Layout | None, ...]
@@ -75,12 +79,6 @@ class Sweep:
     budget: float | None
     deadline: Duration
     minutes: float
-    folder: Path = Path()
-
-    @property
-    def program(self) -> str:
-        """The job as `submit` takes it. `folder`: of the file."""
-        return program(self.folder, self.job)
 
     def on(self, shape: ClusterShape) -> Iterator[Combination]:
         """Yield the combinations on one cluster: all of a size together, so that it is staged once."""
@@ -128,6 +126,7 @@ def load_sweep(path: Path) -> Sweep:
     return Sweep(
         name=path.stem,
         job=found.job,
+        program=program(path, found.job),
         parameters=tuple(f"{name}={word(value)}" for name, value in found.parameters.items()),
         shapes=tuple(dict.fromkeys(_shapes(found.shapes))),
         layouts=tuple(dict.fromkeys(map(_layout, found.layouts))),
@@ -135,7 +134,6 @@ def load_sweep(path: Path) -> Sweep:
         budget=found.budget,
         deadline=Duration(found.deadline),
         minutes=found.minutes,
-        folder=path.parent,
     )
 
 

@@ -33,18 +33,29 @@ def at_work(answers: dict[str, list[dict[str, Any]]], now: datetime.datetime, wi
     return found
 
 
+def page(kind: str, port: int = PORT) -> str:
+    """Return the address that tells the server's `kernels` or `terminals`; to ask is no use of it."""
+    return f"https://127.0.0.1:{port}/api/{kind}?no_track_activity=1"
+
+
+def login(folder: Path = FOLDER) -> str:
+    """Return the header that lets in. Raises OSError: there is no token yet."""
+    return f"token {(folder / 'token').read_text()}"
+
+
+def trusted(folder: Path = FOLDER) -> ssl.SSLContext:
+    """Return what takes the server's certificate and no other. Raises OSError: there is none yet."""
+    return ssl.create_default_context(cafile=str(folder / "ca.pem"))
+
+
 def ask(folder: Path = FOLDER, port: int = PORT) -> dict[str, list[dict[str, Any]]]:
     """Ask the server on this machine. Raises OSError, ValueError: it does not answer."""
-    trusted = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-    token = (folder / "token").read_text()
+    context, header = trusted(folder), login(folder)
     answers = {}
     for kind in ("kernels", "terminals"):
-        request = urllib.request.Request(
-            f"https://127.0.0.1:{port}/api/{kind}?no_track_activity=1",
-            headers={"Authorization": f"token {token}"},
-        )
+        request = urllib.request.Request(page(kind, port), headers={"Authorization": header})  # noqa: S310  loopback
         opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusted)
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
         try:
             with opener.open(request, timeout=TIMEOUT_S) as answer:

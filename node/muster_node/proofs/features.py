@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import ssl
 import time
@@ -11,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from muster_node.authorization import basic
 from muster_node.notebook import kernels
 from muster_node.proofs.plan import Check, Work
 from muster_node.tracking.settings import Settings
@@ -33,10 +33,9 @@ def mlflow() -> tuple[bool, str]:
 
 
 def notebook(folder: Path = kernels.FOLDER, port: int = kernels.PORT) -> tuple[bool, str]:
-    """Ask JupyterLab for kernels over TLS, with its token and with another one; that is no use of it."""
-    page = f"https://127.0.0.1:{port}/api/kernels?no_track_activity=1"
-    trusted = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-    return guarded(page, lambda: f"token {(folder / 'token').read_text()}", "token of-another", trusted)
+    """Ask JupyterLab for kernels over TLS, with its token and with another one."""
+    page, trusted = kernels.page("kernels", port), kernels.trusted(folder)
+    return guarded(page, lambda: kernels.login(folder), "token of-another", trusted)
 
 
 def launcher(settings: Path = LAUNCHER, password: Path = PASSWORD) -> tuple[bool, str]:
@@ -74,15 +73,8 @@ def guarded(
     refused = _status(page, wrong, trusted)
     if let_in != 200:
         return False, f"refuses its own login ({let_in})"
-    return refused in (
-        401,
-        403,
-    ), f"answers; others are {f'refused ({refused})' if refused != 200 else 'let in'}"
-
-
-def basic(user: str, password: str) -> str:
-    """Return the header of HTTP's basic authentication."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    others = "let in" if refused == 200 else f"refused ({refused})"
+    return refused in (401, 403), f"answers; others are {others}"
 
 
 def _status(page: str, header: str, trusted: ssl.SSLContext | None) -> int:

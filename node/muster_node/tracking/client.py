@@ -5,7 +5,6 @@ https://mlflow.org/docs/latest/api_reference/rest-api.html
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import time
@@ -16,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import IO, Any
 
+from muster_node.authorization import basic
 from muster_node.tracking.settings import Settings, Untracked
 
 API = "/api/2.0/mlflow/"
@@ -41,8 +41,7 @@ class Server:
     def __init__(self, settings: Settings, timeout_s: float = 10.0) -> None:
         self.settings = settings
         self._timeout_s = timeout_s
-        who = f"{settings.user}:{settings.password}".encode()
-        self._headers = {"Authorization": "Basic " + base64.b64encode(who).decode()}
+        self._headers = {"Authorization": basic(settings.user, settings.password)}
         self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(self, what: str, **query: str) -> dict[str, Any]:
