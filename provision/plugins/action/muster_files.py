@@ -1,8 +1,7 @@
-"""Action part of `muster_files`: renders all templates here, sends them in one module call."""
+"""Action part of `muster_files`: renders all templates here, sends them in one round trip."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,11 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
+from provision.plugins import on_node
+from provision.plugins.modules import muster_files
+
 KINDS = ("template", "file", "content", "directory", "link", "tree")
-KEYS = frozenset((*KINDS, "dest", "owner", "group", "mode", "secret", "block", "vars", "validate"))
+KEYS = frozenset((*KINDS, "dest", "owner", "group", "mode", "secret", "block", "vars", "validate", "compile"))
 
 
 def check_entry(entry: Any) -> str:  # noqa: ANN401  it comes from a playbook and may be anything
@@ -35,18 +37,20 @@ def tree(entry: dict[str, Any]) -> list[dict[str, Any]]:
     source, dest = Path(entry["tree"]), Path(entry["dest"])
     if not source.is_dir():
         raise AnsibleActionFail(f"muster_files: {dest}: there is no folder {source}")
-    rest = {key: entry[key] for key in entry if key not in ("tree", "dest", "mode")}
+    rest = {key: entry[key] for key in entry if key not in ("tree", "dest", "mode", "compile")}
     entries = [rest | {"dest": str(dest), "directory": True}]
     for path in sorted(source.rglob("*")):
         if "__pycache__" not in path.parts:
             place = {"dest": str(dest / path.relative_to(source))}
             kind = {"directory": True} if path.is_dir() else {"content": path.read_text(encoding="utf-8")}
             entries.append(rest | place | kind)
+            if entry.get("compile") and path.suffix == ".py":
+                entries[-1]["compile"] = True
     return entries
 
 
 class ActionModule(ActionBase):
-    """Renders, then calls the module of the same name once."""
+    """Renders, then runs the module of the same name once."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -64,11 +68,12 @@ class ActionModule(ActionBase):
                 where = entry.get("dest", "") if isinstance(entry, dict) else ""
                 raise AnsibleActionFail(f"muster_files: {where}: {wrong}")
         plain = [each for entry in entries for each in (tree(entry) if "tree" in entry else [entry])]
-        payload = json.dumps([self._rendered(entry, task_vars) for entry in plain])
-        arguments = {"payload": payload}
-        result.update(self._execute_module("muster_files", module_args=arguments, task_vars=task_vars))
-        result.pop("invocation", None)
-        return result
+        arguments = {
+            "entries": [self._rendered(entry, task_vars) for entry in plain],
+            "check": self._task.check_mode,
+            "diff": self._task.diff,
+        }
+        return result | on_node.run(self, muster_files, arguments)
 
     def _rendered(self, entry: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         rest = {key: entry[key] for key in entry if key not in ("template", "file", "content", "vars")}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import grp
-import json
+import importlib.util
 import os
 import pwd
+import py_compile
 import secrets
 import stat
 import subprocess
 from pathlib import Path
 from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: muster_files
@@ -37,11 +36,10 @@ options:
       - C(block) (true) keeps the rest of the file and owns only the lines between two marks.
       - C(vars) are variables for this entry's template alone.
       - C(secret) (true) keeps the content out of diffs.
+      - C(compile) (true) makes the byte code of a C(tree)'s Python files: who runs them may not write it
+        there, and would compile them anew each time.
       - C(validate) (a list) is a program with arguments, which gets the new file as its last one; the file is
         put in place only when it ends with status 0.
-  payload:
-    type: str
-    description: The rendered entries; set by the action plugin.
 """
 EXAMPLES = r"""
 - name: Write the settings
@@ -241,6 +239,12 @@ def put(path: Path, wish: dict[str, Any], *, check_mode: bool = False) -> dict[s
             os.close(folder)
 
 
+def compiled(path: Path, *, anew: bool) -> None:
+    """Make the byte code of a Python file where there is none, or where the file is new."""
+    if anew or not Path(importlib.util.cache_from_source(path)).exists():
+        py_compile.compile(str(path), doraise=True)
+
+
 def difference(path: str, now: dict[str, Any], wish: dict[str, Any], secret: bool) -> dict[str, str]:
     """One entry of Ansible's diff list."""
 
@@ -254,39 +258,38 @@ def difference(path: str, now: dict[str, Any], wish: dict[str, Any], secret: boo
     return {"before_header": path, "after_header": path, "before": text(now), "after": text(wish)}
 
 
-def main() -> None:
-    """Entry point of the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "payload": {"type": "str", "required": True, "no_log": True},
-        },
-        supports_check_mode=True,
-    )
+def run(entries: list[dict[str, Any]], *, check: bool, diff: bool) -> dict[str, Any]:
+    """Write what differs of the rendered entries; return the result of the task.
+
+    Args:
+        entries: as in `files`, each with `content`, `link` or `directory`.
+        check: whether only to say what would be written.
+        diff: whether to say what was there before, and what is now.
+    """
     changed: list[str] = []
     diffs: list[dict[str, str]] = []
-    for entry in json.loads(module.params["payload"]):
+
+    def failure(msg: str) -> dict[str, Any]:
+        return {"failed": True, "msg": msg, "changed_paths": changed}
+
+    for entry in entries:
         path, wish = Path(entry["dest"]), wished(entry)
         try:
-            now = put(path, wish, check_mode=module.check_mode)
+            now = put(path, wish, check_mode=check)
         except LookupError as error:
-            module.fail_json(
-                msg=f"{path}: there is no {error.args[0]} {entry[error.args[0]]} on this machine"
-            )
+            return failure(f"{path}: there is no {error.args[0]} {entry[error.args[0]]} on this machine")
         except ValueError as error:
-            module.fail_json(msg=f"{path} was left as it was: {error}", changed_paths=changed)
+            return failure(f"{path} was left as it was: {error}")
         except OSError as error:
-            reason = error.strerror or str(error)
-            module.fail_json(msg=f"{path} could not be written: {reason}", changed_paths=changed)
+            return failure(f"{path} could not be written: {error.strerror or error}")
+        if entry.get("compile") and not check:
+            compiled(path, anew=now is not None)
         if now is None:
             continue
         changed.append(str(path))
-        if module._diff:
+        if diff:
             diffs.append(difference(str(path), now, wish, bool(entry.get("secret"))))
     units = any(path.startswith(UNIT_FOLDER) for path in changed)
-    if units and not module.check_mode and Path("/run/systemd/system").is_dir():
+    if units and not check and Path("/run/systemd/system").is_dir():
         subprocess.run(["/usr/bin/systemctl", "daemon-reload"], check=True)
-    module.exit_json(changed=bool(changed), changed_paths=changed, diff=diffs)
-
-
-if __name__ == "__main__":
-    main()
+    return {"changed": bool(changed), "changed_paths": changed, "diff": diffs}

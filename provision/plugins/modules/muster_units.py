@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 DOCUMENTATION = r"""
 module: muster_units
 short_description: Bring several systemd units into a state, all at once
@@ -19,6 +17,7 @@ description:
     C(wait); all start together.
   - What has to be done follows from start times and file times, so an interrupted run loses no restart.
   - C(reloaded) does only the last of it. C(restarted) restarts all. C(stopped) stops and waits.
+  - A unit with C(creates) does its work once; it is started where that is missing, and is not enabled.
 author: Muster
 options:
   units:
@@ -30,6 +29,7 @@ options:
       name: {type: str, required: true, description: Name without C(.service).}
       files: {type: list, elements: path, default: [], description: Files read at the start.}
       reload_files: {type: list, elements: path, default: [], description: Files read at a reload.}
+      creates: {type: str, default: "", description: Path or pattern of its work.}
       proof: {type: list, elements: str, default: [], description: Fails when its work was undone.}
   state:
     type: str
@@ -81,6 +81,12 @@ def newest(paths: list[str]) -> float:
     return max((Path(path).stat().st_mtime for path in paths if Path(path).exists()), default=0.0)
 
 
+def found(pattern: str) -> bool:
+    """Whether anything matches an absolute path whose last part may have wildcards."""
+    path = Path(pattern)
+    return any(path.parent.glob(path.name))
+
+
 def undone(unit: Mapping[str, Any]) -> bool:
     """Whether somebody took back what the unit has done, which systemd does not see."""
     proof = unit["proof"]
@@ -90,6 +96,8 @@ def undone(unit: Mapping[str, Any]) -> bool:
 def decide(unit: Mapping[str, Any], shown: Mapping[str, str], state: str) -> str:
     """The one verb for a unit, '' when it is as wished."""
     active = shown.get("ActiveState") in ("active", "activating", "reloading")
+    if unit["creates"]:
+        return "start" if state in UP and not active and not found(unit["creates"]) else ""
     if state == "stopped":
         return "stop" if active else ""
     if state == "restarted":
@@ -114,7 +122,7 @@ def plan(
         if verb := decide(unit, shown.get(unit["name"], {}), state):
             verbs.setdefault(verb, []).append(unit["name"])
     if state in UP:
-        names = [unit["name"] for unit in units]
+        names = [unit["name"] for unit in units if not unit["creates"]]
         off = [name for name in names if shown.get(name, {}).get("UnitFileState") != "enabled"]
         if off:
             verbs["enable"] = off
@@ -152,47 +160,39 @@ def last_words(said: str) -> str:
     return f" Its last words: {words.stdout.strip()}" if words.stdout.strip() else ""
 
 
-def main() -> None:
-    """Entry point of the module."""
-    entry = {
-        "name": {"type": "str", "required": True},
-        "files": {"type": "list", "elements": "path", "default": []},
-        "reload_files": {"type": "list", "elements": "path", "default": []},
-        "proof": {"type": "list", "elements": "str", "default": []},
-    }
-    module = AnsibleModule(
-        argument_spec={
-            "units": {"type": "list", "elements": "dict", "required": True, "options": entry},
-            "state": {
-                "type": "str",
-                "default": "started",
-                "choices": ["started", "reloaded", "restarted", "stopped"],
-            },
-            "wait": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    units, state = module.params["units"], module.params["state"]
+class SystemctlError(Exception):
+    """`systemctl` refused, or a unit failed; the text says what it said."""
+
+
+def systemctl(*arguments: str) -> str:
+    """Return what systemctl prints. Raises SystemctlError."""
+    done = subprocess.run(["/usr/bin/systemctl", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = done.stderr.strip() or done.stdout.strip()
+        raise SystemctlError(f"systemctl {' '.join(arguments)}: {said}{last_words(said)}")
+    return done.stdout
+
+
+def run(units: Sequence[Mapping[str, Any]], state: str, *, wait: bool, check: bool) -> dict[str, Any]:
+    """Bring units into a state; return the result of the task.
+
+    Args:
+        units: each with all its keys, see the module's documentation.
+        state: what is wished.
+        wait: whether to wait until all have started.
+        check: whether only to say what would be done.
+    """
     names = [unit["name"] for unit in units]
     if not names:
-        module.exit_json(changed=False, actions=[])
-
-    def systemctl(*arguments: str) -> str:
-        run = subprocess.run(["/usr/bin/systemctl", *arguments], capture_output=True, text=True, check=False)
-        if run.returncode != 0:
-            said = run.stderr.strip() or run.stdout.strip()
-            module.fail_json(msg=f"systemctl {' '.join(arguments)}: {said}{last_words(said)}")
-        return run.stdout
-
-    shown = parse_show(systemctl("show", "--timestamp=us+utc", f"--property={PROPERTIES}", *names))
-    verbs = plan(units, shown, state)
-    if not module.check_mode:
-        carry_out(verbs, shown, systemctl)
-        if module.params["wait"] and state in UP:
-            systemctl("start", *names)  # takes part in a start under way; nothing where all have started
+        return {"changed": False, "actions": []}
+    try:
+        shown = parse_show(systemctl("show", "--timestamp=us+utc", f"--property={PROPERTIES}", *names))
+        verbs = plan(units, shown, state)
+        if not check:
+            carry_out(verbs, shown, systemctl)
+            if wait and state in UP:
+                systemctl("start", *names)  # takes part in a start under way; nothing where all have started
+    except SystemctlError as error:
+        return {"failed": True, "msg": str(error)}
     actions = [f"{verb} {name}" for verb, wanted in verbs.items() for name in wanted]
-    module.exit_json(changed=bool(actions), actions=actions)
-
-
-if __name__ == "__main__":
-    main()
+    return {"changed": bool(actions), "actions": actions}

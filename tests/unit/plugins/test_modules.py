@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import grp
+import importlib.util
 import json
 import os
 import pwd
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from provision.plugins import on_node
 from provision.plugins.action.muster_files import check_entry, tree
 from provision.plugins.action.muster_run import _error
 from provision.plugins.modules import muster_files, muster_units
 
 ME = pwd.getpwuid(os.getuid()).pw_name
+GROUP = grp.getgrgid(os.getgid()).gr_name
 
 
 def write(path: Path, **entry: object) -> bool:
@@ -84,6 +90,58 @@ def test_a_link_of_roots_is_followed() -> None:
     os.close(opened)
 
 
+def test_only_byte_code_that_is_missing_or_old_is_made(tmp_path: Path) -> None:
+    """Who runs the programs may not write it, and would compile them anew each time."""
+    entry = {
+        "dest": str(tmp_path / "a.py"),
+        "content": "x = 1\n",
+        "owner": ME,
+        "group": GROUP,
+        "compile": True,
+    }
+    made = Path(importlib.util.cache_from_source(entry["dest"]))
+    assert muster_files.run([entry], check=True, diff=False)["changed"]
+    assert not made.exists()
+    muster_files.run([entry], check=False, diff=False)
+    first = made.read_bytes()
+    made.write_bytes(b"kept")
+    assert not muster_files.run([entry], check=False, diff=False)["changed"]
+    assert made.read_bytes() == b"kept"
+    made.unlink()
+    assert not muster_files.run([entry], check=False, diff=False)["changed"]
+    assert made.read_bytes() == first
+    muster_files.run([entry | {"content": "x = 2\n"}], check=False, diff=False)
+    assert made.read_bytes() != first
+
+
+def test_a_module_runs_as_a_program_of_its_own(tmp_path: Path) -> None:
+    """As on a node: with a standard Python, from standard input, its answer in the last line."""
+    path = tmp_path / "ü b"
+    entry = {"dest": str(path), "content": 'it\'s \\ "ü"\n', "owner": ME, "group": GROUP}
+    text = on_node.program(muster_files, {"entries": [entry], "check": False, "diff": True})
+    command = ["/usr/bin/python3", "-I", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, check=True, env={"LC_ALL": "C"})
+    assert json.loads(done.stdout)["changed_paths"] == [str(path)]
+    assert path.read_text(encoding="utf-8") == entry["content"]
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        ({"rc": 0, "stdout": 'noise\n{"changed": false}\n', "stderr": ""}, ""),
+        ({"rc": 1, "stdout": "", "stderr": "Traceback\nPermissionError: no\n"}, "PermissionError: no"),
+        ({"rc": 127, "stdout": "sh: no python3\n", "stderr": ""}, "sh: no python3"),
+        ({"rc": 0, "stdout": "[1]\n", "stderr": ""}, "[1]"),
+        ({"rc": 9, "stdout": "", "stderr": ""}, "exit status 9"),
+    ],
+)
+def test_a_module_that_does_not_answer_has_failed(done: dict[str, object], said: str) -> None:
+    action: Any = SimpleNamespace(_low_level_execute_command=lambda *_, **__: done)
+    result = on_node.run(action, muster_units, {})
+    assert result.get("msg", "") == said
+    assert result.get("failed", False) is bool(said)
+
+
 def test_nothing_is_made_in_check_mode(tmp_path: Path) -> None:
     wish = muster_files.wished({"dest": "", "content": "x"})
     assert muster_files.put(tmp_path / "new" / "a", wish, check_mode=True) is not None
@@ -150,7 +208,13 @@ StateChangeTimestamp=
 def unit(
     name: str, files: list[Path] | None = None, reload_files: list[Path] | None = None
 ) -> dict[str, object]:
-    return {"name": name, "files": files or [], "reload_files": reload_files or [], "proof": []}
+    return {
+        "name": name,
+        "files": files or [],
+        "reload_files": reload_files or [],
+        "proof": [],
+        "creates": "",
+    }
 
 
 def test_units_are_started_restarted_and_reloaded_by_file_times(tmp_path: Path) -> None:
@@ -189,11 +253,8 @@ def test_starts_are_waited_for_only_when_asked(wait: bool, monkeypatch: pytest.M
         said.append(command[1:])
         return SimpleNamespace(returncode=0, stdout=SHOWN, stderr="")
 
-    given = {"units": [unit("b")], "state": "started", "wait": wait}
-    module = SimpleNamespace(params=given, check_mode=False, exit_json=lambda **_: None)
-    monkeypatch.setattr(muster_units, "AnsibleModule", lambda **_: module)
     monkeypatch.setattr(muster_units.subprocess, "run", run)
-    muster_units.main()
+    assert muster_units.run([unit("b")], "started", wait=wait, check=False)["changed"]
     assert ["start", "--no-block", "b"] in said
     assert (said[-1] == ["start", "b"]) is wait
 
@@ -208,30 +269,50 @@ def test_a_start_that_fails_is_an_error_with_the_units_own_words(monkeypatch: py
         fails = command[1:] == ["start", "b"]
         return SimpleNamespace(returncode=int(fails), stdout=SHOWN, stderr=failure if fails else "")
 
-    def fail_json(msg: str) -> None:
-        raise RuntimeError(msg)
-
-    given = {"units": [unit("b")], "state": "started", "wait": True}
-    module = SimpleNamespace(params=given, check_mode=False, exit_json=lambda **_: None, fail_json=fail_json)
-    monkeypatch.setattr(muster_units, "AnsibleModule", lambda **_: module)
     monkeypatch.setattr(muster_units.subprocess, "run", run)
-    with pytest.raises(
-        RuntimeError, match="systemctl start b: Job for b.service failed.*words: nft: no such"
-    ):
-        muster_units.main()
+    result = muster_units.run([unit("b")], "started", wait=True, check=False)
+    assert result["failed"]
+    assert result["msg"].startswith("systemctl start b: Job for b.service failed")
+    assert result["msg"].endswith("Its last words: nft: no such table")
+
+
+def test_nothing_is_started_in_check_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        said.append(command[1])
+        return SimpleNamespace(returncode=0, stdout=SHOWN, stderr="")
+
+    monkeypatch.setattr(muster_units.subprocess, "run", run)
+    assert muster_units.run([unit("b")], "started", wait=True, check=True)["changed"]
+    assert said == ["show"]
+
+
+def test_what_is_done_once_is_started_until_its_work_is_there(tmp_path: Path) -> None:
+    once = unit("b") | {"creates": f"{tmp_path}/image_*"}
+    shown = muster_units.parse_show(SHOWN)
+    assert muster_units.plan([once], shown, "started") == {"start": ["b"]}, "and never at a boot"
+    assert muster_units.plan([once], shown, "stopped") == {}
+    (tmp_path / "image_0").touch()
+    assert muster_units.plan([once], shown, "started") == {}
+    assert muster_units.plan([once], shown, "restarted") == {}, "a restart does not do it again"
 
 
 def test_a_tree_is_its_folders_and_files_without_byte_code(tmp_path: Path) -> None:
     for name in ("main.py", "queue/cli.py", "__pycache__/main.pyc", "queue/__pycache__/cli.pyc"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    entries = tree({"dest": "/opt/lib", "tree": str(tmp_path), "owner": "hadoop"})
+    entries = tree({"dest": "/opt/lib", "tree": str(tmp_path), "owner": "hadoop", "compile": True})
     assert all(check_entry(entry) == "" and entry["owner"] == "hadoop" for entry in entries)
     assert [(entry["dest"], entry.get("content")) for entry in entries] == [
         ("/opt/lib", None),
         ("/opt/lib/main.py", "x"),
         ("/opt/lib/queue", None),
         ("/opt/lib/queue/cli.py", "x"),
+    ]
+    assert [entry["dest"] for entry in entries if "compile" in entry] == [
+        "/opt/lib/main.py",
+        "/opt/lib/queue/cli.py",
     ]
 
 

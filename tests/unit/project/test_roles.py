@@ -70,8 +70,10 @@ def test_every_entry_point_is_specified(role):
 def test_a_namenode_counts_as_formatted_once_it_has_an_image(
     left: list[str], formatted: bool, tmp_path: Path
 ) -> None:
-    tasks = yaml.safe_load((ROLES[0].parent / "hdfs/tasks/service.yml").read_text())
-    pattern = Path(tasks[0]["ansible.builtin.command"]["creates"]).name
+    folder = ROLES[0].parent / "hdfs"
+    whole = yaml.safe_load((folder / "vars/main.yml").read_text())["__hdfs_units"]["format"]["creates"]
+    assert f"ConditionPathExistsGlob=!{whole}\n" in (folder / "files/hdfs-format.service").read_text()
+    pattern = Path(whole).name
     for name in left:
         (tmp_path / name).touch()
     assert bool(list(tmp_path.glob(pattern))) is formatted
