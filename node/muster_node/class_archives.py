@@ -40,8 +40,13 @@ def class_path(home: Path) -> Path:
 
 
 def write_class_path(home: Path, folder: str) -> None:
-    """Write that jar, whose manifest names every jar of `folder` in a fixed order."""
-    names = [f"{folder}/{jar.name}" for jar in sorted((home / folder).glob("*.jar"))]
+    """Write that jar, whose manifest names every jar of `folder`, the largest first.
+
+    For each class a JVM looks through the jars in this order, and to make an archive it asks the system for
+    each of them: most classes are in the largest.
+    """
+    jars = sorted((home / folder).glob("*.jar"), key=lambda jar: (-jar.stat().st_size, jar.name))
+    names = [f"{folder}/{jar.name}" for jar in jars]
     text = "Class-Path: " + " ".join(names)
     lines = [text[:70], *(" " + text[at : at + 69] for at in range(70, len(text), 69))]
     new = class_path(home).with_suffix(".new")

@@ -75,7 +75,7 @@ def _bake(recipe: Recipe, name: str, reporter: Reporter) -> None:
         cluster.ensure()
         took["Boot the builder"] = time.monotonic() - began
         with reporter.phase("bake", ", ".join(recipe.features or recipe.roles)):
-            took |= builders.install(recipe, file, reporter)
+            took |= builders.install(recipe, file, reporter, local_images.no_room)
         local_images.commit(
             cluster.view.identity, recipe.key, {"roles": list(recipe.all_roles), "seconds": took}
         )

@@ -9,8 +9,9 @@ import fcntl
 import json
 import re
 import subprocess
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +31,7 @@ from provision.images.recipe import Recipe
 from provision.ssh.pinning import Reach
 from provision.state.timeline import Subordinate
 
+WATCH_S = 1.0
 SHOWN = {
     "ANSIBLE_NOCOLOR": "1",
     "ANSIBLE_FORCE_COLOR": "0",
@@ -77,8 +79,16 @@ def builder(file: Path, reporter: Reporter, image: str = "") -> Cluster:
     return Cluster(view, reporter=Subordinate(reporter), reach=Reach(), stores=StoreLink(base), bake=base)
 
 
-def install(recipe: Recipe, inventory: Path, reporter: Reporter) -> dict[str, float]:
+def install(
+    recipe: Recipe, inventory: Path, reporter: Reporter, hindrance: Callable[[], str] = str
+) -> dict[str, float]:
     """Run playbooks/image/install.yml; its output goes to a log, its task names become progress lines.
+
+    Args:
+        recipe: what is installed.
+        inventory: the builder's config file.
+        reporter: told what is done.
+        hindrance: asked every second; what it says, unless it is '', ends the work.
 
     Returns the seconds that each task took, in their order. Raises CommandFailed, with the reason; the log
     stays then.
@@ -104,17 +114,18 @@ def install(recipe: Recipe, inventory: Path, reporter: Reporter) -> dict[str, fl
         ) as process,
     ):
         assert process.stdout is not None  # noqa: S101  PIPE was asked for
-        for line in process.stdout:
-            sink.write(line)
-            if line.startswith(("TASK [", "PLAY RECAP")):
-                task = line.partition("[")[2].partition("]")[0]
-                began.append((task, time.monotonic()))
-                if task:
-                    reporter.say(f"{inventory.stem}: {task}")  # two are made at once
+        with _watched(process, hindrance) as seen:
+            for line in process.stdout:
+                sink.write(line)
+                if line.startswith(("TASK [", "PLAY RECAP")):
+                    task = line.partition("[")[2].partition("]")[0]
+                    began.append((task, time.monotonic()))
+                    if task:
+                        reporter.say(f"{inventory.stem}: {task}")  # two are made at once
     if process.returncode != 0:
         lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
         raise CommandFailed(
-            what="an install step failed while the image was made: " + reason(lines),
+            what="an install step failed while the image was made: " + (seen or [reason(lines)])[0],
             where=str(log),
             remedy="Mend the package list or the set-up script and run the same command again.",
             status=process.returncode,
@@ -124,6 +135,28 @@ def install(recipe: Recipe, inventory: Path, reporter: Reporter) -> dict[str, fl
     for (task, begin), (_, end) in pairwise(began):
         took[task] = round(took.get(task, 0) + end - begin, 2)
     return took
+
+
+@contextmanager
+def _watched(process: subprocess.Popen[str], hindrance: Callable[[], str]) -> Iterator[list[str]]:
+    """End the process when there is a hindrance; yields a list that has it then."""
+    seen: list[str] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(WATCH_S):
+            if said := hindrance():
+                seen.append(said)
+                process.terminate()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        watcher.join()
 
 
 def reason(lines: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
@@ -10,7 +11,7 @@ from typing import Any, TypedDict
 from provision.core.model import ClusterIdentity
 from provision.core.reporter import Reporter
 from provision.providers.local import client
-from provision.providers.local.helper import bootstrap, registry
+from provision.providers.local.helper import bootstrap, disks, registry
 
 
 class Image(TypedDict):
@@ -45,6 +46,14 @@ def ensure_base(reporter: Reporter | None = None, *, refresh: bool = False) -> s
     """
     built = client.call("image-base", {"refresh": refresh}, say=reporter.say if reporter else None)
     return str(built["id"])
+
+
+def no_room() -> str:
+    """Say that too little of this computer's disk is left for a builder to write on; '' = there is enough."""
+    free, least = shutil.disk_usage(registry.ROOT).free / 1024**3, disks.RESERVE / 1024**3
+    if free >= least:
+        return ""
+    return f"the disk of {registry.ROOT} has {free:.1f} GiB left, of which {least:.0f} must stay free"
 
 
 def list_images() -> list[Image]:

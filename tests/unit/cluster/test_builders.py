@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from provision.cluster import builders
+from provision.core.errors import CommandFailed
 from provision.images.recipe import Recipe
 from provision.state.timeline import FILE, ConsoleReporter, Timeline, last_run
 from tests.fakes.provider import SilentReporter
@@ -73,6 +74,16 @@ def test_a_bake_tells_what_each_task_took(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(builders.time, "monotonic", lambda: next(ticks))
     took = builders.install(Recipe(roles=("base",)), tmp_path / "image-1.yml", SilentReporter())
     assert took == {"java : Install": 3.5, "spark : Install": 1.5}
+
+
+def test_a_bake_that_fills_the_disk_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builders.programs, "playbook", lambda *_: ["sleep", "60"])
+    monkeypatch.setattr(builders, "WATCH_S", 0.01)
+    said = iter(("", "", "the disk is full"))
+    with pytest.raises(CommandFailed, match="while the image was made: the disk is full"):
+        builders.install(
+            Recipe(roles=("base",)), tmp_path / "image-1.yml", SilentReporter(), lambda: next(said)
+        )
 
 
 def test_an_ended_builder_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

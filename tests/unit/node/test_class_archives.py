@@ -39,11 +39,13 @@ def test_one_jar_names_all_others(tmp_path: Path) -> None:
     (home / "lib").mkdir(parents=True)
     for number in range(30):
         (home / "lib" / f"some-library-{number}.jar").touch()
+    (home / "lib" / "the-largest.jar").write_text("content")
     class_archives.write_class_path(home, "lib")
     text = zipfile.ZipFile(class_archives.class_path(home)).read("META-INF/MANIFEST.MF").decode()
     assert max(map(len, text.split("\r\n"))) <= 72, "the longest line of a manifest"
     named = text.replace("\r\n ", "").split("Class-Path: ")[1].split()
-    assert named == sorted(f"lib/some-library-{number}.jar" for number in range(30))
+    rest = sorted(f"lib/some-library-{number}.jar" for number in range(30))
+    assert named == ["lib/the-largest.jar", *rest]
 
 
 def test_an_archive_that_is_there_is_not_made_again(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A node's disks, each a sparse file: one for the changes of its root, one for its data.
 
 They are mounted here, by idmapped mounts, since no user namespace may mount a file system of its own; and so
-a node can fill neither this computer's disk nor reach another node's.
+a node can fill neither this computer's disk nor reach another node's. Only what a builder changes lies on
+this computer's disk itself, to become an image without being copied; who bakes watches what room that leaves.
 """
 
 from __future__ import annotations
@@ -79,8 +80,12 @@ def mount_root(node: Node) -> Path:
 
 
 def mount_changes(node: Node) -> Path:
-    """Mount the file system of a node's own changes, its owners as they are on the disk."""
-    return _mount_file(node, "root.img", ROOT_DISK_GB, node.directory / "changes")
+    """Mount the file system of a node's own changes, its owners as they are on the disk; see above."""
+    changes = node.directory / "changes"
+    if node.builder.exists():
+        changes.mkdir(parents=True, exist_ok=True)
+        return changes
+    return _mount_file(node, "root.img", ROOT_DISK_GB, changes)
 
 
 def _mount_overlay(node: Node, root: Path) -> None:

@@ -157,6 +157,8 @@ def bring_up(nodes: Sequence[Node], net: Network, seed: Seed | None, inherit: di
             raise HelperError(f"machine {node.name} was never completed; delete it and create it again")
         if seed is not None and not node.prepared.exists():
             discard(node)
+            if seed.builder and not node.disk_gb:
+                write(node.builder, "")
         registry.own_artifacts(node.owner)
         root = disks.mount_root(node)
         if seed is not None and not node.prepared.exists():

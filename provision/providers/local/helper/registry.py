@@ -108,6 +108,11 @@ class Node:
         """A file that exists once the root is complete and may be booted."""
         return self.directory / "prepared"
 
+    @property
+    def builder(self) -> Path:
+        """A file that exists when it was made for an image, which its changes become without being copied."""
+        return self.directory / "builder"
+
 
 @dataclass
 class Store:

@@ -63,6 +63,14 @@ def _size(node: Node) -> int:
     return (node.directory / "root.img").stat().st_blocks * 512
 
 
+def test_what_a_builder_changes_lies_on_this_computers_disk(make_node: Callable[..., Node]) -> None:
+    builder = make_node()
+    builder.builder.touch()
+    changes = disks.mount_changes(builder)
+    assert changes.stat().st_dev == builder.directory.stat().st_dev
+    assert disks.mount_changes(builder) == changes and not disks.attached(builder.directory / "root.img")
+
+
 def test_a_node_cannot_fill_a_disk_by_its_console(node: Node) -> None:
     log = disks.console(node)
     try:

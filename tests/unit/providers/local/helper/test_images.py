@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 from collections.abc import Callable
@@ -68,6 +69,31 @@ def test_a_layer_that_is_renewed_takes_the_place_of_the_old_ones(root: Path, bui
     assert (root / "images" / fresh / "root/opt/program").exists()
 
 
+def test_what_a_builder_changed_is_not_copied(root: Path, builder: Node) -> None:
+    before = (builder.directory / "changes/upper/opt/program").stat()
+    after = (root / "images" / commit() / "root/opt/program").stat()
+    assert (after.st_dev, after.st_ino) == (before.st_dev, before.st_ino)
+
+
+@pytest.fixture
+def elsewhere(builder: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's changes lie on a disk of its own."""
+    usual = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if path.is_relative_to(builder.directory):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return usual(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_what_lies_on_a_disk_of_its_own_is_copied(root: Path, builder: Node) -> None:
+    assert (root / "images" / commit() / "root/opt/program").read_text() == "x" * 100_000
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_a_layer_that_does_not_fit_is_refused_before_it_is_written(
     root: Path, builder: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
