@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from provision.core.errors import one_line
@@ -82,8 +83,8 @@ def apt_command(packages: Sequence[str]) -> str:
     return f"{prefix}apt-get update && {prefix}apt-get install --no-install-recommends {' '.join(packages)}"
 
 
-def install_packages(packages: Sequence[str]) -> None:
-    """Install Debian packages with apt, after saying so. Raises SetupError: no right to, or apt failed."""
+def right_to_install(packages: Sequence[str]) -> list[str]:
+    """Return what stands before apt's commands. Raises SetupError: there is no apt, or no right to use it."""
     if not shutil.which("apt-get"):
         raise SetupError(
             f"missing: {' '.join(packages)} (Debian's names); install them with this system's package manager"
@@ -96,6 +97,12 @@ def install_packages(packages: Sequence[str]) -> None:
                 f"missing Debian packages and no right to install them; run: {apt_command(packages)}"
             )
         prefix = ["sudo", "-n"]
+    return prefix
+
+
+def install_packages(packages: Sequence[str]) -> None:
+    """Install Debian packages with apt, after saying so. Raises SetupError: no right to, or apt failed."""
+    prefix = right_to_install(packages)
     say(f"installing Debian packages: {' '.join(packages)}")
     settings = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"]
     apt = [*prefix, *settings, "apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_LOCK_S}"]
@@ -218,23 +225,27 @@ def set_up(packages: Sequence[str], kinds: Sequence[str], lock: int, *, optional
             f"{one_line(str(ROOT))}: {why}, which programs would misread; rename it or move the project"
         )
     packages = list(packages)
-    if "base" in kinds and not _brings_pip():
+    if "base" in kinds and not _brings_pip():  # else apt and .venv go beside each other
         plain = Path(sys.executable).name in ("python", "python3")
         python = "python3" if plain else f"python3.{sys.version_info[1]}"
         install_packages([f"{python}-venv", *packages])
         packages = []
-    if packages:
+    if packages and not optional_packages:
+        right_to_install(packages)  # who has none hears it at once
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        installing = pool.submit(install_packages, packages) if packages else None
+        missing = [kind for kind in kinds if not stamped(kind)]
+        if missing:
+            install_requirements(make_venv([lock]), dev="dev" in missing, lock=[lock])
+            for kind in ("base", *(["dev"] if "dev" in missing else [])):
+                stamp(kind)
         try:
-            install_packages(packages)
+            if installing:
+                installing.result()
         except SetupError as error:
             if not optional_packages:
                 raise
             say(str(error))
-    missing = [kind for kind in kinds if not stamped(kind)]
-    if missing:
-        install_requirements(make_venv([lock]), dev="dev" in missing, lock=[lock])
-        for kind in ("base", *(["dev"] if "dev" in missing else [])):
-            stamp(kind)
 
 
 def and_local_machines() -> str:

@@ -1,8 +1,9 @@
 """Raw images in the object store become sets of all asked sizes in the object store, on all machines.
 
 Every executor fetches the images of its parts itself, decodes each once and writes the parts of all sizes
-itself; the driver only deals names and writes the manifests at the end. A set exists if and only if the
-manifest of its training part does.
+itself; the driver only deals names and writes the manifests at the end. Where images are few and small, it
+makes the parts, too, sooner than executors would have started. A set exists if and only if the manifest of
+its training part does.
 
     spark-submit --py-files parts.py,… main.py --dataset digits --sizes 16,64
 """
@@ -17,26 +18,31 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dealing import deal
 from decoding import MEMORY, MIB
 from manifests import publish, tell
 from masters import are_there, forget_masters, list_masters, read_masters
 from parts import make_part
-from pyspark import SparkConf, SparkContext
 from raw import Failure, Raw, find_packs, read_raw
 from records import made_before
-from tasks import Job, Made, Options, Task
+from tasks import COPIES, Job, Made, Options, Task
 
 from muster_node import files, sets
 from muster_node.hdfs.webhdfs import Hdfs, HdfsError
 from muster_node.preparation import OtherSettings, read_description, require_same, settled
-from muster_node.sets import MASTER
+from muster_node.sets import MASTER, TRAIN
 from muster_node.staging.standing import stored_sets
 from muster_node.stores.base import Settings, Store, StoreError
 from muster_node.stores.open import open_store
 from muster_node.subjects import BadPattern
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+FEW_BYTES, FEW_VALUES = 4 << 20, 4 << 20
+"""Up to so many bytes of files, and values of pixels to write, one processor needs seconds."""
 
 
 def follow(context: SparkContext, total: int, path: str, done: threading.Event) -> None:
@@ -82,7 +88,7 @@ def run(
         forget_masters(store, dataset)
     made, left = made_before(settings, store, tasks, job)
     if left:
-        made += work(left, job, wanted, progress)
+        made += work_alone(left, job, progress) if are_few(left, job) else work(left, job, wanted, progress)
     if keeps:
         store.put(sets.masters_key(dataset), list_masters(tasks, made, raw, job))
     told = [tell(store, Hdfs(namenode), made, job)] if namenode else []
@@ -123,8 +129,32 @@ def _with_labels_of(raw: Raw, options: Options) -> Options:
     return replace(options, multi_label=options.multi_label or several)
 
 
+def are_few(tasks: Sequence[Task], job: Job) -> bool:
+    """Say whether the parts are made sooner than executors have started."""
+    if job.cropped:  # how much there is to read is not known
+        return False
+    content = sum(job.packs.values()) + sum(image.bytes for task in tasks for image in task.images)
+    copies = {TRAIN: COPIES if job.options.augment else 1}
+    pixels = sum(
+        len(task.images) * copies.get(task.part, 1) * sum(size * size for size in task.sizes)
+        for task in tasks
+    )
+    return content <= FEW_BYTES and pixels * job.options.channels <= FEW_VALUES
+
+
+def work_alone(tasks: Sequence[Task], job: Job, progress: str) -> list[Made]:
+    """Make parts here, one after the other; return what was made."""
+    made: list[Made] = []
+    for number, task in enumerate(tasks):
+        files.report(progress, f"preprocessing: {number} of {len(tasks)} parts")
+        made += make_part(task, job)
+    return made
+
+
 def work(tasks: Sequence[Task], job: Job, sizes: Sequence[int], progress: str) -> list[Made]:
     """Make parts on all machines; return what was made."""
+    from pyspark import SparkConf, SparkContext  # takes a second, for which few images do not wait
+
     images = sum(len(task.images) for task in tasks)
     files.report(progress, f"preprocessing: starting Spark for {images} images")
     name = f"preprocess {job.options.dataset} {', '.join(map(str, sizes))}"

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from PIL import Image as Picture
 from pyarrow import parquet
+from tasks import Image
 
 from muster_node import sets
 from muster_node.preparation import OtherSettings
@@ -57,9 +58,9 @@ class Spark:
         return
 
 
-@pytest.fixture
-def main(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program, imported where there is no Spark."""
+@pytest.fixture(params=["as it is", "on executors"])
+def main(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> ModuleType:
+    """The program, imported where there is no Spark, as it is and as it works where images are many."""
     monkeypatch.setitem(sys.modules, "pyspark", SimpleNamespace(SparkConf=Spark, SparkContext=Spark))
     path = Path(parts.__file__).with_name("main.py")
     spec = importlib.util.spec_from_file_location("preprocess_main", path)
@@ -67,6 +68,8 @@ def main(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    if request.param == "on executors":
+        module.FEW_BYTES = -1
     return module
 
 
@@ -117,6 +120,34 @@ def test_all_sizes_are_made_in_one_pass_and_not_again(main, store):
         del store.files[key]
     main.run(options, (32,), **GIVEN)
     assert {key: made(store)[key] for key in both} == both, "a size is the same whatever others are asked for"
+
+
+@pytest.mark.parametrize("main", ["as it is"], indirect=True)
+def test_few_images_become_the_same_bytes_without_executors(main, store, monkeypatch):
+    options, raw = main.Options("eyes", augment=True), dict(store.files)
+    with monkeypatch.context() as patch:
+        patch.setattr(main, "work", lambda *_: pytest.fail("executors for ten images"))
+        main.run(options, (16, 32), **GIVEN)
+    alone = dict(store.files)
+    store.files.clear()
+    store.files.update(raw)
+    monkeypatch.setattr(main, "FEW_BYTES", -1)
+    monkeypatch.setattr(main, "work_alone", lambda *_: pytest.fail("they count as many"))
+    main.run(options, (16, 32), **GIVEN)
+    assert store.files == alone
+
+
+@pytest.mark.parametrize("main", ["as it is"], indirect=True)
+@pytest.mark.parametrize(
+    ("changes", "few"),
+    [({}, True), ({"size": 1024}, False), ({"bytes": 1 << 23}, False), ({"pack": 1 << 23}, False), ({"cropped": True}, False)],
+)  # fmt: skip
+def test_images_are_few_where_neither_files_nor_pictures_are_large(main, changes, few):
+    images = tuple(Image(f"{number}.png", bytes=changes.get("bytes", 100)) for number in range(1800))
+    tasks = [main.Task(sets.TRAIN, 0, (changes.get("size", 16),), images)]
+    packs = {"digits.tar": changes.get("pack", 100)}
+    job = main.Job(main.Options("eyes"), {}, packs, {}, {}, 1 << 20, cropped=changes.get("cropped", False))
+    assert main.are_few(tasks, job) == few
 
 
 def test_a_size_that_was_made_with_other_settings_is_refused(main, store):
