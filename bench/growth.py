@@ -21,7 +21,8 @@ from tests.fakes.pond import given, pond
 SIZES = (3, 15, 50)
 FACTOR = 1.2
 """The dearest may cost so many times what the cheapest does."""
-HEAD = ("nodes", "calls", "journal", "CPU s", "tasks of an old one", "of all old ones")
+HEAD = ("nodes", "calls", "journal", "CPU s", "tasks of an old one", "of all old ones", "services.yml, CPU s")
+SSH = Path(__file__).with_name("paper_ssh.sh")
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,15 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, action="append", help=f"instead of {SIZES}")
     sizes = parser.parse_args().nodes or SIZES
     tasks = {nodes: of_an_old_one(nodes) for nodes in sizes}
+    services = {nodes: services_cpu_s(nodes + 1) for nodes in sizes}
     costs = {"tasks of an old machine": [*tasks.values()]}
     for provider in ("ec2", "softlayer"):
         print(f"{provider}, one machine more; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
         print("  ".join(HEAD))
         found = {nodes: one_more(provider, nodes) for nodes in sizes}
         for nodes, more in found.items():
-            row = (nodes, more.calls, more.lines, f"{more.cpu_s:.2f}", tasks[nodes], nodes * tasks[nodes])
+            old = tasks[nodes]
+            row = (nodes, more.calls, more.lines, f"{more.cpu_s:.2f}", old, nodes * old, services[nodes])
             print("  ".join(f"{one:>{len(head)}}" for one, head in zip(row, HEAD, strict=True)), flush=True)
         costs[f"calls of {provider}"] = [more.calls for more in found.values()]
         costs[f"lines of the journal, {provider}"] = [more.lines for more in found.values()]
@@ -77,6 +80,17 @@ def of_an_old_one(nodes: int) -> int:
         found, _ = given(pond(Path(folder), nodes + 1), "start_cluster.yml", "main.yml")
     old = found["pond-worker-1"]
     return old.runs + old.validations
+
+
+def services_cpu_s(nodes: int) -> float:
+    """Return what this computer spends, seconds of CPU, on services.yml where nothing is to be changed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = pond(folder, nodes)
+        (folder / "ssh").symlink_to(SSH)
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(config)]
+        environment = {"PATH": f"{folder}:{os.environ['PATH']}", "MUSTER_STATE": str(folder / "state")}
+        return round(scale.in_a_process([*command, "playbooks/services.yml"], environment).cpu, 1)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,10 @@ def pond(folder: Path, nodes: int) -> Path:
     state = State(folder / "state" / "pond")
     state.begin(ClusterIdentity("pond", "0123abcd"))
     ensure_login_key(state.key_file, "me")
+    ensure_login_key(state.secrets / "queue", "queue")
+    for secret in ("spark", "engines"):
+        state.secret(secret)
+    (state.secrets / "store.json").write_text(json.dumps({"access_key": "pond", "secret_key": "water"}))
     machines = []
     for number in range(nodes):
         group = spec.group("worker" if number else "master")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ansible._internal._templating import _template_vars
@@ -11,7 +12,8 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 from provision.plugins import on_node
-from provision.plugins.modules import muster_files
+from provision.plugins.action import muster_units as of_units
+from provision.plugins.modules import muster_files, muster_units
 
 KINDS = ("template", "file", "content", "directory", "link", "tree")
 KEYS = frozenset((*KINDS, "dest", "owner", "group", "mode", "secret", "block", "vars", "validate", "compile"))
@@ -61,8 +63,10 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         result: dict[str, Any] = super().run(tmp, task_vars)
         entries = self._task.args.get("files")
-        if not isinstance(entries, list) or set(self._task.args) - {"files"}:
-            raise AnsibleActionFail("muster_files takes one argument, files: a list of entries")
+        if not isinstance(entries, list) or set(self._task.args) - {"files", *of_units.ARGUMENTS}:
+            raise AnsibleActionFail(
+                f"muster_files takes files (a list), and as muster_units {', '.join(of_units.ARGUMENTS)}"
+            )
         for entry in entries:
             if wrong := check_entry(entry):
                 where = entry.get("dest", "") if isinstance(entry, dict) else ""
@@ -73,7 +77,11 @@ class ActionModule(ActionBase):
             "check": self._task.check_mode,
             "diff": self._task.diff,
         }
-        return result | on_node.run(self, muster_files, arguments)
+        steps: list[tuple[ModuleType, dict[str, Any]]] = [(muster_files, arguments)]
+        if "units" in self._task.args:
+            wished = {key: self._task.args[key] for key in of_units.ARGUMENTS if key in self._task.args}
+            steps.append((muster_units, of_units.checked(wished) | {"check": self._task.check_mode}))
+        return result | on_node.run(self, *steps)
 
     def _rendered(self, entry: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         rest = {key: entry[key] for key in entry if key not in ("template", "file", "content", "vars")}

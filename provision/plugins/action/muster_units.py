@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from provision.plugins import on_node
@@ -31,6 +34,14 @@ ARGUMENTS = {
 }
 
 
+def checked(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments with all defaults. Raises AnsibleActionFail for what is wrong with them."""
+    found = ArgumentSpecValidator(ARGUMENTS).validate(dict(arguments))
+    if found.error_messages:
+        raise AnsibleActionFail(f"muster_units: {'; '.join(found.error_messages)}")
+    return dict(found.validated_parameters)
+
+
 class ActionModule(ActionBase):
     """Checks, then runs the module of the same name once."""
 
@@ -40,5 +51,5 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task; see the module's documentation."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        arguments = self.validate_argument_spec(ARGUMENTS)[1]
-        return result | on_node.run(self, muster_units, arguments | {"check": self._task.check_mode})
+        arguments = checked(self._task.args) | {"check": self._task.check_mode}
+        return result | on_node.run(self, (muster_units, arguments))

@@ -22,6 +22,7 @@ description:
   - Missing parent directories are created (root, 0755).
   - A symbolic link on the way to a file is followed only where nobody but root could have put it.
   - Reloads systemd's units when a unit file changed and systemd runs.
+  - With C(units) it then does what M(muster_units) does with them, in the same round trip.
 author: Muster
 options:
   files:
@@ -40,6 +41,19 @@ options:
         there, and would compile them anew each time.
       - C(validate) (a list) is a program with arguments, which gets the new file as its last one; the file is
         put in place only when it ends with status 0.
+  units:
+    type: list
+    elements: dict
+    description: Units that are brought into C(state) when the files are written; as of M(muster_units).
+  state:
+    type: str
+    choices: [started, reloaded, restarted, stopped]
+    default: started
+    description: As of M(muster_units).
+  wait:
+    type: bool
+    default: false
+    description: As of M(muster_units).
 """
 EXAMPLES = r"""
 - name: Write the settings

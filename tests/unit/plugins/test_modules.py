@@ -118,26 +118,40 @@ def test_a_module_runs_as_a_program_of_its_own(tmp_path: Path) -> None:
     """As on a node: with a standard Python, from standard input, its answer in the last line."""
     path = tmp_path / "ü b"
     entry = {"dest": str(path), "content": 'it\'s \\ "ü"\n', "owner": ME, "group": GROUP}
-    text = on_node.program(muster_files, {"entries": [entry], "check": False, "diff": True})
+    units = {"units": [], "state": "started", "wait": False, "check": False}
+    files = {"entries": [entry], "check": False, "diff": True}
+    text = on_node.program((muster_files, files), (muster_units, units))
     command = ["/usr/bin/python3", "-I", "-"]
     done = subprocess.run(command, input=text, capture_output=True, check=True, env={"LC_ALL": "C"})
-    assert json.loads(done.stdout)["changed_paths"] == [str(path)]
+    wrote, started = json.loads(done.stdout)
+    assert (wrote["changed_paths"], started) == ([str(path)], {"changed": False, "actions": []})
     assert path.read_text(encoding="utf-8") == entry["content"]
+
+
+def test_units_are_left_alone_when_their_files_could_not_be_written(tmp_path: Path) -> None:
+    files = {"entries": [{"dest": str(tmp_path), "content": ""}], "check": False, "diff": False}
+    units = {"units": [unit("none")], "state": "started", "wait": False, "check": False}
+    text = on_node.program((muster_files, files), (muster_units, units))
+    done = subprocess.run(["/usr/bin/python3", "-I", "-"], input=text, capture_output=True, check=True)
+    (answer,) = json.loads(done.stdout)
+    assert answer["failed"]
+    assert "is a directory" in answer["msg"]
 
 
 @pytest.mark.parametrize(
     ("done", "said"),
     [
-        ({"rc": 0, "stdout": 'noise\n{"changed": false}\n', "stderr": ""}, ""),
+        ({"rc": 0, "stdout": 'noise\n[{"changed": false}]\n', "stderr": ""}, ""),
         ({"rc": 1, "stdout": "", "stderr": "Traceback\nPermissionError: no\n"}, "PermissionError: no"),
         ({"rc": 127, "stdout": "sh: no python3\n", "stderr": ""}, "sh: no python3"),
         ({"rc": 0, "stdout": "[1]\n", "stderr": ""}, "[1]"),
+        ({"rc": 0, "stdout": "[]\n", "stderr": ""}, "[]"),
         ({"rc": 9, "stdout": "", "stderr": ""}, "exit status 9"),
     ],
 )
 def test_a_module_that_does_not_answer_has_failed(done: dict[str, object], said: str) -> None:
     action: Any = SimpleNamespace(_low_level_execute_command=lambda *_, **__: done)
-    result = on_node.run(action, muster_units, {})
+    result = on_node.run(action, (muster_units, {}))
     assert result.get("msg", "") == said
     assert result.get("failed", False) is bool(said)
 

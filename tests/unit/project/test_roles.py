@@ -163,7 +163,7 @@ def test_services_start_before_what_only_jobs_need_is_installed() -> None:
 
 def test_the_firewall_and_the_data_disk_are_waited_for() -> None:
     tasks = yaml.safe_load((PROJECT / "roles/base/tasks/configure.yml").read_text())
-    (units,) = [task["muster_units"] for task in tasks if "muster_units" in task]
+    (units,) = [task["muster_files"] for task in tasks if "units" in task["muster_files"]]
     assert [unit["name"] for unit in units["units"]] == ["muster-firewall", "muster-data-disk"]
     assert units["units"][0]["proof"] == ["/usr/sbin/nft", "list", "chain", *CHAIN], "as verify looks"
     assert units["wait"] is True

@@ -15,15 +15,15 @@ from tests.fakes.pond import Given, given, pond
 
 LIMITS = {
     "localhost": Given(validations=0, runs=3),
-    "pond-master": Given(validations=9, runs=17),
-    "pond-worker-1": Given(validations=8, runs=15),
-    "object-store": Given(validations=2, runs=5),
+    "pond-master": Given(validations=0, runs=12),
+    "pond-worker-1": Given(validations=0, runs=11),
+    "object-store": Given(validations=0, runs=4),
 }
 AGAIN = {
     "localhost": Given(validations=0, runs=2),
-    "pond-master": Given(validations=6, runs=11),
-    "pond-worker-1": Given(validations=6, runs=11),
-    "object-store": Given(validations=1, runs=3),
+    "pond-master": Given(validations=0, runs=8),
+    "pond-worker-1": Given(validations=0, runs=8),
+    "object-store": Given(validations=0, runs=3),
 }
 """Of main.yml alone, on a cluster that runs."""
 
