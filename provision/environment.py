@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 from provision.core.errors import one_line
 from provision.core.paths import misread
@@ -100,18 +101,23 @@ def right_to_install(packages: Sequence[str]) -> list[str]:
     return prefix
 
 
-def install_packages(packages: Sequence[str]) -> None:
-    """Install Debian packages with apt, after saying so. Raises SetupError: no right to, or apt failed."""
+def install_packages(packages: Sequence[str], vain: Event | None = None) -> None:
+    """Install Debian packages with apt, after saying so. Raises SetupError: no right to, or apt failed.
+
+    Args:
+        packages: Debian's names.
+        vain: when it is set nobody needs them any more, and another apt is no longer waited for.
+    """
     prefix = right_to_install(packages)
     say(f"installing Debian packages: {' '.join(packages)}")
     settings = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"]
     apt = [*prefix, *settings, "apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_LOCK_S}"]
     with waiting("Debian packages"):
-        update(apt)
+        update(apt, vain or Event())
         run([*apt, "install", "--no-install-recommends", *packages])
 
 
-def update(apt: Sequence[str]) -> None:
+def update(apt: Sequence[str], vain: Event) -> None:
     """Fetch the package lists; while another apt has them, as on a computer that has just booted, wait.
 
     Its own time-out is for the lock on packages alone. Raises SetupError, which names the other one, at last.
@@ -121,9 +127,8 @@ def update(apt: Sequence[str]) -> None:
         try:
             run([*apt, "update"])
         except SetupError as error:
-            if "Could not get lock" not in str(error) or time.monotonic() > end:
+            if "Could not get lock" not in str(error) or time.monotonic() > end or vain.wait(1):
                 raise
-            time.sleep(1)
         else:
             return
 
@@ -233,12 +238,17 @@ def set_up(packages: Sequence[str], kinds: Sequence[str], lock: int, *, optional
     if packages and not optional_packages:
         right_to_install(packages)  # who has none hears it at once
     with ThreadPoolExecutor(max_workers=1) as pool:
-        installing = pool.submit(install_packages, packages) if packages else None
+        vain = Event()
+        installing = pool.submit(install_packages, packages, vain) if packages else None
         missing = [kind for kind in kinds if not stamped(kind)]
-        if missing:
-            install_requirements(make_venv([lock]), dev="dev" in missing, lock=[lock])
-            for kind in ("base", *(["dev"] if "dev" in missing else [])):
-                stamp(kind)
+        try:
+            if missing:
+                install_requirements(make_venv([lock]), dev="dev" in missing, lock=[lock])
+                for kind in ("base", *(["dev"] if "dev" in missing else [])):
+                    stamp(kind)
+        except BaseException:
+            vain.set()
+            raise
         try:
             if installing:
                 installing.result()

@@ -124,10 +124,15 @@ def install(
                         reporter.say(f"{inventory.stem}: {task}")  # two are made at once
     if process.returncode != 0:
         lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+        mend = (
+            "Free some, or run `./muster images prune`,"
+            if seen
+            else "Mend the package list or the set-up script"
+        )
         raise CommandFailed(
             what="an install step failed while the image was made: " + (seen or [reason(lines)])[0],
             where=str(log),
-            remedy="Mend the package list or the set-up script and run the same command again.",
+            remedy=f"{mend} and run the same command again.",
             status=process.returncode,
             output="\n".join(lines[-12:]),
         )

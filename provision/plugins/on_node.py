@@ -13,10 +13,27 @@ from types import ModuleType
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
-from provision.core.untrusted import parse_json
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 PYTHON = "/usr/bin/python3 -I -"
+
+
+class Answer(BaseModel, strict=True):
+    """What is believed of a module's answer, and no more.
+
+    Ansible obeys other keys of a result: with `add_host` whoever is root on a node would change what it knows
+    of this computer.
+    """
+
+    changed: bool = False
+    failed: bool = False
+    msg: str = ""
+    changed_paths: list[str] = []
+    actions: list[str] = []
+    diff: list[dict[str, str]] = []
+
+
+ANSWERS = TypeAdapter(list[Answer])
 PROGRAM = """
 import json
 
@@ -50,10 +67,18 @@ def run(action: ActionBase, *steps: tuple[ModuleType, Mapping[str, Any]]) -> dic
     """
     done = action._low_level_execute_command(PYTHON, in_data=program(*steps))
     lines = str(done["stdout"]).strip().splitlines()
-    answers = parse_json(lines[-1]) if lines and not done["rc"] else None
-    if isinstance(answers, list) and answers and all(isinstance(answer, dict) for answer in answers):
+    answers = _answers(lines[-1]) if lines and not done["rc"] else []
+    if answers:
         changed = any(answer.get("changed") for answer in answers)
         return {key: value for answer in answers for key, value in answer.items()} | {"changed": changed}
     told = str(done["stderr"]).strip().splitlines() or lines
     reason = told[-1] if told else f"exit status {done['rc']}"
     return {"failed": True, "msg": reason, "stderr_lines": told[-40:]}
+
+
+def _answers(line: str) -> list[dict[str, Any]]:
+    """Return the answers that a line of JSON has, [] when it is something else."""
+    try:
+        return [answer.model_dump(exclude_unset=True) for answer in ANSWERS.validate_json(line)]
+    except ValidationError:
+        return []

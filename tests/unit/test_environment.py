@@ -6,7 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -263,13 +266,18 @@ def test_another_apt_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         return ""
 
     monkeypatch.setattr(environment, "run", run)
-    monkeypatch.setattr(environment.time, "sleep", lambda _: None)
-    environment.update(["apt-get"])
+    waited: Any = SimpleNamespace(wait=lambda _: False)
+    environment.update(["apt-get"], waited)
     assert not answers
     answers[:] = ["Failed to fetch"]
     with pytest.raises(environment.SetupError, match="Failed to fetch"):
-        environment.update(["apt-get"])
+        environment.update(["apt-get"], waited)
+    answers[:] = ["Could not get lock, held by process 42", ""]
+    in_vain = threading.Event()
+    in_vain.set()
+    with pytest.raises(environment.SetupError, match="process 42"):
+        environment.update(["apt-get"], in_vain)
     answers[:] = ["Could not get lock, held by process 42"] * 2
     monkeypatch.setattr(environment, "APT_LOCK_S", -1)
     with pytest.raises(environment.SetupError, match="process 42"):
-        environment.update(["apt-get"])
+        environment.update(["apt-get"], waited)

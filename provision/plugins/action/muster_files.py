@@ -29,6 +29,8 @@ def check_entry(entry: Any) -> str:  # noqa: ANN401  it comes from a playbook an
         return f"unknown key {unknown[0]}; known: {', '.join(sorted(KEYS))}"
     if sum(kind in entry for kind in KINDS) != 1:
         return f"needs exactly one of {', '.join(KINDS)}"
+    if "compile" in entry and ("tree" not in entry or "owner" in entry):
+        return "compile is for a tree of root's"
     if isinstance(entry.get("mode"), int):
         return f'mode must be a quoted octal number such as "0644", not {entry["mode"]}'
     return ""

@@ -10,6 +10,7 @@ import pwd
 import py_compile
 import secrets
 import stat
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -254,9 +255,15 @@ def put(path: Path, wish: dict[str, Any], *, check_mode: bool = False) -> dict[s
 
 
 def compiled(path: Path, *, anew: bool) -> None:
-    """Make the byte code of a Python file where there is none, or where the file is new."""
-    if anew or not Path(importlib.util.cache_from_source(path)).exists():
-        py_compile.compile(str(path), doraise=True)
+    """Make the byte code of a Python file that is new, or has none of its own. Raises OSError, ValueError."""
+    status, made = path.stat(), Path(importlib.util.cache_from_source(path))
+    stamp = (0, int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
+    head = importlib.util.MAGIC_NUMBER + struct.pack("<3I", *stamp)  # see PEP 552
+    if anew or not made.exists() or made.read_bytes()[: len(head)] != head:
+        try:
+            py_compile.compile(str(path), doraise=True)
+        except py_compile.PyCompileError as error:
+            raise ValueError(error.msg) from error
 
 
 def difference(path: str, now: dict[str, Any], wish: dict[str, Any], secret: bool) -> dict[str, str]:
@@ -282,28 +289,29 @@ def run(entries: list[dict[str, Any]], *, check: bool, diff: bool) -> dict[str, 
     """
     changed: list[str] = []
     diffs: list[dict[str, str]] = []
-
-    def failure(msg: str) -> dict[str, Any]:
-        return {"failed": True, "msg": msg, "changed_paths": changed}
-
+    failure = ""
     for entry in entries:
-        path, wish = Path(entry["dest"]), wished(entry)
+        path = Path(entry["dest"])
         try:
+            wish = wished(entry)
             now = put(path, wish, check_mode=check)
+            if now is not None:
+                changed.append(str(path))
+                if diff:
+                    diffs.append(difference(str(path), now, wish, bool(entry.get("secret"))))
+            if entry.get("compile") and not check:
+                compiled(path, anew=now is not None)
         except LookupError as error:
-            return failure(f"{path}: there is no {error.args[0]} {entry[error.args[0]]} on this machine")
+            failure = f"{path}: there is no {error.args[0]} {entry[error.args[0]]} on this machine"
         except ValueError as error:
-            return failure(f"{path} was left as it was: {error}")
+            failure = f"{path} was left as it was: {error}"
         except OSError as error:
-            return failure(f"{path} could not be written: {error.strerror or error}")
-        if entry.get("compile") and not check:
-            compiled(path, anew=now is not None)
-        if now is None:
-            continue
-        changed.append(str(path))
-        if diff:
-            diffs.append(difference(str(path), now, wish, bool(entry.get("secret"))))
+            failure = f"{path} could not be written: {error.strerror or error}"
+        if failure:
+            break
+    # Also after a failure: the next run finds these files as they should be.
     units = any(path.startswith(UNIT_FOLDER) for path in changed)
     if units and not check and Path("/run/systemd/system").is_dir():
         subprocess.run(["/usr/bin/systemctl", "daemon-reload"], check=True)
-    return {"changed": bool(changed), "changed_paths": changed, "diff": diffs}
+    result = {"changed": bool(changed), "changed_paths": changed, "diff": diffs}
+    return result | {"failed": True, "msg": failure} if failure else result

@@ -93,13 +93,21 @@ def undone(unit: Mapping[str, Any]) -> bool:
     return bool(proof) and subprocess.run(proof, capture_output=True, check=False).returncode != 0
 
 
+def decide_once(state: str, *, done: bool, failed: bool, active: bool) -> str:
+    """The verb for a unit that does its work once, which is done or not."""
+    if done:
+        return "reset-failed" if failed else ""
+    return "start" if state in UP and not active else ""
+
+
 def decide(unit: Mapping[str, Any], shown: Mapping[str, str], state: str) -> str:
     """The one verb for a unit, '' when it is as wished."""
     active = shown.get("ActiveState") in ("active", "activating", "reloading")
-    if unit["creates"]:
-        return "start" if state in UP and not active and not found(unit["creates"]) else ""
     if state == "stopped":
         return "stop" if active else ""
+    if unit["creates"]:
+        done, failed = found(unit["creates"]), shown.get("ActiveState") == "failed"
+        return decide_once(state, done=done, failed=failed, active=active)
     if state == "restarted":
         return "restart"
     if not active:
@@ -135,6 +143,7 @@ def carry_out(
     """Do it, all units of a verb at once; starting is not waited for."""
     again = verbs.get("restart", [])
     for verb, wanted in (
+        ("reset-failed", verbs.get("reset-failed", [])),
         ("enable", verbs.get("enable", [])),
         ("stop", verbs.get("stop", []) + again),  # waits: nobody shall take the old process for the new
         ("start", verbs.get("start", []) + again),
@@ -191,7 +200,8 @@ def run(units: Sequence[Mapping[str, Any]], state: str, *, wait: bool, check: bo
         if not check:
             carry_out(verbs, shown, systemctl)
             if wait and state in UP:
-                systemctl("start", *names)  # takes part in a start under way; nothing where all have started
+                asked = [unit["name"] for unit in units if not (unit["creates"] and found(unit["creates"]))]
+                systemctl("start", *asked)  # takes part in a start under way; nothing where all have started
     except SystemctlError as error:
         return {"failed": True, "msg": str(error)}
     actions = [f"{verb} {name}" for verb, wanted in verbs.items() for name in wanted]

@@ -50,7 +50,10 @@ def ensure_base(reporter: Reporter | None = None, *, refresh: bool = False) -> s
 
 def no_room() -> str:
     """Say that too little of this computer's disk is left for a builder to write on; '' = there is enough."""
-    free, least = shutil.disk_usage(registry.ROOT).free / 1024**3, disks.RESERVE / 1024**3
+    try:
+        free, least = shutil.disk_usage(registry.ROOT).free / 1024**3, disks.RESERVE / 1024**3
+    except OSError as error:
+        return f"how much of the disk of {registry.ROOT} is left cannot be seen: {error.strerror}"
     if free >= least:
         return ""
     return f"the disk of {registry.ROOT} has {free:.1f} GiB left, of which {least:.0f} must stay free"

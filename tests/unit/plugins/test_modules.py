@@ -104,10 +104,10 @@ def test_only_byte_code_that_is_missing_or_old_is_made(tmp_path: Path) -> None:
     assert not made.exists()
     muster_files.run([entry], check=False, diff=False)
     first = made.read_bytes()
-    made.write_bytes(b"kept")
+    made.write_bytes(first[:-1] + b"x")
     assert not muster_files.run([entry], check=False, diff=False)["changed"]
-    assert made.read_bytes() == b"kept"
-    made.unlink()
+    assert made.read_bytes() == first[:-1] + b"x"
+    made.write_bytes(b"of a run that was killed after it had written the file")
     assert not muster_files.run([entry], check=False, diff=False)["changed"]
     assert made.read_bytes() == first
     muster_files.run([entry | {"content": "x = 2\n"}], check=False, diff=False)
@@ -135,7 +135,22 @@ def test_units_are_left_alone_when_their_files_could_not_be_written(tmp_path: Pa
     done = subprocess.run(["/usr/bin/python3", "-I", "-"], input=text, capture_output=True, check=True)
     (answer,) = json.loads(done.stdout)
     assert answer["failed"]
+    assert not answer["changed"]
     assert "is a directory" in answer["msg"]
+
+
+def test_a_node_tells_ansible_nothing_but_what_was_done() -> None:
+    """Ansible obeys `add_host` in a result, also for this computer; root on a node answers what it likes."""
+    for more in (
+        {"add_host": {"host_name": "localhost", "host_vars": {"ansible_python_interpreter": "/tmp/evil"}}},
+        {"ansible_facts": {"ansible_python_interpreter": "/tmp/evil"}},
+        {"_ansible_no_log": False, "exception": "x"},
+    ):
+        line = json.dumps([{"changed": True, "actions": ["start x"], **more}])
+        action: Any = SimpleNamespace(
+            _low_level_execute_command=lambda *_, line=line, **__: {"rc": 0, "stdout": line, "stderr": ""}
+        )
+        assert on_node.run(action, (muster_units, {})) == {"changed": True, "actions": ["start x"]}
 
 
 @pytest.mark.parametrize(
@@ -195,6 +210,9 @@ def test_a_secret_is_not_in_the_diff() -> None:
         ({"dest": "/a", "content": "", "template": "t"}, "exactly one"),
         ({"dest": "/a"}, "exactly one"),
         ({"dest": "/a", "content": "", "mode": 420}, "quoted octal"),
+        ({"dest": "/a", "content": "", "compile": True}, "compile is for"),
+        ({"dest": "/a", "tree": "b", "compile": True, "owner": "hadoop"}, "compile is for"),
+        ({"dest": "/a", "tree": "b", "compile": True}, ""),
         ({"dest": "/a", "content": ""}, ""),
     ],
 )
@@ -310,14 +328,19 @@ def test_what_is_done_once_is_started_until_its_work_is_there(tmp_path: Path) ->
     (tmp_path / "image_0").touch()
     assert muster_units.plan([once], shown, "started") == {}
     assert muster_units.plan([once], shown, "restarted") == {}, "a restart does not do it again"
+    shown["b"]["ActiveState"] = "failed"
+    assert muster_units.plan([once], shown, "started") == {"reset-failed": ["b"]}, "its work is there"
+    shown["b"]["ActiveState"] = "activating"
+    assert muster_units.plan([once], shown, "stopped") == {"stop": ["b"]}
 
 
 def test_a_tree_is_its_folders_and_files_without_byte_code(tmp_path: Path) -> None:
     for name in ("main.py", "queue/cli.py", "__pycache__/main.pyc", "queue/__pycache__/cli.pyc"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    entries = tree({"dest": "/opt/lib", "tree": str(tmp_path), "owner": "hadoop", "compile": True})
+    entries = tree({"dest": "/opt/lib", "tree": str(tmp_path), "owner": "hadoop"})
     assert all(check_entry(entry) == "" and entry["owner"] == "hadoop" for entry in entries)
+    entries = tree({"dest": "/opt/lib", "tree": str(tmp_path), "compile": True})
     assert [(entry["dest"], entry.get("content")) for entry in entries] == [
         ("/opt/lib", None),
         ("/opt/lib/main.py", "x"),
