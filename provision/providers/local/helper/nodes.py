@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import signal
 import time
@@ -34,6 +35,7 @@ from .rootfs import Seed
 from .system import remove_tree, say, until, write
 
 WORKERS = 8
+BUILDER = re.compile(r"image-[0-9a-f]{8}")  # what makes an image is named after its recipe
 HOSTS = range(10, 250)
 
 
@@ -49,7 +51,7 @@ def create(request: dict[str, Any]) -> list[dict[str, Any]]:
             nodes = _record(state, request, cluster_id, names)
             net, inherit = state.networks[cluster_id], validate.mapping(request.get("inherit"), "inherit")
             net.admit(rootfs.ports_here(inherit))
-        seed = Seed(user_data, builder=net.name.startswith("image-"))
+        seed = Seed(user_data, builder=bool(BUILDER.fullmatch(net.name)))
         bring_up(nodes, net, seed, inherit)
     say(f"{len(nodes)} machines booted in {time.monotonic() - started:.2f} s")
     return [machines.describe(node) for node in nodes]
