@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 NAMENODE_PORT = 9870
@@ -45,10 +45,14 @@ def _bean(page: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class DataNodes:
-    """The DataNodes that live, by name and by address, and whether the NameNode is still in safe mode."""
+    """The DataNodes that live, by name and by address, and whether the NameNode is still in safe mode.
+
+    `silent_s`: seconds since each was last heard, by address; one counts as living for ten minutes.
+    """
 
     live: frozenset[str]
     safe_mode: bool
+    silent_s: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, page: dict[str, Any]) -> DataNodes:
@@ -56,8 +60,13 @@ class DataNodes:
         bean = _bean(page)
         live: dict[str, Any] = json.loads(bean.get("LiveNodes") or "{}")
         names = {name.partition(":")[0] for name in live}
-        addresses = {str(node.get("xferaddr", "")).rpartition(":")[0] for node in live.values()}
-        return cls(live=frozenset((names | addresses) - {""}), safe_mode=bool(bean.get("Safemode")))
+        silent_s = {
+            str(node.get("xferaddr", "")).rpartition(":")[0]: float(node.get("lastContact", 0))
+            for node in live.values()
+            if node.get("xferaddr")
+        }
+        known = frozenset((names | silent_s.keys()) - {""})
+        return cls(live=known, safe_mode=bool(bean.get("Safemode")), silent_s=silent_s)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ Asks the NameNode's and the Spark Master's pages until the node is listed alive 
 makes the folders in HDFS that are asked for, with owner and mode. When the deadline passes, or a unit has
 failed for good, the message ends with the unit's last log lines.
 
+Where the NameNode is (`members`: addresses of all DataNodes) it waits, too, until one that is gone has not
+been heard for so long that it is given no blocks any more: whoever writes to it waits a minute.
+
 The plan (JSON): `units` of this node that take part, its `name` and private `address`, `namenode_url`,
-`master_url`, `folders` (path, owner, group, mode), `deadline` in seconds. Prints {changed, made, seconds}, or
-{error}.
+`master_url`, `folders` (path, owner, group, mode), `members`, `deadline` in seconds. Prints {changed, made,
+seconds}, or {error}.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from muster_node.hdfs.webhdfs import Hdfs, HdfsError
 OWN_PAGES = {"hdfs-datanode": ":9864/jmx?qry=java.lang:type=Runtime", "spark-worker": ":8081/json/"}
 SUPERUSER = "hdfs"
 LOOK_EVERY_S = 0.2
+STALE_S = 10.0  # as `dfs.namenode.stale.datanode.interval` of role hdfs
 LOG_LINES = 12
 
 
@@ -42,6 +46,7 @@ class Plan:
     namenode_url: str
     master_url: str
     folders: Sequence[dict[str, str]] = ()
+    members: Sequence[str] = ()
     deadline: float = 120.0
 
 
@@ -102,6 +107,16 @@ def wait(plan: Plan) -> float:
         time.sleep(LOOK_EVERY_S)
 
 
+def wait_for_the_gone(plan: Plan) -> None:
+    """Wait until no machine that is gone is given blocks; for one that is still heard, not for ever."""
+    end = time.monotonic() + 2 * STALE_S
+    while plan.members and time.monotonic() < end:
+        silent_s = daemons.datanodes(plan.namenode_url).silent_s
+        if all(seconds >= STALE_S for address, seconds in silent_s.items() if address not in plan.members):
+            return
+        time.sleep(LOOK_EVERY_S)
+
+
 def failed_unit(units: Sequence[str]) -> str:
     """The first unit that systemd has given up, '' when there is none."""
     run = subprocess.run(
@@ -143,9 +158,14 @@ def main() -> int:
     plan = Plan(**json.loads(sys.argv[1]))
     try:
         seconds = wait(plan)
+        wait_for_the_gone(plan)
         made = make_folders(Hdfs(plan.namenode_url, user=SUPERUSER), plan.folders)
     except NotJoined as error:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
+        return 1
+    except (OSError, ValueError) as error:
+        text = f"{plan.name}: the NameNode's page does not answer any more ({error})"
+        sys.stdout.write(json.dumps({"error": text}) + "\n")
         return 1
     except HdfsError as error:
         text = f"{plan.name}: a folder could not be made in HDFS: {error}"
