@@ -16,6 +16,7 @@ import pytest
 from provision.core.paths import PROJECT
 from tests.fakes.pond import pond
 
+BOOKS = [f"playbooks/{name}.yml" for name in ("create", "services", "features", "stage", "verify")]
 OFF = "rolespec_validate: false"
 EVERYTHING = """
 features: [tracking, notebook, launcher]
@@ -45,9 +46,8 @@ def checked(folder: Path, more: str, *words: str) -> subprocess.CompletedProcess
     config = pond(folder / "pond", 3)
     config.write_text(config.read_text() + more)
     program = Path(sys.executable).with_name("ansible-playbook")
-    books = [f"playbooks/{name}.yml" for name in ("create", "services", "features", "stage", "verify")]
     return subprocess.run(
-        [program, "-i", config, *books, "--tags", "none", *words],
+        [program, "-i", config, *BOOKS, "--tags", "none", *words],
         cwd=folder,
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "MUSTER_STATE": str(config.parent / "state")},
         capture_output=True,
@@ -70,9 +70,6 @@ def test_what_is_of_another_type_would_be_seen(tmp_path: Path) -> None:
 
 
 def test_no_start_checks_what_this_checks() -> None:
-    playbooks = [
-        PROJECT / f"playbooks/{name}.yml" for name in ("create", "services", "features", "stage", "verify")
-    ]
-    for path in playbooks:
-        text = path.read_text()
+    for book in BOOKS:
+        text = (PROJECT / book).read_text()
         assert text.count("import_role:\n") == text.count(OFF), "what is included is rare and checked there"
