@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.request
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 NAMENODE_PORT = 9870
@@ -47,12 +47,12 @@ def _bean(page: dict[str, Any]) -> dict[str, Any]:
 class DataNodes:
     """The DataNodes that live, by name and by address, and whether the NameNode is still in safe mode.
 
-    `silent_s`: seconds since each was last heard, by address; one counts as living for ten minutes.
+    `number`: of those listed. One that may no longer join is not, though it counts as living for ten minutes.
     """
 
     live: frozenset[str]
     safe_mode: bool
-    silent_s: Mapping[str, float] = field(default_factory=dict)
+    number: int = 0
 
     @classmethod
     def parse(cls, page: dict[str, Any]) -> DataNodes:
@@ -60,13 +60,9 @@ class DataNodes:
         bean = _bean(page)
         live: dict[str, Any] = json.loads(bean.get("LiveNodes") or "{}")
         names = {name.partition(":")[0] for name in live}
-        silent_s = {
-            str(node.get("xferaddr", "")).rpartition(":")[0]: float(node.get("lastContact", 0))
-            for node in live.values()
-            if node.get("xferaddr")
-        }
-        known = frozenset((names | silent_s.keys()) - {""})
-        return cls(live=known, safe_mode=bool(bean.get("Safemode")), silent_s=silent_s)
+        addresses = {str(node.get("xferaddr", "")).rpartition(":")[0] for node in live.values()}
+        known = frozenset((names | addresses) - {""})
+        return cls(live=known, safe_mode=bool(bean.get("Safemode")), number=len(live))
 
 
 @dataclass(frozen=True)

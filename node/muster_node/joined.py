@@ -4,12 +4,12 @@ Asks the NameNode's and the Spark Master's pages until the node is listed alive 
 makes the folders in HDFS that are asked for, with owner and mode. When the deadline passes, or a unit has
 failed for good, the message ends with the unit's last log lines.
 
-Where the NameNode is (`members`: addresses of all DataNodes) it waits, too, until one that is gone has not
-been heard for so long that it is given no blocks any more: whoever writes to it waits a minute.
+Where the NameNode is it waits, too, until a machine that is gone has not been heard for so long that it is
+given no blocks any more, and nobody is sent to it to read.
 
 The plan (JSON): `units` of this node that take part, its `name` and private `address`, `namenode_url`,
-`master_url`, `folders` (path, owner, group, mode), `members`, `deadline` in seconds. Prints {changed, made,
-seconds}, or {error}.
+`master_url`, `folders` (path, owner, group, mode), `deadline` in seconds. Prints {changed, made, seconds}, or
+{error}.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from muster_node import daemons
 from muster_node.hdfs.webhdfs import Hdfs, HdfsError
@@ -29,6 +30,7 @@ OWN_PAGES = {"hdfs-datanode": ":9864/jmx?qry=java.lang:type=Runtime", "spark-wor
 SUPERUSER = "hdfs"
 LOOK_EVERY_S = 0.2
 STALE_S = 10.0  # as `dfs.namenode.stale.datanode.interval` of role hdfs
+INCLUDE = Path("/etc/hadoop/dfs.include")  # written when a machine has come or gone
 LOG_LINES = 12
 
 
@@ -46,7 +48,6 @@ class Plan:
     namenode_url: str
     master_url: str
     folders: Sequence[dict[str, str]] = ()
-    members: Sequence[str] = ()
     deadline: float = 120.0
 
 
@@ -108,11 +109,15 @@ def wait(plan: Plan) -> float:
 
 
 def wait_for_the_gone(plan: Plan) -> None:
-    """Wait until no machine that is gone is given blocks; for one that is still heard, not for ever."""
-    end = time.monotonic() + 2 * STALE_S
-    while plan.members and time.monotonic() < end:
-        silent_s = daemons.datanodes(plan.namenode_url).silent_s
-        if all(seconds >= STALE_S for address, seconds in silent_s.items() if address not in plan.members):
+    """Wait until the NameNode leaves out machines that are gone: it has not heard them since it was told so.
+
+    They count as living and are not listed.
+    """
+    if "hdfs-namenode" not in plan.units:
+        return
+    end = time.monotonic() + min(STALE_S, INCLUDE.stat().st_mtime + STALE_S - time.time())
+    while time.monotonic() < end:
+        if daemons.hdfs(plan.namenode_url).datanodes <= daemons.datanodes(plan.namenode_url).number:
             return
         time.sleep(LOOK_EVERY_S)
 

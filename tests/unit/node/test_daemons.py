@@ -18,7 +18,7 @@ def test_datanodes_are_known_by_name_and_address() -> None:
     live = json.dumps({"retina-worker-1:9866": {"xferaddr": "10.0.0.2:9866", "lastContact": 2}, "m:9866": {}})
     known = DataNodes.parse({"beans": [{"LiveNodes": live, "Safemode": ""}]})
     everybody = frozenset({"retina-worker-1", "10.0.0.2", "m"})
-    assert known == DataNodes(everybody, safe_mode=False, silent_s={"10.0.0.2": 2.0})
+    assert known == DataNodes(everybody, safe_mode=False, number=2)
     assert DataNodes.parse({"beans": []}) == DataNodes(frozenset(), safe_mode=False)
 
 

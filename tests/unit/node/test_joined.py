@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from pathlib import Path
 
 import pytest
 import yaml
 
 from muster_node import joined
-from muster_node.daemons import DataNodes, SparkState
+from muster_node.daemons import DataNodes, HdfsState, SparkState
 from provision.core.paths import PROJECT
 
 
@@ -33,17 +36,36 @@ def test_a_units_log_is_cut_to_what_tells() -> None:
     assert joined.telling(log) == "INFO old\nException: no room\nunit: Failed"
 
 
+@pytest.mark.parametrize(
+    ("ago_s", "counted", "looks"),
+    [(4, [4, 4, 3], 3), (4, [3], 1), (10, [], 0)],
+    ids=["gone", "all", "long ago"],
+)
 def test_a_machine_that_is_gone_is_given_no_blocks_when_all_have_joined(
-    monkeypatch: pytest.MonkeyPatch,
+    ago_s: int, counted: list[int], looks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The NameNode counts it as living for ten minutes, and whoever writes to it waits for one."""
-    heard = iter([{"10.0.0.2": 1.0, "10.0.0.9": 8.0}, {"10.0.0.2": 1.0, "10.0.0.9": 10.0}])
+    """The NameNode counts it as living for ten minutes, sends readers to it, and whoever writes waits for one."""
+    include, seen, given = tmp_path / "dfs.include", 0, iter(counted)
+    include.touch()
+    os.utime(include, (time.time() - ago_s,) * 2)
+
+    def hdfs(_: str) -> HdfsState:
+        nonlocal seen
+        seen += 1
+        return HdfsState(next(given), 0, 0, 0)
+
     monkeypatch.setattr(joined, "LOOK_EVERY_S", 0)
+    monkeypatch.setattr(joined, "INCLUDE", include)
+    monkeypatch.setattr(joined.daemons, "hdfs", hdfs)
     monkeypatch.setattr(
-        joined.daemons, "datanodes", lambda _: DataNodes(frozenset(), safe_mode=False, silent_s=next(heard))
+        joined.daemons, "datanodes", lambda _: DataNodes(frozenset(), safe_mode=False, number=3)
     )
-    plan = joined.Plan([], "m", "10.0.0.1", "http://m", "", members=["10.0.0.1", "10.0.0.2"])
-    joined.wait_for_the_gone(plan)
-    assert not list(heard), "looked until it had been silent for long enough"
+    joined.wait_for_the_gone(joined.Plan(["hdfs-namenode"], "m", "10.0.0.1", "http://m", ""))
+    assert seen == looks
+    joined.wait_for_the_gone(joined.Plan(["hdfs-datanode"], "w", "10.0.0.2", "http://m", ""))
+    assert seen == looks, "the NameNode's machine alone asks"
+
+
+def test_stale_is_what_the_namenode_takes_for_it() -> None:
     role = yaml.safe_load((PROJECT / "roles/hdfs/vars/main.yml").read_text())
     assert role["__hdfs_site"]["dfs.namenode.stale.datanode.interval"] == joined.STALE_S * 1000
