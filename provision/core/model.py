@@ -32,6 +32,7 @@ class ClusterIdentity:
 class Machine:
     """A machine as its provider reports it.
 
+    `provider_id` names no other machine, ever: a host key kept of one must not pass to the next.
     `address` is the private address ('' when not known yet), `public` the one that the whole internet reaches
     ('' = none), `ssh_address` that by which this computer does, `created` seconds since the epoch, `token`
     the client token of the create call, `image` the key of the recipe it was booted from ('' = base image),

@@ -121,7 +121,11 @@ def inside(machine: Machine, *command: str) -> str:
 
 
 def unit_of(machine: Machine) -> str:
-    return registered()["nodes"][machine.provider_id]["unit"]
+    return registered()["nodes"][key_of(machine)]["unit"]
+
+
+def key_of(machine: Machine) -> str:
+    return machine.provider_id.partition("/")[0]
 
 
 def states(provider: LocalProvider, cluster: ClusterIdentity) -> list[NodeState]:
@@ -266,7 +270,7 @@ def test_a_machine_comes_back_after_the_computer_was_off(
     cgroups.kill(unit)  # what is left after a reboot: the registry and the disks
     cgroups.remove(unit)
     for part in ("root", "data", "changes"):
-        subprocess.run(["umount", ROOT / "nodes" / machine.provider_id / part], check=True)
+        subprocess.run(["umount", ROOT / "nodes" / key_of(machine) / part], check=True)
     subprocess.run(["ip", "link", "del", f"mu{cluster.id}"], check=True)
     subprocess.run(["nft", "delete", "table", "ip", f"muster_{cluster.id}"], check=True)
     assert states(provider, cluster) == [NodeState.STOPPED]

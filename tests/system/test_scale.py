@@ -17,6 +17,10 @@ def grown(_shared):
     before = {name: daemons(lab, name) for name in lab.names}
     try:
         lab.playbook("start_cluster.yml", "-e", "NUM_NODES=4").ok()
+        first = lab.machines()[lab.worker(3)]
+        lab.playbook("start_cluster.yml", "-e", "NUM_NODES=3", "-e", "SCALE_IN=true").ok()
+        lab.playbook("start_cluster.yml", "-e", "NUM_NODES=4").ok()  # the same name, another host key
+        assert lab.machines()[lab.worker(3)] != first
         lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
         yield lab, before
     finally:

@@ -28,7 +28,7 @@ class LocalProvider(Provider):
         ]
         subnet = spec.block(LocalBlock).subnet or ""
         grown = [
-            {"keys": [machine.provider_id for machine in machines], "memory_gb": group.memory_gb}
+            {"machines": [machine.provider_id for machine in machines], "memory_gb": group.memory_gb}
             for group, machines in plan.reshape
         ]
         request: dict[str, Any] = {"cluster": spec.name, "groups": groups, "grown": grown, "subnet": subnet}

@@ -50,13 +50,14 @@ def require_growth(registry: Registry, wanted: Mapping[str, int], total_mb: int)
 
     Args:
         registry: what all clusters have been given.
-        wanted: the wished MiB of memory, by the node's key.
+        wanted: the wished MiB of memory, by provider id; unknown ones do not count.
         total_mb: RAM in MiB.
 
     Raises:
         HelperError: it does not fit.
     """
-    more = sum(mb - registry.nodes[key].memory_mb for key, mb in wanted.items() if key in registry.nodes)
+    nodes = registry.nodes.values()
+    more = sum(wanted[node.provider_id] - node.memory_mb for node in nodes if node.provider_id in wanted)
     free = total_mb - MEMORY_RESERVE_MB - sum(node.memory_mb for node in holders(registry))
     if more > max(0, free):
         raise HelperError(

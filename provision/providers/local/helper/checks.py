@@ -31,7 +31,7 @@ def ready(request: dict[str, Any]) -> None:
         for group in groups
     ]
     grown = [validate.mapping(one, "grown") for one in request.get("grown", [])]
-    sizes = {str(key): shapes.memory_of(one) for one in grown for key in one.get("keys", [])}
+    sizes = {str(id): shapes.memory_of(one) for one in grown for id in one.get("machines", [])}
     capacity.require_growth(state, sizes, capacity.total_memory_mb())
     count = sum(wish.count for wish in wishes)
     if not count:

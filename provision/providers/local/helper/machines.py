@@ -12,7 +12,7 @@ from .registry import Node
 def describe(node: Node) -> dict[str, Any]:
     """What the caller gets to know about a machine."""
     known = asdict(node)
-    known["provider_id"] = node.key
+    known["provider_id"] = node.provider_id
     known["state"] = condition(node)
     return known
 
@@ -51,6 +51,6 @@ def label(request: dict[str, Any]) -> None:
     wanted = validate.mapping(request.get("labels"), "labels")
     with registry.cluster_lock(cluster_id), registry.changing() as state:
         for node in state.of(cluster_id):
-            if node.key in wanted:
+            if node.provider_id in wanted:
                 registry.authorize(node.owner, f"machine {node.name}")
-                node.labels |= validate.labels(wanted[node.key])
+                node.labels |= validate.labels(wanted[node.provider_id])

@@ -90,8 +90,13 @@ class Node:
 
     @property
     def key(self) -> str:
-        """Unique on this computer."""
+        """Unique on this computer while it exists."""
         return f"{self.name}.{self.cluster_id}"
+
+    @property
+    def provider_id(self) -> str:
+        """Unique for ever: the next machine of the same name has another, as it has another host key."""
+        return f"{self.key}/{self.unit}"
 
     @property
     def machine(self) -> str:

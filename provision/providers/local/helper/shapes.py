@@ -40,7 +40,9 @@ def reshape(request: dict[str, Any]) -> None:
             registry.authorize(node.owner, f"machine {node.name}")
         if running := [node.name for node in chosen if cgroups.processes(node.unit)]:
             raise HelperError(f"{', '.join(running)} must be off to be given other limits", kind="refused")
-        capacity.require_growth(state, {node.key: memory_mb for node in chosen}, capacity.total_memory_mb())
+        capacity.require_growth(
+            state, {node.provider_id: memory_mb for node in chosen}, capacity.total_memory_mb()
+        )
         for node in chosen:
             node.cores, node.memory_mb = cores, memory_mb
             node.labels |= labels

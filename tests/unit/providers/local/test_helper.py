@@ -21,6 +21,7 @@ from provision.providers.local.helper import (
     disks,
     idmap,
     images,
+    machines,
     main,
     network,
     nodes,
@@ -258,6 +259,22 @@ def test_the_registry_survives_a_round_trip(root: Path) -> None:
     assert registry.load().nodes[node().key] == node(labels={"a": "b"})
     assert registry.load().stores["default"].clusters == {CLUSTER: "ssh-ed25519 AAAA"}
     assert not list(root.glob(".*.new"))
+
+
+def test_the_next_machine_of_a_name_is_another_one(root: Path) -> None:
+    """What was kept of the one before, a host key above all, is not taken for the next one's."""
+
+    def made(unit: str) -> str:
+        with registry.changing() as state:
+            state.nodes[node().key] = node(unit=unit)
+        (found,) = machines.of_cluster({"cluster_id": CLUSTER})
+        return str(found["provider_id"])
+
+    first, second = made("0123456789"), made("9876543210")
+    assert first != second
+    for provider_id, value in ((second, "new"), (first, "old")):
+        machines.label({"cluster_id": CLUSTER, "labels": {provider_id: {"host_key": value}}})
+    assert registry.load().nodes[node().key].labels == {"host_key": "new"}
 
 
 def test_a_failed_change_changes_nothing(root: Path) -> None:
