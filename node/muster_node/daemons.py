@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -60,9 +60,46 @@ class DataNodes:
         bean = _bean(page)
         live: dict[str, Any] = json.loads(bean.get("LiveNodes") or "{}")
         names = {name.partition(":")[0] for name in live}
-        addresses = {str(node.get("xferaddr", "")).rpartition(":")[0] for node in live.values()}
+        addresses = {_address(node) for node in live.values()}
         known = frozenset((names | addresses) - {""})
         return cls(live=known, safe_mode=bool(bean.get("Safemode")), number=len(live))
+
+
+IN_SERVICE, DECOMMISSIONED = "In Service", "Decommissioned"
+
+
+@dataclass(frozen=True)
+class Members:
+    """What becomes of the DataNodes that live, by address, as the NameNode says.
+
+    `to_copy`: blocks of those being decommissioned that are not on enough others yet; `missing`: blocks that
+    no living DataNode has.
+    """
+
+    states: Mapping[str, str]
+    to_copy: Mapping[str, int]
+    missing: int
+
+    @classmethod
+    def parse(cls, page: dict[str, Any]) -> Members:
+        """Read INFO_PAGE."""
+        bean = _bean(page)
+        live: dict[str, Any] = json.loads(bean.get("LiveNodes") or "{}")
+        leaving: dict[str, Any] = json.loads(bean.get("DecomNodes") or "{}")
+        return cls(
+            states={_address(node): str(node["adminState"]) for node in live.values()},
+            to_copy={_address(node): int(node["underReplicatedBlocks"]) for node in leaving.values()},
+            missing=int(bean.get("NumberOfMissingBlocks", 0)),
+        )
+
+    @property
+    def serving(self) -> frozenset[str]:
+        """Addresses of those that are given blocks."""
+        return frozenset(address for address, state in self.states.items() if state == IN_SERVICE)
+
+
+def _address(node: Mapping[str, Any]) -> str:
+    return str(node.get("xferaddr", "")).rpartition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -131,6 +168,11 @@ class SparkState:
 def datanodes(namenode_url: str) -> DataNodes:
     """Ask the NameNode who has joined. Raises OSError, ValueError."""
     return read(ask(namenode_url + INFO_PAGE), DataNodes.parse)
+
+
+def members(namenode_url: str) -> Members:
+    """Ask the NameNode which DataNodes live, and which of them are to go. Raises OSError, ValueError."""
+    return read(ask(namenode_url + INFO_PAGE), Members.parse)
 
 
 def spark(master_url: str, timeout_s: float = 10) -> SparkState:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from provision.core.names import BILLS_ON
+from provision.core.names import BILLS_ON, DATANODE_GROUPS
 from provision.core.spec import NodeGroup, Shape
 
 
@@ -132,6 +132,13 @@ class Plan:
     def empty(self) -> bool:
         """True when nothing is to be created, reshaped, started or deleted."""
         return not (self.create or self.reshape or self.start or self.delete)
+
+    @property
+    def decommission(self) -> tuple[Machine, ...]:
+        """Those to be deleted that may hold a part of HDFS, and were not on their way out already."""
+        return tuple(
+            one for one in self.delete if one.group in DATANODE_GROUPS and one.state is not NodeState.DELETING
+        )
 
 
 @dataclass(frozen=True)

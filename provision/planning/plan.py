@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from provision.core.model import Machine, NodeState, Plan
-from provision.core.names import MASTER, machine_name, machine_number
+from provision.core.names import DATANODE_GROUPS, MASTER, machine_name, machine_number
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.text import names_of
 from provision.planning.nodes import reshaped
@@ -46,6 +46,9 @@ def make_plan(spec: ClusterSpec, machines: Iterable[Machine], *, scale_in: bool 
         refuse.append(_lost_master(spec.name, keep))
     if extra and not scale_in:
         refuse.append(_too_many(extra, spec.nodes))
+    leaving = [machine for machine in extra if machine.group in DATANODE_GROUPS]
+    if leaving and any(machine.group == MASTER and machine.state is NodeState.STOPPED for machine in keep):
+        refuse.append(_asleep(leaving))
     extra.sort(key=lambda machine: (machine.group, -machine_number(machine.name)))
     return Plan(
         create=tuple(create),
@@ -117,6 +120,14 @@ def _lost_master(cluster: str, keep: Sequence[Machine]) -> str:
     return (
         f"{machine_name(cluster, MASTER, 0)} is gone, and with it the directory of the files on the "
         f"{len(keep)} other machine(s). Run destroy_cluster.yml, then start_cluster.yml"
+    )
+
+
+def _asleep(leaving: Sequence[Machine]) -> str:
+    names = names_of([machine.name for machine in leaving])
+    return (
+        f"the cluster is stopped, and HDFS cannot copy what {names} holds to the others. "
+        "Run start_cluster.yml main.yml in its old size first, then this again"
     )
 
 

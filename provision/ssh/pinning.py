@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from provision.core.errors import StateError
 from provision.core.model import Machine
 from provision.core.names import LOGIN_USER
 from provision.ssh import hostkey, sharing
+from provision.ssh.files import ssh_config
+from provision.ssh.run import run_on
 from provision.state.folder import State, Target, target_of
 from provision.state.journal import View
 
@@ -100,6 +103,11 @@ class Reach:
             state.folder, names, f"sudo {command}", user=LOGIN_USER, timeout_s=COMMAND_S
         )
         return {name: result.stderr for name, result in done.items() if result.status}
+
+    def ask_as_root(self, state: State, name: str, script: str, *, timeout_s: float) -> str:
+        """Run a shell script as root on one machine; return what it prints. Raises as `run.run_on` does."""
+        command = f"sudo sh -c {shlex.quote(script)}"
+        return run_on(ssh_config(state), name, command, user=LOGIN_USER, timeout_s=timeout_s)
 
     def close_shared(self, state: State) -> None:
         """End the SSH connections to a cluster that stay open in the background for reuse."""

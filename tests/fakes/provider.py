@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -71,6 +72,8 @@ class World:
     armed: dict[str, str] = field(default_factory=dict)
     commands: dict[str, str] = field(default_factory=dict)
     """The last command that each machine was given as root."""
+    to_copy: list[object] = field(default_factory=list)
+    """What the master answers when it is asked what HDFS has still to copy, in turn; then that it is nothing."""
     jobs: list[str] = field(default_factory=list)
     """Runs of jobs on the master."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
@@ -223,6 +226,14 @@ class FakeReach(Reach):
                 self.world.armed[name] = command.rsplit(maxsplit=1)[-1]
                 self.world.commands[name] = command
         return failed
+
+    def ask_as_root(self, state: State, name: str, script: str, *, timeout_s: float) -> str:
+        self.world.clock.tick(f"ask {name}")
+        assert name in state.targets()
+        self.world.commands[name] = script
+        if name in self.world.unreachable:
+            raise Unreachable(machines=[name], what="no answer", remedy="Look at it")
+        return json.dumps(self.world.to_copy.pop(0) if self.world.to_copy else {"left": {}})
 
 
 @dataclass(frozen=True)

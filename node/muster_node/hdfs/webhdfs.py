@@ -36,13 +36,17 @@ class HdfsFull(HdfsError):
 
 @dataclass(frozen=True)
 class Status:
-    """A file or folder; `length` is its bytes, `mode` its permissions, octal without leading zeros."""
+    """A file or folder; `length` is its bytes, `mode` its permissions, octal without leading zeros.
+
+    `copies`: of a file that are wished; 0 = it has none, as a folder.
+    """
 
     folder: bool
     length: int
     owner: str
     group: str
     mode: str
+    copies: int = 0
 
 
 class Hdfs:
@@ -93,6 +97,10 @@ class Hdfs:
         """Set who owns a path and what they may do; only a superuser may. Raises HdfsError."""
         self._ask("PUT", path, "SETOWNER", owner=owner, group=group)
         self._ask("PUT", path, "SETPERMISSION", permission=mode)
+
+    def set_copies(self, path: str, copies: int) -> None:
+        """Wish for so many copies of a file; HDFS makes or deletes them by and by. Raises HdfsError."""
+        self._ask("PUT", path, "SETREPLICATION", replication=str(copies))
 
     def rename(self, old: str, new: str) -> None:
         """Rename, at once or not at all. Raises HdfsError."""
@@ -214,6 +222,7 @@ def _status(entry: dict[str, Any]) -> Status:
         owner=str(entry.get("owner", "")),
         group=str(entry.get("group", "")),
         mode=str(entry.get("permission", "")),
+        copies=int(entry.get("replication", 0)),
     )
 
 

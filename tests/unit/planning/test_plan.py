@@ -73,6 +73,18 @@ def test_scale_in_never_deletes_the_master() -> None:
     assert [m.name for m in plan.delete] == ["retina-worker-1"]
 
 
+def test_what_hdfs_cannot_copy_as_it_is_off_is_not_deleted() -> None:
+    off = [replace(one, state=NodeState.STOPPED) for one in (MASTER, W1, W2)]
+    (why,) = make_plan(spec(2), off, scale_in=True).refuse
+    assert why.startswith(
+        "the cluster is stopped, and HDFS cannot copy what retina-worker-2 holds to the others."
+    )
+    assert not make_plan(spec(2), [MASTER, W1, off[2]], scale_in=True).refuse
+    gone = replace(W2, state=NodeState.DELETING)
+    assert not make_plan(spec(2), [*off[:2], gone], scale_in=True).refuse
+    assert make_plan(spec(2), [MASTER, W1, gone], scale_in=True).decommission == ()
+
+
 def test_a_group_that_left_the_config() -> None:
     gpu = machine("retina-gpu-1")
     assert "retina-gpu-1 would be deleted" in make_plan(spec(3), [MASTER, W1, W2, gpu]).refuse[0]

@@ -1,0 +1,92 @@
+"""A smaller cluster: machines are deleted when HDFS has all that is on them elsewhere, and not before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provision.cluster import decommission
+from provision.core.errors import NotReady
+from tests.fakes.provider import FakeReach, World, cluster
+
+GOING = ["retina-worker-2", "retina-worker-3"]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World()
+    cluster(world, tmp_path, 4).ensure()
+    return world
+
+
+def addresses(world: World) -> list[str]:
+    return sorted(one.address for one in world.machines.values() if one.name in GOING)
+
+
+def test_machines_go_when_nothing_is_on_them_alone(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = addresses(world)
+    world.to_copy = [{"left": {first: 7, second: 2}}, {"left": {second: 1}}]
+    there: list[tuple[int, str]] = []
+    ask = FakeReach.ask_as_root
+
+    def asked(reach: FakeReach, *words: object, **more: object) -> str:
+        answer = ask(reach, *words, **more)  # type: ignore[arg-type]
+        verb = world.commands["retina-master"].partition("muster-decommission ")[2].partition(" ")[0]
+        there.append((len(world.machines), verb))
+        return answer
+
+    monkeypatch.setattr(FakeReach, "ask_as_root", asked)
+    cluster(world, tmp_path, 2).ensure(scale_in=True)
+    assert there == [(4, "begin"), (4, "look"), (4, "look")], "all were there at every look"
+    assert world.names() == ["retina-master", "retina-worker-1"]
+    assert f"muster-decommission look {first} {second};" in world.commands["retina-master"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"error": "3 blocks are missing"}, "3 blocks are missing"),
+        ({"left": 3}, "something else than Muster's program answers"),
+        ([], "something else than Muster's program answers"),
+        (None, "retina-master: no answer"),
+    ],
+    ids=["refused", "no mapping", "a list", "silent"],
+)
+def test_what_cannot_be_copied_keeps_its_machine(
+    answer: object, said: str, world: World, tmp_path: Path
+) -> None:
+    world.to_copy = [answer]
+    if answer is None:
+        world.unreachable.add("retina-master")
+    with pytest.raises(NotReady, match=f"not deleted, as .*: {said}. Put that right") as error:
+        cluster(world, tmp_path, 2).ensure(scale_in=True)
+    assert error.value.where in ("retina-worker-3, retina-worker-2", "retina-worker-2, retina-worker-3")
+    assert len(world.machines) == 4
+    world.unreachable.clear()
+    cluster(world, tmp_path, 4).ensure()  # it stays as large as it was
+    assert len(world.machines) == 4
+
+
+def test_no_progress_is_not_waited_for_without_end(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decommission, "STALLED_S", 0.0)
+    world.to_copy = [{"left": {addresses(world)[0]: 7}}] * 3
+    with pytest.raises(NotReady, match="no more was copied for 0 s, left are retina-worker-[23] 7 blocks"):
+        cluster(world, tmp_path, 2).ensure(scale_in=True)
+    assert len(world.machines) == 4
+
+
+def test_a_cluster_that_never_was_complete_has_no_files(tmp_path: Path) -> None:
+    world = World(unreachable={"retina-master"})
+    with pytest.raises(Exception, match="retina-master"):
+        cluster(world, tmp_path, 4).ensure()
+    cluster(world, tmp_path, 4)
+    world.commands.clear()
+    with pytest.raises(Exception, match="retina-master"):
+        cluster(world, tmp_path, 2).ensure(scale_in=True)
+    assert len(world.machines) == 2
+    assert not world.commands
