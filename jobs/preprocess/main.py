@@ -191,7 +191,7 @@ def main() -> None:
         summary = run(
             options, arguments.sizes, arguments.memory * MIB, arguments.progress, arguments.namenode
         )
-    except (Failure, BadPattern, OtherSettings, StoreError, HdfsError) as error:
+    except (Failure, BadPattern, OtherSettings, StoreError, HdfsError, OSError) as error:
         sys.exit(f"preprocess: {error}")
     print(json.dumps(summary))
 

@@ -5,11 +5,11 @@ makes the folders in HDFS that are asked for, with owner and mode. When the dead
 failed for good, the message ends with the unit's last log lines.
 
 Where the NameNode is it waits, too, until a machine that is gone has not been heard for so long that it is
-given no blocks any more, and nobody is sent to it to read.
+given no blocks any more, and nobody is sent to it to read; and files get more copies when machines have come.
 
 The plan (JSON): `units` of this node that take part, its `name` and private `address`, `namenode_url`,
-`master_url`, `folders` (path, owner, group, mode), `deadline` in seconds. Prints {changed, made, seconds}, or
-{error}.
+`master_url`, `folders` (path, owner, group, mode), `copies` that there can be of a file, `deadline` in
+seconds. Prints {changed, made, seconds}, or {error}.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muster_node import daemons
+from muster_node.hdfs import copies
 from muster_node.hdfs.webhdfs import Hdfs, HdfsError
 
 # What a node's own daemons answer on: a list on the master may be older than a restart.
@@ -48,6 +49,7 @@ class Plan:
     namenode_url: str
     master_url: str
     folders: Sequence[dict[str, str]] = ()
+    copies: int = 1
     deadline: float = 120.0
 
 
@@ -164,7 +166,9 @@ def main() -> int:
     try:
         seconds = wait(plan)
         wait_for_the_gone(plan)
-        made = make_folders(Hdfs(plan.namenode_url, user=SUPERUSER), plan.folders)
+        hdfs = Hdfs(plan.namenode_url, user=SUPERUSER)
+        made = make_folders(hdfs, plan.folders)
+        followed = copies.follow(hdfs, plan.copies) if "hdfs-namenode" in plan.units else 0
     except NotJoined as error:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
         return 1
@@ -173,8 +177,10 @@ def main() -> int:
         sys.stdout.write(json.dumps({"error": text}) + "\n")
         return 1
     except HdfsError as error:
-        text = f"{plan.name}: a folder could not be made in HDFS: {error}"
+        text = f"{plan.name}: folders and copies could not be made in HDFS: {error}"
         sys.stdout.write(json.dumps({"error": text}) + "\n")
         return 1
-    sys.stdout.write(json.dumps({"changed": bool(made), "made": made, "seconds": round(seconds, 2)}) + "\n")
+    sys.stdout.write(
+        json.dumps({"changed": bool(made or followed), "made": made, "seconds": round(seconds, 2)}) + "\n"
+    )
     return 0

@@ -41,6 +41,16 @@ def test_the_data_disk_is_full(single):
     single.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
 
 
+def test_the_port_of_the_spark_master_is_taken(single):
+    """It does not go to another one, where nobody would find it, and says why."""
+    single.up(16)
+    single.ssh(single.master, "sudo systemctl stop spark-master", user="muster").ok()
+    single.ssh(single.master, "sudo systemd-run --unit=taker python3 -m http.server 8080", user="muster").ok()
+    single.playbook("main.yml", "-e", "IMAGE_SIZE=16").refused(r"spark-master has failed.*:8080")
+    single.ssh(single.master, "sudo systemctl stop taker", user="muster").ok()
+    single.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
+
+
 def test_an_unreachable_worker_is_named_and_stops_nobody_else(ready):
     """Its SSH does not answer; the others are done all the same, and the run fails."""
     name = ready.worker(2)

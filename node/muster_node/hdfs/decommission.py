@@ -10,11 +10,12 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from muster_node import daemons
+from muster_node.hdfs import copies
 from muster_node.hdfs.webhdfs import Hdfs, HdfsError
 
 EXCLUDE = Path("/etc/hadoop/dfs.exclude")
@@ -49,9 +50,7 @@ def begin(wish: Wish) -> None:
             raise NotDecommissioned("the NameNode was started by an older version of Muster")
     # Not before: a copy that is too many would be taken from one that stays, and be made again there.
     if stay < COPIES:
-        hdfs = Hdfs(wish.url, user=SUPERUSER)
-        for path in _files_with_more(hdfs, "", stay):
-            hdfs.set_copies(path, stay)  # it would wait for room for the others for ever
+        copies.lower(Hdfs(wish.url, user=SUPERUSER), stay)
 
 
 def look(wish: Wish) -> Mapping[str, int]:
@@ -67,15 +66,6 @@ def look(wish: Wish) -> Mapping[str, int]:
         for address in wish.leaving
         if known.states.get(address, daemons.DECOMMISSIONED) != daemons.DECOMMISSIONED
     }
-
-
-def _files_with_more(hdfs: Hdfs, folder: str, copies: int) -> Iterator[str]:
-    for name, at in (hdfs.listing(folder or "/") or {}).items():
-        path = f"{folder}/{name}"
-        if at.folder:
-            yield from _files_with_more(hdfs, path, copies)
-        elif at.copies > copies:
-            yield path
 
 
 def main() -> int:

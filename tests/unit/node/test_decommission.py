@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from muster_node import daemons
-from muster_node.hdfs import decommission
+from muster_node.hdfs import copies, decommission
 from muster_node.hdfs.decommission import NotDecommissioned, Wish, begin, look
+from muster_node.hdfs.webhdfs import Hdfs
 
 A, B, C, D = (f"10.0.0.{number}" for number in range(1, 5))
 FILES = {
@@ -92,6 +93,7 @@ class Page(BaseHTTPRequestHandler):
 def namenode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NameNode]:
     server = NameNode(tmp_path, dict.fromkeys((A, B, C, D), daemons.IN_SERVICE))
     monkeypatch.setattr(decommission, "EXCLUDE", tmp_path / "exclude")
+    monkeypatch.setattr(copies, "RECORD", tmp_path / "copies")
     monkeypatch.setattr(decommission, "RELOAD", ("/usr/bin/touch", str(tmp_path / "reloaded")))
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -124,6 +126,22 @@ def test_files_get_no_more_copies_than_machines_stay(namenode: NameNode) -> None
         begin(wish)
         assert namenode.copies == {"/user/a%20b": "2"}
     assert namenode.serving_when_told == {A, B}
+
+
+def test_files_get_copies_again_when_machines_come(namenode: NameNode) -> None:
+    """Those that had as many as there could be; killed on the way down or not, and once only."""
+    hdfs = Hdfs(namenode.url)
+    assert copies.follow(hdfs, 3) == 0, "nobody knows what there was before"
+    begin(Wish(namenode.url, [C, D]))
+    namenode.copies.clear()
+    assert copies.follow(hdfs, 3) == 1
+    assert namenode.copies == {"/user/pair": "3"}, (
+        "the one that was lowered is 3 here, as this NameNode forgets"
+    )
+    assert copies.follow(hdfs, 3) == copies.follow(hdfs, 1) == 0
+    namenode.copies.clear()
+    assert copies.follow(hdfs, 2) == 1
+    assert namenode.copies == {"/small": "2"}
 
 
 def test_one_that_is_silent_may_have_what_is_missing(namenode: NameNode) -> None:
