@@ -294,3 +294,13 @@ def test_nothing_of_a_pass_with_other_settings_stays_in_a_set(main, store):
     assert f"/muster/{sets.manifest_key('eyes', sets.TEST, 16)}" not in store.files
     assert not [key for key in store.files if key.endswith("csv.gz")]
     assert sum(map(len, dealt(store, 16).values())) == 4
+
+
+def test_a_full_disk_is_one_line(main: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/data/scratch/part-0")
+
+    monkeypatch.setattr(main, "run", full)
+    monkeypatch.setattr(sys, "argv", ["main.py", "--dataset", "eyes", "--sizes", "16"])
+    with pytest.raises(SystemExit, match=r"^preprocess: \[Errno 28\] No space left on device: '/data"):
+        main.main()
