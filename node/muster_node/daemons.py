@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,29 +74,39 @@ class Members:
     """What becomes of the DataNodes that live, by address, as the NameNode says.
 
     `to_copy`: blocks of those being decommissioned that are not on enough others yet; `missing`: blocks that
-    no living DataNode has.
+    no DataNode has that is known to live; `dead`: seconds for which those were not heard that do not live;
+    `up_s`: for how long the NameNode has been there.
     """
 
     states: Mapping[str, str]
     to_copy: Mapping[str, int]
+    dead: Mapping[str, float]
     missing: int
+    safe_mode: bool
+    up_s: float
 
     @classmethod
     def parse(cls, page: dict[str, Any]) -> Members:
         """Read INFO_PAGE."""
-        bean = _bean(page)
-        live: dict[str, Any] = json.loads(bean.get("LiveNodes") or "{}")
-        leaving: dict[str, Any] = json.loads(bean.get("DecomNodes") or "{}")
+        bean = page["beans"][0]
+        live, dead, leaving = (json.loads(bean[key]) for key in ("LiveNodes", "DeadNodes", "DecomNodes"))
         return cls(
             states={_address(node): str(node["adminState"]) for node in live.values()},
             to_copy={_address(node): int(node["underReplicatedBlocks"]) for node in leaving.values()},
-            missing=int(bean.get("NumberOfMissingBlocks", 0)),
+            dead={_address(node): float(node["lastContact"]) for node in dead.values()},
+            missing=int(bean["NumberOfMissingBlocks"]),
+            safe_mode=bool(bean["Safemode"]),
+            up_s=time.time() - int(bean["NNStartedTimeInMillis"]) / 1000,
         )
 
     @property
     def serving(self) -> frozenset[str]:
         """Addresses of those that are given blocks."""
         return frozenset(address for address, state in self.states.items() if state == IN_SERVICE)
+
+    def silent_s(self, address: str) -> float:
+        """Return for how many seconds one was not heard that does not live, or never was since the start."""
+        return self.dead.get(address, self.up_s)
 
 
 def _address(node: Mapping[str, Any]) -> str:

@@ -173,7 +173,8 @@ def main() -> int:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
         return 1
     except (OSError, ValueError) as error:
-        text = f"{plan.name}: the NameNode's page does not answer any more ({error})"
+        what = f"the NameNode's page does not answer any more, or {copies.RECORD} cannot be written"
+        text = f"{plan.name}: {what} ({error})"
         sys.stdout.write(json.dumps({"error": text}) + "\n")
         return 1
     except HdfsError as error:

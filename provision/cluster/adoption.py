@@ -20,7 +20,7 @@ from provision.cluster.run import Run
 from provision.core import files, z85
 from provision.core.errors import ConfigError, NotReady, Unreachable
 from provision.core.model import ClusterIdentity, Machine, NodeState, Plan
-from provision.core.names import DEADLINE_LABEL, LOGIN_USER, MASTER, OWNER_LABEL, WORKER
+from provision.core.names import DEADLINE_LABEL, LOGIN_USER, MASTER, NODE_GROUPS, OWNER_LABEL
 from provision.core.paths import owner_mark
 from provision.core.spec import ClusterSpec, Scale
 from provision.core.untrusted import parse_json
@@ -234,7 +234,7 @@ def _wish(machines: list[Machine]) -> tuple[int, Scale]:
     """Return what was wished last; without a size, how many machines the wish would count."""
     masters = [wish_of(machine.labels) for machine in machines if machine.group == MASTER]
     nodes, scale = masters[0] if masters else (None, Scale())
-    return nodes or max(1, sum(machine.group in (MASTER, WORKER) for machine in machines)), scale
+    return nodes or max(1, sum(machine.group in NODE_GROUPS for machine in machines)), scale
 
 
 def _term(machines: list[Machine]) -> list[dict[str, Any]]:

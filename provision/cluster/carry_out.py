@@ -9,7 +9,6 @@ from functools import partial
 
 from provision.cluster import sources
 from provision.cluster.capacity import retry_until_capacity
-from provision.cluster.decommission import decommission
 from provision.cluster.orders import Orders
 from provision.cluster.run import Run
 from provision.core.errors import MusterError, NotReady, ProviderError, TimedOut, raise_first
@@ -57,7 +56,6 @@ def carry_out(run: Run, orders: Orders, plan: Plan, *, images: Mapping[str, str]
         store = pool.submit(_open_store, run, store_image, login_key)
         reaching = _Reaching(run, orders, pool)
         if plan.delete:
-            decommission(run, plan)
             with run.reporter.phase("delete"):
                 orders.delete(plan.delete)
                 run.reach.close_shared(run.state)

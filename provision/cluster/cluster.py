@@ -15,6 +15,7 @@ from pathlib import Path
 from provision.cluster import adoption, deadline, history, sources, stopping
 from provision.cluster.adoption import Reader, read_master
 from provision.cluster.carry_out import carry_out
+from provision.cluster.decommission import decommission
 from provision.cluster.orders import Orders
 from provision.cluster.run import Run
 from provision.cluster.sources import Change
@@ -234,6 +235,7 @@ class Cluster:
         self.state.begin(run.identity)
         self.state.admit(own_address)
         self._record()
+        decommission(run, plan)
         last = self.state.journal.read()
         if (last.wish, last.scale) != (spec.nodes, spec.scale):
             self.state.journal.wish(spec.nodes, spec.scale)

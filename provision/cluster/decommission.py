@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 
 from provision.cluster.run import Run
 from provision.core.errors import CommandFailed, NotReady, Unreachable
 from provision.core.model import Machine, Plan
-from provision.core.names import MASTER
+from provision.core.names import MASTER, NODE_GROUPS
 from provision.core.text import names_of
 from provision.core.untrusted import is_number, parse_json
 from provision.core.wait import until
 
 PROGRAM = "/opt/muster/bin/muster-decommission"
-SCRIPT = f"if [ -d /data/hdfs/name/current ]; then exec {PROGRAM} %s; else echo '{{}}'; fi"
-"""A cluster whose HDFS was never formatted may not have the program yet."""
-LOOK_S = 60.0
-"""Seconds that one look may take: files may have to be told that they get fewer copies."""
-STALLED_S = 900.0
-"""Seconds without one more block copied; for 630 of them HDFS takes a DataNode that is off for living."""
-SAY_EVERY_S = 10.0
+SCRIPT = f"""if [ ! -e /etc/hadoop/hdfs-site.xml ]; then echo '{{"left": {{}}}}'
+elif [ ! -x {PROGRAM} ]; then echo '{{"error": "Muster on the master is older than this command"}}'
+else exec {PROGRAM} %s; fi"""
+"""HDFS that was never configured holds nothing; the file is not on the data disk, which may be away."""
+ASK_S = 120.0
+"""Seconds that one question may take: files may have to be told that they get fewer copies."""
+STALLED_S = 600.0
+"""Seconds without one more block copied."""
+LOOK_EVERY_S, BEGIN_EVERY_S = 0.5, 10.0
 
 
 def decommission(run: Run, plan: Plan) -> None:
@@ -33,64 +36,79 @@ def decommission(run: Run, plan: Plan) -> None:
         plan: one that refuses nothing.
 
     Raises:
-        NotReady: blocks cannot be copied, or nobody can tell. Nothing was deleted.
+        NotReady: blocks cannot be copied, or nobody can tell. HDFS is told that all machines stay.
         OwnerGone: see `Run.guard`.
     """
-    machines = [one for one in plan.decommission if one.address]
-    known = run.state.targets() if machines else {}
-    name = next((one.name for one in plan.keep if one.group == MASTER and one.name in known), None)
-    if name is None:  # the cluster was never complete
+    leaving = plan.decommission
+    known = run.state.targets() if leaving else {}
+    master = next((one.name for one in plan.keep if one.group == MASTER and one.name in known), None)
+    if master is None:  # nothing of HDFS goes, or the cluster was never complete
         return
-    watch = _Watch(run, machines)
-    verbs = itertools.chain(["begin"], itertools.repeat("look"))
-
-    def nothing_left() -> bool:
-        run.guard()
-        script = SCRIPT % shlex.join([next(verbs), *sorted(one.address for one in machines)])
+    asking = _Asking(run, master, leaving, [one for one in plan.keep if one.group in NODE_GROUPS])
+    with run.reporter.phase("decommission", f"HDFS copies what is on {asking.names}"):
         try:
-            return watch.nothing_left(run.reach.ask_as_root(run.state, name, script, timeout_s=LOOK_S))
-        except (CommandFailed, Unreachable) as error:
-            raise watch.stuck(f"{name}: {error.what}") from error
+            until(asking.nothing_left, deadline_s=float("inf"), interval_s=LOOK_EVERY_S)
+        except NotReady:
+            with suppress(CommandFailed, Unreachable):
+                asking.ask("end")
+            raise
 
-    with run.reporter.phase("decommission", f"HDFS copies what is on {watch.names}"):
-        until(nothing_left, deadline_s=float("inf"), interval_s=0.5)
 
+class _Asking:
+    """What the program on the master is asked, and how far it is."""
 
-class _Watch:
-    """How far it is."""
+    def __init__(self, run: Run, master: str, leaving: Sequence[Machine], staying: Sequence[Machine]) -> None:
+        self.names = names_of([one.name for one in leaving])
+        self._run, self._master = run, master
+        self._of = {one.address: one.name for one in leaving}
+        self._staying = [one.address for one in staying]
+        self._left: dict[str, float] = {}
+        self._least: tuple[float, ...] = ()
+        self._moved = time.monotonic()
+        self._begun = float("-inf")
 
-    def __init__(self, run: Run, machines: Sequence[Machine]) -> None:
-        self.names = names_of([one.name for one in machines])
-        self._run = run
-        self._of = {one.address: one.name for one in machines}
-        self._last: Mapping[str, float] = {}
-        self._moved = self._said = time.monotonic()
+    def ask(self, verb: str) -> str:
+        """Return what the program answers. Raises CommandFailed, Unreachable."""
+        plan = {"verb": verb, "leaving": sorted(self._of), "staying": self._staying}
+        script = SCRIPT % shlex.quote(json.dumps(plan))
+        return self._run.reach.ask_as_root(self._run.state, self._master, script, timeout_s=ASK_S)
 
-    def nothing_left(self, answer: str) -> bool:
-        """Say whether it is done, as the program on the master answers. Raises NotReady."""
-        found = parse_json(answer)
-        if not isinstance(found, dict) or not isinstance(found.get("left", {}), dict):
-            raise self.stuck("something else than Muster's program answers")
-        if "error" in found:
-            raise self.stuck(str(found["error"]))
-        left = {str(at): blocks for at, blocks in found.get("left", {}).items() if is_number(blocks)}
+    def nothing_left(self) -> bool:
+        """Say whether it is done. Raises NotReady, OwnerGone."""
+        self._run.guard()
         now = time.monotonic()
-        if left != self._last:
-            self._last, self._moved = left, now
-        if now - self._moved > STALLED_S:
-            raise self.stuck(f"no more was copied for {STALLED_S:g} s, left are {self._words()}")
-        if left and now - self._said > SAY_EVERY_S:
-            self._said = now
-            self._run.reporter.say(f"left to copy: {self._words()}")
-        return not left
+        begins = now - self._begun > BEGIN_EVERY_S
+        if begins:
+            if self._left:
+                self._run.reporter.say(f"left to copy: {self._words()}")
+            self._begun = now
+        try:
+            self._left = self._read(self.ask("begin" if begins else "look"))
+        except (CommandFailed, Unreachable) as error:
+            raise self._stuck(f"{self._master}: {error.what}") from error
+        least = (len(self._left), sum(self._left.values()))
+        if not self._least or least < self._least:
+            self._least, self._moved = least, now
+        elif now - self._moved > STALLED_S:
+            raise self._stuck(f"no more was copied for {STALLED_S:g} s, left are {self._words()}")
+        return not self._left
 
-    def stuck(self, why: str) -> NotReady:
-        """Return the error for what cannot go on."""
+    def _read(self, answer: str) -> dict[str, float]:
+        """Return what is left, by address. Raises NotReady: what answers is not believed, or cannot do it."""
+        found = parse_json(answer)
+        if isinstance(found, dict) and "error" in found:
+            raise self._stuck(str(found["error"]))
+        left = found.get("left") if isinstance(found, dict) else None
+        if not isinstance(left, dict) or not all(at in self._of and is_number(left[at]) for at in left):
+            raise self._stuck("something else than Muster's program answers")
+        return left
+
+    def _stuck(self, why: str) -> NotReady:
         return NotReady(
             where=self.names,
             what=f"not deleted, as what HDFS has there could not be copied to the others: {why}",
-            remedy="Put that right and run this again; start_cluster.yml in the old size keeps them",
+            remedy="Run start_cluster.yml main.yml in the size of now, then this again",
         )
 
     def _words(self) -> str:
-        return ", ".join(f"{self._of.get(at, at)} {blocks:g} blocks" for at, blocks in self._last.items())
+        return ", ".join(f"{self._of[at]} {blocks:g} blocks" for at, blocks in self._left.items())

@@ -11,7 +11,7 @@ from typing import Any
 from provision.core.features import ENGINES, FEATURES
 from provision.core.model import ClusterIdentity, Machine
 from provision.core.names import LOGIN_USER as USER
-from provision.core.names import MASTER, STORE_HOST, STORE_PORT, WORKER, machine_number
+from provision.core.names import MASTER, NODE_GROUPS, STORE_HOST, STORE_PORT, machine_number
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.images.recipe import Recipe, node_recipe, store_recipe
 from provision.planning import far
@@ -24,9 +24,9 @@ from provision.state.folder import SSH_CONFIG, Snapshot, State, Store
 
 FUNCTIONAL = {
     "namenode": (MASTER,),
-    "datanode": (MASTER, WORKER),
+    "datanode": NODE_GROUPS,
     "spark_master": (MASTER,),
-    "spark_worker": (MASTER, WORKER),
+    "spark_worker": NODE_GROUPS,
     "history_server": (MASTER,),
 }
 """Functional group -> config groups whose machines are in it. Roles use functional groups only."""

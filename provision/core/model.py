@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from provision.core.names import BILLS_ON, DATANODE_GROUPS
+from provision.core.names import BILLS_ON, NODE_GROUPS
 from provision.core.spec import NodeGroup, Shape
 
 
@@ -137,7 +137,7 @@ class Plan:
     def decommission(self) -> tuple[Machine, ...]:
         """Those to be deleted that may hold a part of HDFS, and were not on their way out already."""
         return tuple(
-            one for one in self.delete if one.group in DATANODE_GROUPS and one.state is not NodeState.DELETING
+            one for one in self.delete if one.group in NODE_GROUPS and one.state is not NodeState.DELETING
         )
 
 

@@ -8,8 +8,8 @@ MASTER = "master"
 """The group of the one machine with the NameNode and the Spark Master."""
 WORKER = "worker"
 """The group of the other machines that hold HDFS's blocks and run Spark's tasks."""
-DATANODE_GROUPS = (MASTER, WORKER)
-"""The groups whose machines run a DataNode, as `hdfs_datanode_addresses` of group_vars has it."""
+NODE_GROUPS = (MASTER, WORKER)
+"""The groups whose machines are counted as nodes: each has a DataNode and a Spark Worker."""
 EXPERIMENT = "experiment"
 """The group of machines that `./muster experiments` makes and deletes; only it decides how many there are."""
 STORE_HOST = "object-store"

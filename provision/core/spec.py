@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from provision.core.names import EXPERIMENT, MASTER, WORKER
+from provision.core.names import EXPERIMENT, NODE_GROUPS
 
 _SHAPE = re.compile(r"([1-9][0-9]{0,3})x([0-9]{1,5}(?:\.[0-9]{1,2})?)")
 _DURATION = re.compile(r"([1-9][0-9]*)(m|h|d)")
@@ -307,7 +307,7 @@ class ClusterSpec:
     @property
     def scaled_groups(self) -> tuple[NodeGroup, ...]:
         """The groups whose machines a `Scale` means: master and workers."""
-        return tuple(group for group in self.groups if group.name in (MASTER, WORKER))
+        return tuple(group for group in self.groups if group.name in NODE_GROUPS)
 
     def scaled(self, scale: Scale) -> ClusterSpec:
         """Return the same cluster with machines as wished, where that was not wished already."""

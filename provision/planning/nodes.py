@@ -9,7 +9,7 @@ from typing import Any
 
 from provision.core.features import ENGINES, NOTEBOOK
 from provision.core.model import Machine, Node
-from provision.core.names import MASTER, WORKER
+from provision.core.names import MASTER, NODE_GROUPS, WORKER
 from provision.core.spec import ClusterSpec, NodeGroup, Scale
 
 
@@ -60,7 +60,7 @@ def node_of(spec: ClusterSpec, machine: Machine) -> Node:
 def roles(node: Node) -> list[str]:
     """Return what runs on a machine, in words."""
     names = ["NameNode", "Master", "History"] if node.group.name == MASTER else []
-    names += ["DataNode", "Worker"] if node.group.name in (MASTER, WORKER) else []
+    names += ["DataNode", "Worker"] if node.group.name in NODE_GROUPS else []
     return [*names, "deep learning"] if node.group.deep_learning else names
 
 

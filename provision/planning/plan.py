@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from provision.core.model import Machine, NodeState, Plan
-from provision.core.names import DATANODE_GROUPS, MASTER, machine_name, machine_number
+from provision.core.names import MASTER, NODE_GROUPS, machine_name, machine_number
 from provision.core.spec import ClusterSpec, NodeGroup
 from provision.core.text import names_of
 from provision.planning.nodes import reshaped
@@ -46,7 +46,7 @@ def make_plan(spec: ClusterSpec, machines: Iterable[Machine], *, scale_in: bool 
         refuse.append(_lost_master(spec.name, keep))
     if extra and not scale_in:
         refuse.append(_too_many(extra, spec.nodes))
-    leaving = [machine for machine in extra if machine.group in DATANODE_GROUPS]
+    leaving = [machine for machine in extra if machine.group in NODE_GROUPS]
     if leaving and any(machine.group == MASTER and machine.state is NodeState.STOPPED for machine in keep):
         refuse.append(_asleep(leaving))
     extra.sort(key=lambda machine: (machine.group, -machine_number(machine.name)))

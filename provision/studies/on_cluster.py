@@ -11,7 +11,7 @@ from muster_node.queue.layout import CORES, EXECUTORS, MEMORY_MB
 from provision.cluster.view import ClusterView
 from provision.config.wish import scaled
 from provision.core.errors import CommandFailed
-from provision.core.names import MASTER, WORKER
+from provision.core.names import NODE_GROUPS
 from provision.core.spec import ClusterSpec, Scale
 from provision.costs.accounts import Tally, hourly_rate, read_accounts
 from provision.jobs import runs
@@ -49,7 +49,7 @@ class OnCluster:
 
     def now(self) -> ClusterShape | None:
         """See `Bench.now`: what the sweep leaves to the config file is not looked at."""
-        nodes = [node for node in self.view().nodes if node.group.name in (MASTER, WORKER)]
+        nodes = [node for node in self.view().nodes if node.group.name in NODE_GROUPS]
         if not nodes:
             return None
         asked = [shape.scale for shape in self.sweep.shapes]

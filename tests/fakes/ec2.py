@@ -101,7 +101,7 @@ class NoSsh(Reach):
         return {}
 
     def ask_as_root(self, state: State, name: str, script: str, *, timeout_s: float) -> str:
-        return "{}"
+        return '{"left": {}}'
 
     def close_shared(self, state: State) -> None:
         pass

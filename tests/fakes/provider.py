@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,7 +74,7 @@ class World:
     commands: dict[str, str] = field(default_factory=dict)
     """The last command that each machine was given as root."""
     to_copy: list[object] = field(default_factory=list)
-    """What the master answers when it is asked what HDFS has still to copy, in turn; then that it is nothing."""
+    """What the master answers when it is asked what HDFS has still to copy, in turn; then, a block once."""
     jobs: list[str] = field(default_factory=list)
     """Runs of jobs on the master."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
@@ -233,7 +234,10 @@ class FakeReach(Reach):
         self.world.commands[name] = script
         if name in self.world.unreachable:
             raise Unreachable(machines=[name], what="no answer", remedy="Look at it")
-        return json.dumps(self.world.to_copy.pop(0) if self.world.to_copy else {"left": {}})
+        if self.world.to_copy:
+            return json.dumps(self.world.to_copy.pop(0))
+        leaving = re.findall(r'''"leaving": \["([^"]*)"''', script)
+        return json.dumps({"left": dict.fromkeys(leaving, 1) if '"begin"' in script else {}})
 
 
 @dataclass(frozen=True)

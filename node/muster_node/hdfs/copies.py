@@ -11,7 +11,10 @@ from pathlib import Path
 
 from muster_node.hdfs.webhdfs import Hdfs
 
-RECORD = Path("/data/hdfs/copies")
+MOST = 3
+RECORD = Path("/var/lib/muster/hdfs-copies")
+PASSES = 5
+"""A file that is renamed between look and change is met again by the next pass."""
 
 
 def lower(hdfs: Hdfs, most: int) -> None:
@@ -34,10 +37,13 @@ def follow(hdfs: Hdfs, most: int) -> int:
 
 
 def _set(hdfs: Hdfs, wrong: Callable[[int], bool], copies: int) -> int:
-    paths = list(_files(hdfs, "", wrong))
-    for path in paths:
-        hdfs.set_copies(path, copies)
-    return len(paths)
+    changed = 0
+    for _ in range(PASSES):
+        paths = list(_files(hdfs, "", wrong))
+        changed += sum(hdfs.set_copies(path, copies) for path in paths)
+        if not paths:
+            break
+    return changed
 
 
 def _files(hdfs: Hdfs, folder: str, wrong: Callable[[int], bool]) -> Iterator[str]:
@@ -45,7 +51,7 @@ def _files(hdfs: Hdfs, folder: str, wrong: Callable[[int], bool]) -> Iterator[st
         path = f"{folder}/{name}"
         if at.folder:
             yield from _files(hdfs, path, wrong)
-        elif at.copies and wrong(at.copies):  # one that is erasure-coded has none
+        elif at.copies and wrong(at.copies):
             yield path
 
 
@@ -57,6 +63,7 @@ def _recorded() -> int:
 
 
 def _record(most: int) -> None:
+    RECORD.parent.mkdir(parents=True, exist_ok=True)
     fresh = RECORD.with_suffix(".new")
     fresh.write_text(f"{most}\n", encoding="utf-8")
     fresh.replace(RECORD)

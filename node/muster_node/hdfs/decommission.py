@@ -1,7 +1,8 @@
-"""`muster-decommission begin|look ADDRESS…`, where the NameNode is: have what is on these DataNodes copied.
+"""`muster-decommission PLAN`, where the NameNode is: DataNodes that shall go have what is on them copied.
 
-`begin` may be repeated; neither waits. Both print {"left": {address: blocks}}, without the DataNodes on which
-there is nothing any more that is not elsewhere, or {"error"}. All of them serve until they are stopped.
+The plan (JSON): `verb`, addresses of the DataNodes `leaving` and `staying`. None of the verbs waits. `begin`
+may be repeated, and should be while files are written; `look` only looks. Both print {"left": {address:
+blocks}}, the DataNodes that may have something that is nowhere else, or {"error"}. `end` has all serve again.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from muster_node.hdfs.webhdfs import Hdfs, HdfsError
 EXCLUDE = Path("/etc/hadoop/dfs.exclude")
 RELOAD = ("/usr/bin/systemctl", "reload", "hdfs-namenode")
 SUPERUSER = "hdfs"
-COPIES = 3
-"""As many as HDFS keeps of a file at most, unless a user asks for more."""
+SILENT_S = 120.0
+"""A DataNode is taken for dead after 60 s (group_vars); the NameNode misses its blocks some seconds later."""
 
 
 class NotDecommissioned(Exception):
@@ -30,52 +31,76 @@ class NotDecommissioned(Exception):
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Which DataNodes shall go, by address, of the NameNode at `url`."""
+class Plan:
+    """What is to be done; see the module. An address is '' where none is known."""
 
-    url: str
+    verb: str
     leaving: Sequence[str]
+    staying: Sequence[str] = ()
 
 
-def begin(wish: Wish) -> None:
-    """Tell the NameNode. Raises NotDecommissioned."""
-    known = daemons.members(wish.url)
-    stay = len(known.serving - set(wish.leaving))
-    if stay < 1:
-        raise NotDecommissioned("no other DataNode has joined")
-    if known.serving.intersection(wish.leaving):
-        EXCLUDE.write_text("".join(f"{address}\n" for address in wish.leaving), encoding="utf-8")
-        subprocess.run(RELOAD, check=True, capture_output=True)
-        if daemons.members(wish.url).serving.intersection(wish.leaving):
-            raise NotDecommissioned("the NameNode was started by an older version of Muster")
+def begin(plan: Plan, url: str) -> None:
+    """Tell the NameNode at `url`. Raises NotDecommissioned, HdfsError, OSError, ValueError."""
+    known = _members(url)
+    # One that is dead would count as done at once, and for as long as it lives again.
+    living = [address for address in plan.leaving if address in known.states]
+    if known.serving.intersection(living) or _excluded() != sorted(living):
+        _exclude(living)
+        known = _members(url)
+    most = min(copies.MOST, len(plan.staying))
+    if len(known.serving.intersection(plan.staying)) < most:
+        raise NotDecommissioned("not all DataNodes serve that are to stay")
+    if known.serving.intersection(living):
+        raise NotDecommissioned("the NameNode was started by an older version of Muster")
     # Not before: a copy that is too many would be taken from one that stays, and be made again there.
-    if stay < COPIES:
-        copies.lower(Hdfs(wish.url, user=SUPERUSER), stay)
+    if most < copies.MOST:
+        copies.lower(Hdfs(url, user=SUPERUSER), most)
 
 
-def look(wish: Wish) -> Mapping[str, int]:
-    """Return the blocks that are left by address. Raises NotDecommissioned."""
-    known = daemons.members(wish.url)
-    silent = [address for address in wish.leaving if address not in known.states]
-    if known.missing and silent:
-        raise NotDecommissioned(
-            f"{known.missing} blocks are missing, perhaps they are on {', '.join(silent)}, where none answers"
-        )
-    return {
-        address: known.to_copy.get(address, 0)
-        for address in wish.leaving
-        if known.states.get(address, daemons.DECOMMISSIONED) != daemons.DECOMMISSIONED
-    }
+def look(plan: Plan, url: str) -> Mapping[str, int]:
+    """Return the blocks that are left by address. Raises NotDecommissioned, OSError, ValueError."""
+    known = _members(url)
+    left = {}
+    for address in plan.leaving:
+        state = known.states.get(address)
+        if state is None and known.missing:
+            where = address or "one without an address"
+            raise NotDecommissioned(f"{known.missing} blocks are missing, perhaps they are on {where}")
+        silent = state is None and known.silent_s(address) > SILENT_S and address not in known.to_copy
+        if state != daemons.DECOMMISSIONED and not silent:
+            left[address] = known.to_copy.get(address, 0)
+    return left
+
+
+def _members(url: str) -> daemons.Members:
+    known = daemons.members(url)
+    if known.safe_mode:
+        raise NotDecommissioned("HDFS is in safe mode")
+    return known
+
+
+def _exclude(addresses: Sequence[str]) -> None:
+    """Let exactly these give away what they have."""
+    EXCLUDE.write_text("".join(f"{address}\n" for address in sorted(addresses)), encoding="utf-8")
+    subprocess.run(RELOAD, check=True, capture_output=True)
+
+
+def _excluded() -> list[str]:
+    return EXCLUDE.read_text(encoding="utf-8").split() if EXCLUDE.exists() else []
 
 
 def main() -> int:
     """Print what is left, or why it cannot be told."""
-    verb, *leaving = sys.argv[1:]
-    wish = Wish(f"http://{socket.gethostname()}:{daemons.NAMENODE_PORT}", leaving)
+    plan = Plan(**json.loads(sys.argv[1]))
+    url = f"http://{socket.gethostname()}:{daemons.NAMENODE_PORT}"
+    left: Mapping[str, int] = {}
     try:
-        if verb == "begin":
-            begin(wish)
-        left = look(wish)
+        if plan.verb == "end":
+            _exclude([])
+        else:
+            if plan.verb == "begin":
+                begin(plan, url)
+            left = look(plan, url)
     except (NotDecommissioned, HdfsError) as error:
         return _told({"error": str(error)})
     except (OSError, ValueError, subprocess.CalledProcessError) as error:

@@ -38,7 +38,7 @@ class HdfsFull(HdfsError):
 class Status:
     """A file or folder; `length` is its bytes, `mode` its permissions, octal without leading zeros.
 
-    `copies`: of a file that are wished; 0 = it has none, as a folder.
+    `copies`: of a file that are wished; 0 = it has none, as a folder, or one that is erasure-coded.
     """
 
     folder: bool
@@ -98,9 +98,13 @@ class Hdfs:
         self._ask("PUT", path, "SETOWNER", owner=owner, group=group)
         self._ask("PUT", path, "SETPERMISSION", permission=mode)
 
-    def set_copies(self, path: str, copies: int) -> None:
-        """Wish for so many copies of a file; HDFS makes or deletes them by and by. Raises HdfsError."""
-        self._ask("PUT", path, "SETREPLICATION", replication=str(copies))
+    def set_copies(self, path: str, copies: int) -> bool:
+        """Wish for so many copies of a file, which HDFS makes or deletes by and by; False: there is none.
+
+        Raises HdfsError.
+        """
+        answer = self._ask("PUT", path, "SETREPLICATION", missing_ok=True, replication=str(copies))
+        return bool((answer or {}).get("boolean"))
 
     def rename(self, old: str, new: str) -> None:
         """Rename, at once or not at all. Raises HdfsError."""
@@ -222,7 +226,7 @@ def _status(entry: dict[str, Any]) -> Status:
         owner=str(entry.get("owner", "")),
         group=str(entry.get("group", "")),
         mode=str(entry.get("permission", "")),
-        copies=int(entry.get("replication", 0)),
+        copies=0 if entry.get("ecPolicy") else int(entry.get("replication", 0)),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from provision.cluster import decommission
 from provision.core.errors import (
     ConfigError,
     MusterError,
@@ -31,6 +32,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     make_disk_mortal(monkeypatch, world.clock)
     monkeypatch.setattr(facts_of("local"), "deadlines", Deadlines(boot=60, gone=0.0))
+    monkeypatch.setattr(decommission, "LOOK_EVERY_S", 0.0)
     return world
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +17,8 @@ GOING = ["retina-worker-2", "retina-worker-3"]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(decommission, "LOOK_EVERY_S", 0.0)
     world = World()
     cluster(world, tmp_path, 4).ensure()
     return world
@@ -24,17 +28,24 @@ def addresses(world: World) -> list[str]:
     return sorted(one.address for one in world.machines.values() if one.name in GOING)
 
 
+def plan_of(world: World) -> dict[str, Any]:
+    """What the program on the master was given last."""
+    words = shlex.split(world.commands["retina-master"].partition("else exec ")[2].partition("; fi")[0])
+    found: dict[str, Any] = json.loads(words[1])
+    return found
+
+
 def test_machines_go_when_nothing_is_on_them_alone(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = addresses(world)
-    world.to_copy = [{"left": {first: 7, second: 2}}, {"left": {second: 1}}]
+    world.to_copy = [{"left": {first: 7, second: 2}}, {"left": {second: 0}}, {"left": {}}]
     there: list[tuple[int, str]] = []
     ask = FakeReach.ask_as_root
 
     def asked(reach: FakeReach, *words: object, **more: object) -> str:
         answer = ask(reach, *words, **more)  # type: ignore[arg-type]
-        verb = world.commands["retina-master"].partition("muster-decommission ")[2].partition(" ")[0]
+        verb = plan_of(world)["verb"]
         there.append((len(world.machines), verb))
         return answer
 
@@ -42,7 +53,8 @@ def test_machines_go_when_nothing_is_on_them_alone(
     cluster(world, tmp_path, 2).ensure(scale_in=True)
     assert there == [(4, "begin"), (4, "look"), (4, "look")], "all were there at every look"
     assert world.names() == ["retina-master", "retina-worker-1"]
-    assert f"muster-decommission look {first} {second};" in world.commands["retina-master"]
+    staying = sorted(one.address for one in world.machines.values())
+    assert plan_of(world) == {"verb": "look", "leaving": [first, second], "staying": staying}
 
 
 @pytest.mark.parametrize(
@@ -50,10 +62,13 @@ def test_machines_go_when_nothing_is_on_them_alone(
     [
         ({"error": "3 blocks are missing"}, "3 blocks are missing"),
         ({"left": 3}, "something else than Muster's program answers"),
+        ({}, "something else than Muster's program answers"),
+        ({"left": {"192.0.2.1": 3}}, "something else than Muster's program answers"),
+        ({"left": {"10.0.0.4": "no"}}, "something else than Muster's program answers"),
         ([], "something else than Muster's program answers"),
         (None, "retina-master: no answer"),
     ],
-    ids=["refused", "no mapping", "a list", "silent"],
+    ids=["refused", "no mapping", "nothing", "others", "no number", "a list", "silent"],
 )
 def test_what_cannot_be_copied_keeps_its_machine(
     answer: object, said: str, world: World, tmp_path: Path
@@ -61,21 +76,27 @@ def test_what_cannot_be_copied_keeps_its_machine(
     world.to_copy = [answer]
     if answer is None:
         world.unreachable.add("retina-master")
-    with pytest.raises(NotReady, match=f"not deleted, as .*: {said}. Put that right") as error:
+    with pytest.raises(
+        NotReady, match=f"not deleted, as .*: {said}. Run start_cluster.yml main.yml in the size of now"
+    ) as error:
         cluster(world, tmp_path, 2).ensure(scale_in=True)
     assert error.value.where in ("retina-worker-3, retina-worker-2", "retina-worker-2, retina-worker-3")
     assert len(world.machines) == 4
+    assert plan_of(world)["verb"] == "end", "HDFS gives all of them blocks again"
     world.unreachable.clear()
-    cluster(world, tmp_path, 4).ensure()  # it stays as large as it was
-    assert len(world.machines) == 4
+    again = cluster(world, tmp_path, 4)
+    assert again.view.wish == 4
+    again.view.check()  # main.yml goes on in the old size
 
 
 def test_no_progress_is_not_waited_for_without_end(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decommission, "STALLED_S", 0.0)
-    world.to_copy = [{"left": {addresses(world)[0]: 7}}] * 3
-    with pytest.raises(NotReady, match="no more was copied for 0 s, left are retina-worker-[23] 7 blocks"):
+    monkeypatch.setattr(decommission, "BEGIN_EVERY_S", 0.0)
+    going = addresses(world)[0]
+    world.to_copy = [{"left": {going: blocks}} for blocks in (7, 9, 8)]
+    with pytest.raises(NotReady, match="no more was copied for 0 s, left are retina-worker-[23] 9 blocks"):
         cluster(world, tmp_path, 2).ensure(scale_in=True)
     assert len(world.machines) == 4
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,15 +15,16 @@ import pytest
 
 from muster_node import daemons
 from muster_node.hdfs import copies, decommission
-from muster_node.hdfs.decommission import NotDecommissioned, Wish, begin, look
+from muster_node.hdfs.decommission import NotDecommissioned, Plan, begin, look
 from muster_node.hdfs.webhdfs import Hdfs
 
 A, B, C, D = (f"10.0.0.{number}" for number in range(1, 5))
 FILES = {
     "": {"user": None, "small": 1},
-    "/user": {"a b": 3, "pair": 2, "coded": 0},
+    "/user": {"a b": 3, "pair": 2, "moved": 3, "coded": 1},
 }
-"""Folder -> name -> copies, None for a folder."""
+"""Folder -> name -> copies, None for a folder. `moved` is away when it is told, `coded` is erasure-coded."""
+DEAD, GOING = "Dead", "Decommission In Progress"
 
 
 class NameNode(ThreadingHTTPServer):
@@ -32,24 +34,46 @@ class NameNode(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Page)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.folder, self.states = folder, states
-        self.missing, self.left, self.copies = 0, 0, dict[str, str]()
+        self.missing, self.left, self.silent_s, self.up_s, self.safe = 0, 0, 1000.0, 1000.0, ""
+        self.copies = dict[str, str]()
         self.serving_when_told = set[str]()
 
     def page(self) -> dict[str, Any]:
         if (self.folder / "reloaded").exists():
-            for address in (self.folder / "exclude").read_text().split():
-                self.states[address] = "Decommission In Progress" if self.left else daemons.DECOMMISSIONED
-        live = {
-            f"name-of-{at}:9866": {"xferaddr": f"{at}:9866", "adminState": state}
+            excluded = (self.folder / "exclude").read_text().split()
+            for address, state in self.states.items():
+                going = GOING if self.left and state != DEAD else daemons.DECOMMISSIONED
+                self.states[address] = going if address in excluded else state
+                if address not in excluded and state == GOING:
+                    self.states[address] = daemons.IN_SERVICE
+        live = self.nodes(lambda state: state != DEAD)
+        texts = {
+            "LiveNodes": {name: node | {"adminState": state} for name, node, state in live},
+            "DeadNodes": {
+                name: node | {"lastContact": self.silent_s}
+                for name, node, _ in self.nodes(lambda s: s == DEAD)
+            },
+            "DecomNodes": {
+                name: node | {"underReplicatedBlocks": self.left}
+                for name, node, _ in self.nodes(lambda s: s == GOING)
+            },
+        }
+        numbers = {
+            "NumberOfMissingBlocks": self.missing,
+            "NNStartedTimeInMillis": int((time.time() - self.up_s) * 1000),
+        }
+        return {
+            "beans": [
+                {key: json.dumps(text) for key, text in texts.items()} | numbers | {"Safemode": self.safe}
+            ]
+        }
+
+    def nodes(self, wanted: Callable[[str], bool]) -> list[tuple[str, dict[str, Any], str]]:
+        return [
+            (f"name-of-{at}:9866", {"xferaddr": f"{at}:9866"}, state)
             for at, state in self.states.items()
-        }
-        going = {
-            name: {"xferaddr": node["xferaddr"], "underReplicatedBlocks": self.left}
-            for name, node in live.items()
-            if node["adminState"] == "Decommission In Progress"
-        }
-        texts = {"LiveNodes": json.dumps(live), "DecomNodes": json.dumps(going)}
-        return {"beans": [{**texts, "NumberOfMissingBlocks": self.missing}]}
+            if wanted(state)
+        ]
 
 
 class Page(BaseHTTPRequestHandler):
@@ -60,12 +84,9 @@ class Page(BaseHTTPRequestHandler):
         found: object = self.server.page()
         if folder in FILES:
             entries = [
-                {
-                    "pathSuffix": name,
-                    "type": "FILE" if copies is not None else "DIRECTORY",
-                    "replication": copies or 0,
-                }
-                for name, copies in FILES[folder].items()
+                {"pathSuffix": name, "type": "FILE" if wished else "DIRECTORY", "replication": wished or 0}
+                | ({"ecPolicy": "RS-6-3-1024k"} if name == "coded" else {})
+                for name, wished in FILES[folder].items()
             ]
             found = {"FileStatuses": {"FileStatus": entries}}
         self.answer(found)
@@ -75,8 +96,10 @@ class Page(BaseHTTPRequestHandler):
         assert "op=SETREPLICATION" in query
         states = self.server.states.items()
         self.server.serving_when_told = {at for at, state in states if state == daemons.IN_SERVICE}
-        self.server.copies[path] = query.rpartition("replication=")[2]
-        self.answer({"boolean": True})
+        there = path != "/user/moved"
+        if there:
+            self.server.copies[path] = query.rpartition("replication=")[2]
+        self.answer({"boolean": there})
 
     def answer(self, found: object) -> None:
         content = json.dumps(found).encode()
@@ -104,14 +127,14 @@ def namenode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NameNo
 
 
 def test_blocks_are_left_until_the_others_have_them(namenode: NameNode) -> None:
-    wish = Wish(namenode.url, [D])
+    plan = Plan("begin", [D], [A, B, C])
     namenode.left = 5
-    begin(wish)
-    assert look(wish) == {D: 5}
+    begin(plan, namenode.url)
+    assert look(plan, namenode.url) == {D: 5}
     namenode.left = 2
-    assert look(wish) == {D: 2}
-    namenode.left = 0
-    assert look(wish) == {}
+    assert look(plan, namenode.url) == {D: 2}
+    namenode.left, namenode.states[D] = 0, daemons.DECOMMISSIONED
+    assert look(plan, namenode.url) == {}
     assert not namenode.copies, "three stay, and no file has more copies"
 
 
@@ -120,54 +143,106 @@ def test_files_get_no_more_copies_than_machines_stay(namenode: NameNode) -> None
 
     It takes the one that is too many from any of those that serve: only those may serve that stay.
     """
-    wish = Wish(namenode.url, [C, D])
+    plan = Plan("begin", [C, D], [A, B])
     for _ in range(2):  # the first was killed, perhaps before the files were told
         namenode.copies.clear()
-        begin(wish)
+        begin(plan, namenode.url)
         assert namenode.copies == {"/user/a%20b": "2"}
     assert namenode.serving_when_told == {A, B}
 
 
 def test_files_get_copies_again_when_machines_come(namenode: NameNode) -> None:
-    """Those that had as many as there could be; killed on the way down or not, and once only."""
+    """Those that had as many as there could be; once only."""
     hdfs = Hdfs(namenode.url)
     assert copies.follow(hdfs, 3) == 0, "nobody knows what there was before"
-    begin(Wish(namenode.url, [C, D]))
+    begin(Plan("begin", [C, D], [A, B]), namenode.url)
     namenode.copies.clear()
-    assert copies.follow(hdfs, 3) == 1
+    assert copies.follow(hdfs, 3) >= 1
     assert namenode.copies == {"/user/pair": "3"}, (
         "the one that was lowered is 3 here, as this NameNode forgets"
     )
     assert copies.follow(hdfs, 3) == copies.follow(hdfs, 1) == 0
     namenode.copies.clear()
-    assert copies.follow(hdfs, 2) == 1
+    assert copies.follow(hdfs, 2) >= 1
     assert namenode.copies == {"/small": "2"}
 
 
 def test_one_that_is_silent_may_have_what_is_missing(namenode: NameNode) -> None:
+    """It is missed some time after it was last heard, and by a NameNode that was started some time ago."""
+    plan = Plan("begin", [D], [A, B, C])
+    namenode.states[D] = DEAD
+    begin(plan, namenode.url)
+    assert look(plan, namenode.url) == {}
+    namenode.silent_s = 70
+    assert look(plan, namenode.url) == {D: 0}
     del namenode.states[D]
-    begin(Wish(namenode.url, [D]))
-    assert look(Wish(namenode.url, [D])) == {}
+    assert look(plan, namenode.url) == {}
+    namenode.up_s = 70
+    assert look(plan, namenode.url) == {D: 0}
     namenode.missing = 3
     with pytest.raises(NotDecommissioned, match=f"3 blocks are missing, perhaps they are on {D}"):
-        look(Wish(namenode.url, [D]))
+        look(plan, namenode.url)
 
 
-def test_all_cannot_go(namenode: NameNode) -> None:
-    with pytest.raises(NotDecommissioned, match="no other DataNode has joined"):
-        begin(Wish(namenode.url, [A, B, C, D]))
-    assert not (namenode.folder / "exclude").exists()
+def test_one_that_was_dead_gives_away_what_it_has_when_it_lives_again(namenode: NameNode) -> None:
+    """HDFS would take it for done, once and for all, had it been told of it while it was dead."""
+    plan = Plan("begin", [C, D], [A, B])
+    namenode.states[D] = DEAD
+    namenode.left = 4
+    begin(plan, namenode.url)
+    assert (namenode.folder / "exclude").read_text() == f"{C}\n"
+    namenode.states[D] = daemons.IN_SERVICE
+    begin(plan, namenode.url)
+    assert look(plan, namenode.url) == {C: 4, D: 4}
+
+
+def test_those_that_stay_must_serve(namenode: NameNode) -> None:
+    """Files are lowered to what stays, not to what happens to be there; a larger wish before does not count."""
+    namenode.left = 1
+    begin(Plan("begin", [C, D], [A, B]), namenode.url)
+    begin(Plan("begin", [D], [A, B, C]), namenode.url)
+    assert namenode.states == {A: daemons.IN_SERVICE, B: daemons.IN_SERVICE, C: daemons.IN_SERVICE, D: GOING}
+    namenode.states[B] = DEAD
+    with pytest.raises(NotDecommissioned, match="not all DataNodes serve that are to stay"):
+        begin(Plan("begin", [C, D], [A, B]), namenode.url)
+
+
+def test_a_namenode_that_has_just_started_is_not_believed(namenode: NameNode) -> None:
+    namenode.safe = "Safe mode is ON."
+    for verb in (begin, look):
+        with pytest.raises(NotDecommissioned, match="safe mode"):
+            verb(Plan("begin", [D], [A, B, C]), namenode.url)
 
 
 def test_a_namenode_that_does_not_know_the_list(namenode: NameNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decommission, "RELOAD", ("/usr/bin/true",))
-    with pytest.raises(NotDecommissioned, match="started by an older version"):
-        begin(Wish(namenode.url, [D]))
+    for _ in range(2):
+        with pytest.raises(NotDecommissioned, match="started by an older version"):
+            begin(Plan("begin", [D], [A, B, C]), namenode.url)
 
 
-@pytest.mark.parametrize("reload", [("/usr/bin/true",), ("/usr/bin/false",)])
+def test_a_run_that_was_killed_before_the_namenode_was_told(namenode: NameNode) -> None:
+    (namenode.folder / "exclude").write_text(f"{D}\n")
+    namenode.left = 1
+    begin(Plan("begin", [D], [A, B, C]), namenode.url)
+    assert namenode.states[D] == GOING
+
+
+@pytest.mark.parametrize(
+    ("verb", "reload", "page", "said"),
+    [
+        ("begin", "/usr/bin/true", None, "error"),
+        ("begin", "/usr/bin/false", None, "error"),
+        ("look", "/usr/bin/true", {"beans": []}, "error"),
+        ("look", "/usr/bin/true", {"beans": [{"LiveNodes": "{}"}]}, "error"),
+        ("end", "/usr/bin/true", None, "left"),
+    ],
+)
 def test_what_is_wrong_is_told_in_one_line(
-    reload: tuple[str],
+    verb: str,
+    reload: str,
+    page: dict[str, Any] | None,
+    said: str,
     namenode: NameNode,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -175,7 +250,10 @@ def test_what_is_wrong_is_told_in_one_line(
     host, _, port = namenode.url.removeprefix("http://").partition(":")
     monkeypatch.setattr(decommission.socket, "gethostname", lambda: host)
     monkeypatch.setattr(daemons, "NAMENODE_PORT", int(port))
-    monkeypatch.setattr(decommission, "RELOAD", reload)
-    monkeypatch.setattr(sys, "argv", ["muster-decommission", "begin", D])
+    monkeypatch.setattr(decommission, "RELOAD", (reload,))
+    if page is not None:
+        monkeypatch.setattr(namenode, "page", lambda: page)
+    plan = {"verb": verb, "leaving": [D], "staying": [A, B, C]}
+    monkeypatch.setattr(sys, "argv", ["muster-decommission", json.dumps(plan)])
     assert decommission.main() == 0
-    assert list(json.loads(capsys.readouterr().out)) == ["error"]
+    assert list(json.loads(capsys.readouterr().out)) == [said]
