@@ -16,6 +16,7 @@ INFO_PAGE = "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
 # What holds now; its namesake FSNamesystem is a metric that lags by up to ten seconds.
 STATE_PAGE = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
 MASTER_PAGE = "/json/"
+FSCK_PAGE = "/fsck?ugi=hdfs&path=%2F"
 Found = TypeVar("Found")
 
 
@@ -73,15 +74,13 @@ IN_SERVICE, DECOMMISSIONED = "In Service", "Decommissioned"
 class Members:
     """What becomes of the DataNodes that live, by address, as the NameNode says.
 
-    `to_copy`: blocks of those being decommissioned that are not on enough others yet; `missing`: blocks that
-    no DataNode has that is known to live; `dead`: seconds for which those were not heard that do not live;
-    `up_s`: for how long the NameNode has been there.
+    `to_copy`: blocks of those being decommissioned that are not on enough others yet; `dead`: for how many
+    seconds those were not heard that do not live; `up_s`: for how many the NameNode has been there.
     """
 
     states: Mapping[str, str]
     to_copy: Mapping[str, int]
     dead: Mapping[str, float]
-    missing: int
     safe_mode: bool
     up_s: float
 
@@ -94,7 +93,6 @@ class Members:
             states={_address(node): str(node["adminState"]) for node in live.values()},
             to_copy={_address(node): int(node["underReplicatedBlocks"]) for node in leaving.values()},
             dead={_address(node): float(node["lastContact"]) for node in dead.values()},
-            missing=int(bean["NumberOfMissingBlocks"]),
             safe_mode=bool(bean["Safemode"]),
             up_s=time.time() - int(bean["NNStartedTimeInMillis"]) / 1000,
         )
@@ -184,6 +182,16 @@ def datanodes(namenode_url: str) -> DataNodes:
 def members(namenode_url: str) -> Members:
     """Ask the NameNode which DataNodes live, and which of them are to go. Raises OSError, ValueError."""
     return read(ask(namenode_url + INFO_PAGE), Members.parse)
+
+
+def is_healthy(namenode_url: str, timeout_s: float = 60) -> bool:
+    """Have the NameNode look at every file; say whether none lacks a block. Raises OSError.
+
+    `hdfs fsck /`, without a JVM. The count of missing blocks on its page leaves out those of a DataNode that
+    died while it was being decommissioned.
+    """
+    with urllib.request.urlopen(namenode_url + FSCK_PAGE, timeout=timeout_s) as answer:  # noqa: S310  our own
+        return bool(answer.read().rstrip().endswith(b"The filesystem under path '/' is HEALTHY"))
 
 
 def spark(master_url: str, timeout_s: float = 10) -> SparkState:

@@ -42,15 +42,16 @@ class Plan:
 def begin(plan: Plan, url: str) -> None:
     """Tell the NameNode at `url`. Raises NotDecommissioned, HdfsError, OSError, ValueError."""
     known = _members(url)
-    # One that is dead would count as done at once, and for as long as it lives again.
-    living = [address for address in plan.leaving if address in known.states]
-    if known.serving.intersection(living) or _excluded() != sorted(living):
-        _exclude(living)
+    # One that is dead when it is excluded counts as done at once, also when it lives again.
+    before = _excluded()
+    going = sorted(address for address in plan.leaving if address in known.states or address in before)
+    if known.serving.intersection(going) or before != going:
+        _exclude(going)
         known = _members(url)
     most = min(copies.MOST, len(plan.staying))
     if len(known.serving.intersection(plan.staying)) < most:
         raise NotDecommissioned("not all DataNodes serve that are to stay")
-    if known.serving.intersection(living):
+    if known.serving.intersection(going):
         raise NotDecommissioned("the NameNode was started by an older version of Muster")
     # Not before: a copy that is too many would be taken from one that stays, and be made again there.
     if most < copies.MOST:
@@ -60,15 +61,19 @@ def begin(plan: Plan, url: str) -> None:
 def look(plan: Plan, url: str) -> Mapping[str, int]:
     """Return the blocks that are left by address. Raises NotDecommissioned, OSError, ValueError."""
     known = _members(url)
-    left = {}
-    for address in plan.leaving:
-        state = known.states.get(address)
-        if state is None and known.missing:
-            where = address or "one without an address"
-            raise NotDecommissioned(f"{known.missing} blocks are missing, perhaps they are on {where}")
-        silent = state is None and known.silent_s(address) > SILENT_S and address not in known.to_copy
-        if state != daemons.DECOMMISSIONED and not silent:
-            left[address] = known.to_copy.get(address, 0)
+    silent = [
+        address
+        for address in plan.leaving
+        if address not in known.states and address not in known.to_copy and known.silent_s(address) > SILENT_S
+    ]
+    left = {
+        address: known.to_copy.get(address, 0)
+        for address in plan.leaving
+        if address not in silent and known.states.get(address) != daemons.DECOMMISSIONED
+    }
+    if silent and not left and not daemons.is_healthy(url):
+        where = ", ".join(address or "one without an address" for address in silent)
+        raise NotDecommissioned(f"blocks are missing (hdfs fsck / tells which), perhaps they are on {where}")
     return left
 
 

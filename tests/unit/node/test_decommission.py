@@ -34,7 +34,8 @@ class NameNode(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Page)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.folder, self.states = folder, states
-        self.missing, self.left, self.silent_s, self.up_s, self.safe = 0, 0, 1000.0, 1000.0, ""
+        self.left, self.silent_s, self.up_s, self.safe, self.health = 0, 1000.0, 1000.0, "", "HEALTHY"
+        self.dying = ""
         self.copies = dict[str, str]()
         self.serving_when_told = set[str]()
 
@@ -46,7 +47,11 @@ class NameNode(ThreadingHTTPServer):
                 self.states[address] = going if address in excluded else state
                 if address not in excluded and state == GOING:
                     self.states[address] = daemons.IN_SERVICE
-        live = self.nodes(lambda state: state != DEAD)
+        live = [
+            each
+            for each in self.nodes(lambda state: state != DEAD)
+            if not self.dying or self.dying not in each[0]
+        ]
         texts = {
             "LiveNodes": {name: node | {"adminState": state} for name, node, state in live},
             "DeadNodes": {
@@ -59,7 +64,6 @@ class NameNode(ThreadingHTTPServer):
             },
         }
         numbers = {
-            "NumberOfMissingBlocks": self.missing,
             "NNStartedTimeInMillis": int((time.time() - self.up_s) * 1000),
         }
         return {
@@ -81,6 +85,9 @@ class Page(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         folder = self.path.partition("?")[0].removeprefix("/webhdfs/v1").rstrip("/")
+        if self.path.startswith("/fsck"):
+            self.send(f"FSCK ended\n\n\nThe filesystem under path '/' is {self.server.health}\n".encode())
+            return
         found: object = self.server.page()
         if folder in FILES:
             entries = [
@@ -102,7 +109,9 @@ class Page(BaseHTTPRequestHandler):
         self.answer({"boolean": there})
 
     def answer(self, found: object) -> None:
-        content = json.dumps(found).encode()
+        self.send(json.dumps(found).encode())
+
+    def send(self, content: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -179,8 +188,8 @@ def test_one_that_is_silent_may_have_what_is_missing(namenode: NameNode) -> None
     assert look(plan, namenode.url) == {}
     namenode.up_s = 70
     assert look(plan, namenode.url) == {D: 0}
-    namenode.missing = 3
-    with pytest.raises(NotDecommissioned, match=f"3 blocks are missing, perhaps they are on {D}"):
+    namenode.up_s, namenode.health = 1000, "CORRUPT"
+    with pytest.raises(NotDecommissioned, match=f"blocks are missing .* perhaps they are on {D}"):
         look(plan, namenode.url)
 
 
@@ -194,6 +203,17 @@ def test_one_that_was_dead_gives_away_what_it_has_when_it_lives_again(namenode: 
     namenode.states[D] = daemons.IN_SERVICE
     begin(plan, namenode.url)
     assert look(plan, namenode.url) == {C: 4, D: 4}
+
+
+def test_one_that_dies_meanwhile_is_waited_for(namenode: NameNode) -> None:
+    """The NameNode lists it, and counts none of its blocks as missing; told that it stays, it would forget it."""
+    plan = Plan("begin", [D], [A, B, C])
+    namenode.left = 3
+    begin(plan, namenode.url)
+    namenode.dying = D
+    begin(plan, namenode.url)
+    assert (namenode.folder / "exclude").read_text() == f"{D}\n"
+    assert look(plan, namenode.url) == {D: 3}
 
 
 def test_those_that_stay_must_serve(namenode: NameNode) -> None:
