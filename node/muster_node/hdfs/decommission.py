@@ -48,6 +48,8 @@ def begin(plan: Plan, url: str) -> None:
     if known.serving.intersection(going) or before != going:
         _exclude(going)
         known = _members(url)
+    if not going:
+        return
     most = min(copies.MOST, len(plan.staying))
     if len(known.serving.intersection(plan.staying)) < most:
         raise NotDecommissioned("not all DataNodes serve that are to stay")

@@ -227,6 +227,15 @@ def test_those_that_stay_must_serve(namenode: NameNode) -> None:
         begin(Plan("begin", [C, D], [A, B]), namenode.url)
 
 
+def test_one_that_never_joined_asks_nothing_of_the_others(namenode: NameNode) -> None:
+    """Such as a cluster that grew, and becomes smaller before main.yml was run."""
+    for address in (B, C, D):
+        del namenode.states[address]
+    begin(Plan("begin", [D], [A, B, C]), namenode.url)
+    assert look(Plan("look", [D], [A, B, C]), namenode.url) == {}
+    assert not (namenode.folder / "reloaded").exists()
+
+
 def test_a_namenode_that_has_just_started_is_not_believed(namenode: NameNode) -> None:
     namenode.safe = "Safe mode is ON."
     for verb in (begin, look):
