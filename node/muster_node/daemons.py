@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -75,14 +74,13 @@ class Members:
     """What becomes of the DataNodes that live, by address, as the NameNode says.
 
     `to_copy`: blocks of those being decommissioned that are not on enough others yet; `dead`: for how many
-    seconds those were not heard that do not live; `up_s`: for how many the NameNode has been there.
+    seconds those were not heard that have joined and do not live.
     """
 
     states: Mapping[str, str]
     to_copy: Mapping[str, int]
     dead: Mapping[str, float]
     safe_mode: bool
-    up_s: float
 
     @classmethod
     def parse(cls, page: dict[str, Any]) -> Members:
@@ -92,19 +90,14 @@ class Members:
         return cls(
             states={_address(node): str(node["adminState"]) for node in live.values()},
             to_copy={_address(node): int(node["underReplicatedBlocks"]) for node in leaving.values()},
-            dead={_address(node): float(node["lastContact"]) for node in dead.values()},
+            dead={_address(node): float(node["lastContact"]) for node in dead.values() if node["uuid"]},
             safe_mode=bool(bean["Safemode"]),
-            up_s=time.time() - int(bean["NNStartedTimeInMillis"]) / 1000,
         )
 
     @property
     def serving(self) -> frozenset[str]:
         """Addresses of those that are given blocks."""
         return frozenset(address for address, state in self.states.items() if state == IN_SERVICE)
-
-    def silent_s(self, address: str) -> float:
-        """Return for how many seconds one was not heard that does not live, or never was since the start."""
-        return self.dead.get(address, self.up_s)
 
 
 def _address(node: Mapping[str, Any]) -> str:

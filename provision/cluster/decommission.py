@@ -15,6 +15,8 @@ from provision.core.names import MASTER, NODE_GROUPS
 from provision.core.text import names_of
 from provision.core.untrusted import is_number, parse_json
 from provision.core.wait import until
+from provision.ssh.pinning import known_key
+from provision.state.folder import Target, target_of
 
 PROGRAM = "/opt/muster/bin/muster-decommission"
 SCRIPT = f"""if [ ! -e /etc/hadoop/hdfs-site.xml ]; then echo '{{"left": {{}}}}'
@@ -40,14 +42,17 @@ def decommission(run: Run, plan: Plan) -> None:
         OwnerGone: see `Run.guard`.
     """
     leaving = plan.decommission
-    known = run.state.targets() if leaving else {}
-    master = next((one.name for one in plan.keep if one.group == MASTER and one.name in known), None)
-    if master is None:  # nothing of HDFS goes, or the cluster was never complete
+    master = next((one for one in plan.keep if one.group == MASTER), None)
+    key = known_key(master, run.state.journal.read()) if master else ""
+    if not leaving or master is None or not key:  # without its key nobody was ever on it
         return
-    asking = _Asking(run, master, leaving, [one for one in plan.keep if one.group in NODE_GROUPS])
+    staying = [one for one in plan.keep if one.group in NODE_GROUPS]
+    asking = _Asking(run, target_of(master, key), leaving, staying)
     with run.reporter.phase("decommission", f"HDFS copies what is on {asking.names}"):
         try:
-            until(asking.nothing_left, deadline_s=float("inf"), interval_s=LOOK_EVERY_S)
+            until(
+                asking.nothing_left, deadline_s=float("inf"), interval_s=LOOK_EVERY_S, growth=1.1, longest_s=5
+            )
         except NotReady:
             with suppress(CommandFailed, Unreachable):
                 asking.ask("end")
@@ -57,7 +62,9 @@ def decommission(run: Run, plan: Plan) -> None:
 class _Asking:
     """What the program on the master is asked, and how far it is."""
 
-    def __init__(self, run: Run, master: str, leaving: Sequence[Machine], staying: Sequence[Machine]) -> None:
+    def __init__(
+        self, run: Run, master: Target, leaving: Sequence[Machine], staying: Sequence[Machine]
+    ) -> None:
         self.names = names_of([one.name for one in leaving])
         self._run, self._master = run, master
         self._of = {one.address: one.name for one in leaving}
@@ -85,7 +92,7 @@ class _Asking:
         try:
             self._left = self._read(self.ask("begin" if begins else "look"))
         except (CommandFailed, Unreachable) as error:
-            raise self._stuck(f"{self._master}: {error.what}") from error
+            raise self._stuck(f"{self._master.name}: {error.what}") from error
         least = (len(self._left), sum(self._left.values()))
         if not self._least or least < self._least:
             self._least, self._moved = least, now

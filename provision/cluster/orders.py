@@ -91,9 +91,7 @@ class Orders:
                 self._create_again(intent)
             elif intent.verb == "create":
                 self._settle(intent)
-            elif intent.verb == "delete":
-                left = [machine for machine in self.machines() if machine.name in intent.names]
-                self._delete_at(intent.provider, left)
+            elif intent.verb == "delete":  # the plan decides anew: what is left may have come to use again
                 self._journal.close(intent.token)
 
     def create(self, group: NodeGroup, names: Sequence[str], *, image: str, login_key: str) -> list[Machine]:

@@ -22,6 +22,7 @@ import paramiko
 from provision.core.errors import CommandFailed, HostKeyMismatch, MusterError, Unreachable
 from provision.core.names import JOB_USER
 from provision.core.names import LOGIN_USER as USER
+from provision.core.text import last_line
 from provision.core.wait import until
 from provision.ssh.run import jump_command
 from provision.state.folder import State, Target
@@ -240,6 +241,28 @@ def run_on_all(
 
     with ThreadPoolExecutor(max_workers=max(1, min(_THREADS, len(names)))) as pool:
         return dict(zip(names, pool.map(one, names), strict=True))
+
+
+def answer(target: Target, key_file: Path, command: str, *, timeout_s: float) -> str:
+    """Run a shell command on a machine; return what it prints.
+
+    Raises:
+        HostKeyMismatch, Unreachable: there was no connection.
+        CommandFailed: it failed, or took too long.
+    """
+    transport = connect(target, key_file, deadline_s=_CONNECT_S)
+    try:
+        status, output, errors = execute(transport, command, timeout_s=timeout_s)
+    except TimeoutError:
+        raise CommandFailed(where=target.name, what=f"no answer within {timeout_s:g} s") from None
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Unreachable(machines=[target.name], what=_words(error)) from error
+    finally:
+        transport.close()
+    if status:
+        what = last_line(errors) or f"ended with status {status}"
+        raise CommandFailed(where=target.name, what=what, status=status)
+    return output
 
 
 def _execute(transport: paramiko.Transport, name: str, command: str) -> tuple[int, str, str]:

@@ -13,13 +13,21 @@ from provision.core.errors import StateError
 from provision.core.model import Machine
 from provision.core.names import LOGIN_USER
 from provision.ssh import hostkey, sharing
-from provision.ssh.files import ssh_config
-from provision.ssh.run import run_on
 from provision.state.folder import State, Target, target_of
 from provision.state.journal import View
 
 COMMAND_S = 30.0
 """Seconds that a command on a machine may take."""
+
+
+def known_key(machine: Machine, view: View, *, labels: bool = True) -> str:
+    """Return a machine's own host key; '' when nobody has learnt it yet.
+
+    Pinned here; told by the user, of a machine that was there before Muster; or written as a label by the
+    checkout that has made it, where `labels` count.
+    """
+    found = view.pins.get(machine.provider_id) or machine.host_key
+    return found or (hostkey.of(machine) if labels else "")
 
 
 class Reach:
@@ -48,14 +56,10 @@ class Reach:
         Raises:
             HostKeyMismatch, Unreachable, CommandFailed, StateError.
         """
-        own = view.pins.get(machine.provider_id)
-        if own is None and machine.host_key:  # a machine that was there before Muster
-            state.journal.pin(machine.provider_id, machine.host_key)
-            own = machine.host_key
-        if own is None and bootstrap is None and (labelled := hostkey.of(machine)):
-            own = labelled
-            state.journal.pin(machine.provider_id, own)  # another checkout has made this machine
-        if own is not None:
+        own = known_key(machine, view, labels=bootstrap is None)
+        if own and machine.provider_id not in view.pins:
+            state.journal.pin(machine.provider_id, own)
+        if own:
             unfinished = bootstrap is not None and not machine.host_key
             target = target_of(machine, own)
             self.check(target, state.key_file, deadline_s=deadline_s, unfinished=unfinished, stop=stop)
@@ -104,10 +108,16 @@ class Reach:
         )
         return {name: result.stderr for name, result in done.items() if result.status}
 
-    def ask_as_root(self, state: State, name: str, script: str, *, timeout_s: float) -> str:
-        """Run a shell script as root on one machine; return what it prints. Raises as `run.run_on` does."""
+    def ask_as_root(self, state: State, target: Target, script: str, *, timeout_s: float) -> str:
+        """Run a shell script as root on one machine; return what it prints.
+
+        Raises:
+            HostKeyMismatch, Unreachable, CommandFailed.
+        """
+        from provision.ssh import connection
+
         command = f"sudo sh -c {shlex.quote(script)}"
-        return run_on(ssh_config(state), name, command, user=LOGIN_USER, timeout_s=timeout_s)
+        return connection.answer(target, state.key_file, command, timeout_s=timeout_s)
 
     def close_shared(self, state: State) -> None:
         """End the SSH connections to a cluster that stay open in the background for reuse."""

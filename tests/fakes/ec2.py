@@ -100,7 +100,7 @@ class NoSsh(Reach):
     def run_as_root(self, state: State, names: Sequence[str], command: str) -> dict[str, str]:
         return {}
 
-    def ask_as_root(self, state: State, name: str, script: str, *, timeout_s: float) -> str:
+    def ask_as_root(self, state: State, target: Target, script: str, *, timeout_s: float) -> str:
         return '{"left": {}}'
 
     def close_shared(self, state: State) -> None:

@@ -228,9 +228,10 @@ class FakeReach(Reach):
                 self.world.commands[name] = command
         return failed
 
-    def ask_as_root(self, state: State, name: str, script: str, *, timeout_s: float) -> str:
+    def ask_as_root(self, state: State, target: Target, script: str, *, timeout_s: float) -> str:
+        name = target.name
         self.world.clock.tick(f"ask {name}")
-        assert name in state.targets()
+        assert target.host_key == OWN
         self.world.commands[name] = script
         if name in self.world.unreachable:
             raise Unreachable(machines=[name], what="no answer", remedy="Look at it")

@@ -6,6 +6,7 @@ has that number, so that what a killed run has left is done by the next.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from muster_node.hdfs.webhdfs import Hdfs
 
 MOST = 3
 RECORD = Path("/var/lib/muster/hdfs-copies")
-PASSES = 5
-"""A file that is renamed between look and change is met again by the next pass."""
+SLICE_S = 60.0
+"""Seconds for one call; the next goes on."""
 
 
 def lower(hdfs: Hdfs, most: int) -> None:
@@ -27,23 +28,23 @@ def lower(hdfs: Hdfs, most: int) -> None:
 
 def follow(hdfs: Hdfs, most: int) -> int:
     """Give files more copies when there can be more than before; return how many files. Raises HdfsError."""
-    last, changed = _recorded(), 0
-    if last == most:
-        return 0
+    last, changed, all_of_them = _recorded(), 0, True
     if 0 < last < most:
-        changed = _set(hdfs, lambda copies: copies == last, most)
-    _record(most)
+        changed, all_of_them = _set(hdfs, lambda copies: copies == last, most)
+    if last != most and all_of_them:
+        _record(most)
     return changed
 
 
-def _set(hdfs: Hdfs, wrong: Callable[[int], bool], copies: int) -> int:
-    changed = 0
-    for _ in range(PASSES):
-        paths = list(_files(hdfs, "", wrong))
-        changed += sum(hdfs.set_copies(path, copies) for path in paths)
-        if not paths:
-            break
-    return changed
+def _set(hdfs: Hdfs, wrong: Callable[[int], bool], copies: int) -> tuple[int, bool]:
+    """Return how many files were changed, and whether none is left that was there from begin to end."""
+    end, changed = time.monotonic() + SLICE_S, 0
+    while paths := list(_files(hdfs, "", wrong)):  # again: one may have been renamed meanwhile
+        for path in paths:
+            if time.monotonic() > end:
+                return changed, False
+            changed += hdfs.set_copies(path, copies)
+    return changed, True
 
 
 def _files(hdfs: Hdfs, folder: str, wrong: Callable[[int], bool]) -> Iterator[str]:

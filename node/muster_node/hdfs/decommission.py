@@ -23,7 +23,7 @@ EXCLUDE = Path("/etc/hadoop/dfs.exclude")
 RELOAD = ("/usr/bin/systemctl", "reload", "hdfs-namenode")
 SUPERUSER = "hdfs"
 SILENT_S = 120.0
-"""A DataNode is taken for dead after 60 s (group_vars); the NameNode misses its blocks some seconds later."""
+"""A DataNode is taken for dead after 60 s (group_vars); fsck misses its blocks some seconds later."""
 
 
 class NotDecommissioned(Exception):
@@ -43,31 +43,34 @@ def begin(plan: Plan, url: str) -> None:
     """Tell the NameNode at `url`. Raises NotDecommissioned, HdfsError, OSError, ValueError."""
     known = _members(url)
     # One that is dead when it is excluded counts as done at once, also when it lives again.
-    before = _excluded()
-    going = sorted(address for address in plan.leaving if address in known.states or address in before)
-    if known.serving.intersection(going) or before != going:
-        _exclude(going)
-        known = _members(url)
+    going = [address for address in plan.leaving if address in known.states or address in known.to_copy]
     if not going:
         return
-    most = min(copies.MOST, len(plan.staying))
-    if len(known.serving.intersection(plan.staying)) < most:
-        raise NotDecommissioned("not all DataNodes serve that are to stay")
+    if silent := [address for address in plan.staying if address in known.dead]:
+        raise NotDecommissioned(f"the DataNode at {', '.join(silent)} is to stay and does not answer")
+    hdfs, most = Hdfs(url, user=SUPERUSER), min(copies.MOST, len(plan.staying))
+    copies.follow(hdfs, most)  # fewer may have been wished before, and those that stay after all have copies
+    if known.serving.intersection(going) or _excluded() != sorted(going):
+        _exclude(going)
+        known = _members(url)
     if known.serving.intersection(going):
         raise NotDecommissioned("the NameNode was started by an older version of Muster")
     # Not before: a copy that is too many would be taken from one that stays, and be made again there.
     if most < copies.MOST:
-        copies.lower(Hdfs(url, user=SUPERUSER), most)
+        copies.lower(hdfs, most)
+
+
+def end(plan: Plan, url: str) -> None:
+    """Have all of them serve again. Raises HdfsError, OSError, CalledProcessError."""
+    copies.follow(Hdfs(url, user=SUPERUSER), min(copies.MOST, len(plan.leaving) + len(plan.staying)))
+    _exclude([])
 
 
 def look(plan: Plan, url: str) -> Mapping[str, int]:
     """Return the blocks that are left by address. Raises NotDecommissioned, OSError, ValueError."""
     known = _members(url)
-    silent = [
-        address
-        for address in plan.leaving
-        if address not in known.states and address not in known.to_copy and known.silent_s(address) > SILENT_S
-    ]
+    listed = {*known.states, *known.to_copy, *(at for at, s in known.dead.items() if s < SILENT_S)}
+    silent = [address for address in plan.leaving if address not in listed]
     left = {
         address: known.to_copy.get(address, 0)
         for address in plan.leaving
@@ -103,7 +106,7 @@ def main() -> int:
     left: Mapping[str, int] = {}
     try:
         if plan.verb == "end":
-            _exclude([])
+            end(plan, url)
         else:
             if plan.verb == "begin":
                 begin(plan, url)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from provision.cluster import decommission
-from provision.core.errors import NotReady
-from tests.fakes.provider import FakeReach, World, cluster
+from provision.core.errors import NotReady, PlanRefused, ProviderError
+from tests.fakes.provider import FakeProvider, FakeReach, World, cluster
 
 GOING = ["retina-worker-2", "retina-worker-3"]
 
@@ -111,3 +111,30 @@ def test_a_cluster_that_never_was_complete_has_no_files(tmp_path: Path) -> None:
         cluster(world, tmp_path, 2).ensure(scale_in=True)
     assert len(world.machines) == 2
     assert not world.commands
+
+
+def test_a_state_that_was_lost_in_part_is_no_reason_not_to_ask(world: World, tmp_path: Path) -> None:
+    (snapshot,) = tmp_path.glob("**/machines.json")
+    snapshot.unlink()
+    world.to_copy = [{"error": "no room"}]
+    with pytest.raises(NotReady, match="no room"):
+        cluster(world, tmp_path, 2).ensure(scale_in=True)
+    assert len(world.machines) == 4
+
+
+def test_machines_whose_deletion_failed_are_decided_on_anew(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They serve again perhaps, and whoever wishes for as many as there are keeps them."""
+
+    def refused(*_: object) -> None:
+        raise ProviderError(provider="local", what="not now")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(FakeProvider, "delete", refused)
+        with pytest.raises(ProviderError, match="not now"):
+            cluster(world, tmp_path, 2).ensure(scale_in=True)
+    with pytest.raises(PlanRefused, match="retina-worker-3, retina-worker-2 would be deleted"):
+        cluster(world, tmp_path, 2).ensure()
+    assert not cluster(world, tmp_path, 4).ensure().changed
+    assert len(world.machines) == 4

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
-import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from muster_node import daemons
 from muster_node.hdfs import copies, decommission
-from muster_node.hdfs.decommission import NotDecommissioned, Plan, begin, look
+from muster_node.hdfs.decommission import NotDecommissioned, Plan, begin, end, look
 from muster_node.hdfs.webhdfs import Hdfs
 
 A, B, C, D = (f"10.0.0.{number}" for number in range(1, 5))
@@ -24,7 +25,8 @@ FILES = {
     "/user": {"a b": 3, "pair": 2, "moved": 3, "coded": 1},
 }
 """Folder -> name -> copies, None for a folder. `moved` is away when it is told, `coded` is erasure-coded."""
-DEAD, GOING = "Dead", "Decommission In Progress"
+DEAD, NEVER, GOING = "Dead", "Never heard", "Decommission In Progress"
+AWAY = (DEAD, NEVER)
 
 
 class NameNode(ThreadingHTTPServer):
@@ -34,8 +36,9 @@ class NameNode(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Page)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.folder, self.states = folder, states
-        self.left, self.silent_s, self.up_s, self.safe, self.health = 0, 1000.0, 1000.0, "", "HEALTHY"
+        self.left, self.silent_s, self.safe, self.health = 0, 1000.0, "", "HEALTHY"
         self.dying = ""
+        self.wished, self.moved = copy.deepcopy(FILES), False
         self.copies = dict[str, str]()
         self.serving_when_told = set[str]()
 
@@ -43,34 +46,27 @@ class NameNode(ThreadingHTTPServer):
         if (self.folder / "reloaded").exists():
             excluded = (self.folder / "exclude").read_text().split()
             for address, state in self.states.items():
-                going = GOING if self.left and state != DEAD else daemons.DECOMMISSIONED
+                going = GOING if self.left and state not in AWAY else daemons.DECOMMISSIONED
                 self.states[address] = going if address in excluded else state
                 if address not in excluded and state == GOING:
                     self.states[address] = daemons.IN_SERVICE
         live = [
             each
-            for each in self.nodes(lambda state: state != DEAD)
+            for each in self.nodes(lambda state: state not in AWAY)
             if not self.dying or self.dying not in each[0]
         ]
         texts = {
             "LiveNodes": {name: node | {"adminState": state} for name, node, state in live},
             "DeadNodes": {
-                name: node | {"lastContact": self.silent_s}
-                for name, node, _ in self.nodes(lambda s: s == DEAD)
+                name: node | {"lastContact": self.silent_s, "uuid": "" if state == NEVER else "u"}
+                for name, node, state in self.nodes(lambda s: s in AWAY)
             },
             "DecomNodes": {
                 name: node | {"underReplicatedBlocks": self.left}
                 for name, node, _ in self.nodes(lambda s: s == GOING)
             },
         }
-        numbers = {
-            "NNStartedTimeInMillis": int((time.time() - self.up_s) * 1000),
-        }
-        return {
-            "beans": [
-                {key: json.dumps(text) for key, text in texts.items()} | numbers | {"Safemode": self.safe}
-            ]
-        }
+        return {"beans": [{key: json.dumps(text) for key, text in texts.items()} | {"Safemode": self.safe}]}
 
     def nodes(self, wanted: Callable[[str], bool]) -> list[tuple[str, dict[str, Any], str]]:
         return [
@@ -89,11 +85,11 @@ class Page(BaseHTTPRequestHandler):
             self.send(f"FSCK ended\n\n\nThe filesystem under path '/' is {self.server.health}\n".encode())
             return
         found: object = self.server.page()
-        if folder in FILES:
+        if folder in self.server.wished:
             entries = [
                 {"pathSuffix": name, "type": "FILE" if wished else "DIRECTORY", "replication": wished or 0}
                 | ({"ecPolicy": "RS-6-3-1024k"} if name == "coded" else {})
-                for name, wished in FILES[folder].items()
+                for name, wished in self.server.wished[folder].items()
             ]
             found = {"FileStatuses": {"FileStatus": entries}}
         self.answer(found)
@@ -103,8 +99,11 @@ class Page(BaseHTTPRequestHandler):
         assert "op=SETREPLICATION" in query
         states = self.server.states.items()
         self.server.serving_when_told = {at for at, state in states if state == daemons.IN_SERVICE}
-        there = path != "/user/moved"
+        there = path != "/user/moved" or self.server.moved
+        self.server.moved |= not there
         if there:
+            name = urllib.parse.unquote(path.rpartition("/")[2])
+            self.server.wished[path.rpartition("/")[0]][name] = int(query.rpartition("replication=")[2])
             self.server.copies[path] = query.rpartition("replication=")[2]
         self.answer({"boolean": there})
 
@@ -153,42 +152,56 @@ def test_files_get_no_more_copies_than_machines_stay(namenode: NameNode) -> None
     It takes the one that is too many from any of those that serve: only those may serve that stay.
     """
     plan = Plan("begin", [C, D], [A, B])
-    for _ in range(2):  # the first was killed, perhaps before the files were told
-        namenode.copies.clear()
-        begin(plan, namenode.url)
-        assert namenode.copies == {"/user/a%20b": "2"}
+    begin(plan, namenode.url)
+    assert namenode.copies == {"/user/a%20b": "2", "/user/moved": "2"}, "also one that was away for a moment"
     assert namenode.serving_when_told == {A, B}
+    namenode.wished["/user"]["a b"] = 3  # the run before was killed
+    namenode.copies.clear()
+    begin(plan, namenode.url)
+    assert namenode.copies == {"/user/a%20b": "2"}
+
+
+def test_many_files_are_lowered_in_slices(namenode: NameNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "SLICE_S", -1.0)
+    hdfs = Hdfs(namenode.url)
+    copies.lower(hdfs, 1)
+    assert copies.RECORD.read_text() == "1\n"
+    assert copies.follow(hdfs, 3) == 0
+    assert copies.RECORD.read_text() == "1\n", "the next one goes on"
 
 
 def test_files_get_copies_again_when_machines_come(namenode: NameNode) -> None:
     """Those that had as many as there could be; once only."""
     hdfs = Hdfs(namenode.url)
     assert copies.follow(hdfs, 3) == 0, "nobody knows what there was before"
-    begin(Plan("begin", [C, D], [A, B]), namenode.url)
-    namenode.copies.clear()
-    assert copies.follow(hdfs, 3) >= 1
-    assert namenode.copies == {"/user/pair": "3"}, (
-        "the one that was lowered is 3 here, as this NameNode forgets"
-    )
+    begin(Plan("begin", [B, C, D], [A]), namenode.url)
+    assert namenode.wished["/user"] == {"a b": 1, "pair": 1, "moved": 1, "coded": 1}
+    assert copies.follow(hdfs, 3) == 4
+    assert namenode.wished["/user"] == {"a b": 3, "pair": 3, "moved": 3, "coded": 1}
     assert copies.follow(hdfs, 3) == copies.follow(hdfs, 1) == 0
-    namenode.copies.clear()
-    assert copies.follow(hdfs, 2) >= 1
-    assert namenode.copies == {"/small": "2"}
+
+
+@pytest.mark.parametrize("other", ["end", "begin"])
+def test_those_that_stay_after_all_keep_their_copies(other: str, namenode: NameNode) -> None:
+    """As many as can be, before HDFS takes away those that are too many."""
+    begin(Plan("begin", [B, C, D], [A]), namenode.url)
+    if other == "end":
+        end(Plan("end", [B, C, D], [A]), namenode.url)
+    else:
+        begin(Plan("begin", [D], [A, B, C]), namenode.url)
+    assert namenode.wished["/user"]["a b"] == namenode.wished["/user"]["pair"] == 3
+    assert namenode.serving_when_told == {A}
 
 
 def test_one_that_is_silent_may_have_what_is_missing(namenode: NameNode) -> None:
-    """It is missed some time after it was last heard, and by a NameNode that was started some time ago."""
+    """It is missed some time after it was last heard."""
     plan = Plan("begin", [D], [A, B, C])
     namenode.states[D] = DEAD
     begin(plan, namenode.url)
     assert look(plan, namenode.url) == {}
     namenode.silent_s = 70
     assert look(plan, namenode.url) == {D: 0}
-    del namenode.states[D]
-    assert look(plan, namenode.url) == {}
-    namenode.up_s = 70
-    assert look(plan, namenode.url) == {D: 0}
-    namenode.up_s, namenode.health = 1000, "CORRUPT"
+    namenode.silent_s, namenode.health = 1000, "CORRUPT"
     with pytest.raises(NotDecommissioned, match=f"blocks are missing .* perhaps they are on {D}"):
         look(plan, namenode.url)
 
@@ -222,15 +235,17 @@ def test_those_that_stay_must_serve(namenode: NameNode) -> None:
     begin(Plan("begin", [C, D], [A, B]), namenode.url)
     begin(Plan("begin", [D], [A, B, C]), namenode.url)
     assert namenode.states == {A: daemons.IN_SERVICE, B: daemons.IN_SERVICE, C: daemons.IN_SERVICE, D: GOING}
+    namenode.states[B] = NEVER
+    begin(Plan("begin", [D], [A, B, C]), namenode.url)
     namenode.states[B] = DEAD
-    with pytest.raises(NotDecommissioned, match="not all DataNodes serve that are to stay"):
+    with pytest.raises(NotDecommissioned, match=f"the DataNode at {B} is to stay and does not answer"):
         begin(Plan("begin", [C, D], [A, B]), namenode.url)
 
 
 def test_one_that_never_joined_asks_nothing_of_the_others(namenode: NameNode) -> None:
     """Such as a cluster that grew, and becomes smaller before main.yml was run."""
-    for address in (B, C, D):
-        del namenode.states[address]
+    namenode.states |= dict.fromkeys((B, C), NEVER)
+    del namenode.states[D]
     begin(Plan("begin", [D], [A, B, C]), namenode.url)
     assert look(Plan("look", [D], [A, B, C]), namenode.url) == {}
     assert not (namenode.folder / "reloaded").exists()

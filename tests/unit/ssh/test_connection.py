@@ -12,7 +12,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from provision.core.errors import HostKeyMismatch, Unreachable
+from provision.core.errors import CommandFailed, HostKeyMismatch, Unreachable
 from provision.core.model import ClusterIdentity
 from provision.ssh import connection, keys
 from provision.state.folder import Snapshot, State, Target
@@ -213,3 +213,13 @@ def test_a_jump_host_is_gone_by(server: Server, tmp_path: Path, monkeypatch: pyt
     port = connection._PORT
     told = (tmp_path / "bin" / "told").read_text()
     assert told == f"-o BatchMode=yes -p 2222 -W 127.0.0.1:{port} ada@gate.example"
+
+
+def test_an_answer_of_a_machine(server: Server, key: Path) -> None:
+    target = Target("n1", "127.0.0.1", HOST_KEYS["ssh-ed25519"])
+    assert connection.answer(target, key, "cat it", timeout_s=5).endswith("root@node\n")
+    with pytest.raises(CommandFailed, match="^n1: so bad$"):
+        connection.answer(target, key, "fail", timeout_s=5)
+    other = Target("n1", "127.0.0.1", keys.new_bootstrap_key().public)
+    with pytest.raises(HostKeyMismatch):
+        connection.answer(other, key, "cat it", timeout_s=5)
