@@ -16,19 +16,27 @@ INFO_PAGE = "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
 STATE_PAGE = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
 MASTER_PAGE = "/json/"
 FSCK_PAGE = "/fsck?ugi=hdfs&path=%2F"
+IN_SERVICE, DECOMMISSIONED = "In Service", "Decommissioned"
 Found = TypeVar("Found")
 
 
 def ask(url: str, timeout_s: float = 10) -> dict[str, Any]:
     """Return a page's JSON. Raises OSError while it cannot be had, ValueError when it is something else."""
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310  our own daemons
-            found = json.load(answer)
-    except (http.client.HTTPException, RecursionError) as error:
+        found = json.loads(_content(url, timeout_s))
+    except RecursionError as error:
         raise ValueError(f"{url} answered something else than its daemon") from error
     if not isinstance(found, dict):
         raise ValueError(f"{url} answered a {type(found).__name__}")  # noqa: TRY004  as when it is no JSON
     return found
+
+
+def _content(url: str, timeout_s: float) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310  our own daemons
+            return bytes(answer.read())
+    except http.client.HTTPException as error:
+        raise ValueError(f"{url} answered something else than its daemon") from error
 
 
 def read(page: dict[str, Any], parse: Callable[[dict[str, Any]], Found]) -> Found:
@@ -64,9 +72,6 @@ class DataNodes:
         addresses = {_address(node) for node in live.values()}
         known = frozenset((names | addresses) - {""})
         return cls(live=known, safe_mode=bool(bean.get("Safemode")), number=len(live))
-
-
-IN_SERVICE, DECOMMISSIONED = "In Service", "Decommissioned"
 
 
 @dataclass(frozen=True)
@@ -178,13 +183,13 @@ def members(namenode_url: str) -> Members:
 
 
 def is_healthy(namenode_url: str, timeout_s: float = 60) -> bool:
-    """Have the NameNode look at every file; say whether none lacks a block. Raises OSError.
+    """Have the NameNode look at every file; say whether none lacks a block. Raises OSError, ValueError.
 
     `hdfs fsck /`, without a JVM. The count of missing blocks on its page leaves out those of a DataNode that
     died while it was being decommissioned.
     """
-    with urllib.request.urlopen(namenode_url + FSCK_PAGE, timeout=timeout_s) as answer:  # noqa: S310  our own
-        return bool(answer.read().rstrip().endswith(b"The filesystem under path '/' is HEALTHY"))
+    told = _content(namenode_url + FSCK_PAGE, timeout_s)
+    return told.rstrip().endswith(b"The filesystem under path '/' is HEALTHY")
 
 
 def spark(master_url: str, timeout_s: float = 10) -> SparkState:

@@ -24,11 +24,10 @@ from pathlib import Path
 
 from muster_node import daemons
 from muster_node.hdfs import copies
-from muster_node.hdfs.webhdfs import Hdfs, HdfsError
+from muster_node.hdfs.webhdfs import SUPERUSER, Hdfs, HdfsError
 
 # What a node's own daemons answer on: a list on the master may be older than a restart.
 OWN_PAGES = {"hdfs-datanode": ":9864/jmx?qry=java.lang:type=Runtime", "spark-worker": ":8081/json/"}
-SUPERUSER = "hdfs"
 LOOK_EVERY_S = 0.2
 STALE_S = 10.0  # as `dfs.namenode.stale.datanode.interval` of role hdfs
 INCLUDE = Path("/etc/hadoop/dfs.include")  # written when a machine has come or gone

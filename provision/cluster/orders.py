@@ -1,7 +1,7 @@
 """Ordering and deleting machines so that a crash at any moment neither loses nor doubles one.
 
-Every call that changes something is announced in the journal first; what is left open is carried on by the
-next run. The provider's list is the truth about what exists.
+Every call that changes something is announced in the journal first; an order that is left open is carried on
+by the next run, a deletion decided anew. The provider's list is the truth about what exists.
 """
 
 from __future__ import annotations

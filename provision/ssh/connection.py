@@ -22,9 +22,8 @@ import paramiko
 from provision.core.errors import CommandFailed, HostKeyMismatch, MusterError, Unreachable
 from provision.core.names import JOB_USER
 from provision.core.names import LOGIN_USER as USER
-from provision.core.text import last_line
 from provision.core.wait import until
-from provision.ssh.run import jump_command
+from provision.ssh.run import failure, jump_command
 from provision.state.folder import State, Target
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -224,12 +223,8 @@ def run_on_all(
 
     def one(name: str) -> Result:
         try:
-            transport = connect(targets[name], state.key_file, user=user, deadline_s=_CONNECT_S)
-            try:
-                status, stdout, stderr = execute(transport, command, timeout_s=timeout_s)
-            finally:
-                transport.close()
-            result = Result(name, status, stdout, stderr)
+            done = _run(targets[name], state.key_file, command, user=user, timeout_s=timeout_s)
+            result = Result(name, *done)
         except KeyError:
             result = Result(name, 255, "", "its host key is not known; run start_cluster.yml\n")
         except TimeoutError:
@@ -250,19 +245,23 @@ def answer(target: Target, key_file: Path, command: str, *, timeout_s: float) ->
         HostKeyMismatch, Unreachable: there was no connection.
         CommandFailed: it failed, or took too long.
     """
-    transport = connect(target, key_file, deadline_s=_CONNECT_S)
     try:
-        status, output, errors = execute(transport, command, timeout_s=timeout_s)
+        status, output, errors = _run(target, key_file, command, user=USER, timeout_s=timeout_s)
     except TimeoutError:
         raise CommandFailed(where=target.name, what=f"no answer within {timeout_s:g} s") from None
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise Unreachable(machines=[target.name], what=_words(error)) from error
-    finally:
-        transport.close()
     if status:
-        what = last_line(errors) or f"ended with status {status}"
-        raise CommandFailed(where=target.name, what=what, status=status)
+        raise failure(target.name, status, errors)
     return output
+
+
+def _run(
+    target: Target, key_file: Path, command: str, *, user: str, timeout_s: float
+) -> tuple[int, str, str]:
+    """Connect and run one command; see `connect` and `execute`."""
+    with closing(connect(target, key_file, user=user, deadline_s=_CONNECT_S)) as transport:
+        return execute(transport, command, timeout_s=timeout_s)
 
 
 def _execute(transport: paramiko.Transport, name: str, command: str) -> tuple[int, str, str]:

@@ -7,7 +7,7 @@ has that number, so that what a killed run has left is done by the next.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from muster_node.hdfs.webhdfs import Hdfs
@@ -16,14 +16,6 @@ MOST = 3
 RECORD = Path("/var/lib/muster/hdfs-copies")
 SLICE_S = 60.0
 """Seconds for one call; the next goes on."""
-
-
-def lower(hdfs: Hdfs, most: int) -> None:
-    """Let no file have more copies than `most`: HDFS would wait for room for the others. Raises HdfsError."""
-    last = _recorded()
-    if not last or most < last:
-        _record(most)
-    _set(hdfs, lambda copies: copies > most, most)
 
 
 def follow(hdfs: Hdfs, most: int) -> int:
@@ -36,24 +28,20 @@ def follow(hdfs: Hdfs, most: int) -> int:
     return changed
 
 
+def lower(hdfs: Hdfs, most: int) -> None:
+    """Let no file have more copies than `most`, which `follow` was told before. Raises HdfsError."""
+    _set(hdfs, lambda copies: copies > most, most)
+
+
 def _set(hdfs: Hdfs, wrong: Callable[[int], bool], copies: int) -> tuple[int, bool]:
     """Return how many files were changed, and whether none is left that was there from begin to end."""
     end, changed = time.monotonic() + SLICE_S, 0
-    while paths := list(_files(hdfs, "", wrong)):  # again: one may have been renamed meanwhile
-        for path in paths:
+    while paths := [path for path, at in hdfs.files("") if at.copies and wrong(at.copies)]:
+        for path in paths:  # and once more after that: one may have been renamed meanwhile
             if time.monotonic() > end:
                 return changed, False
             changed += hdfs.set_copies(path, copies)
     return changed, True
-
-
-def _files(hdfs: Hdfs, folder: str, wrong: Callable[[int], bool]) -> Iterator[str]:
-    for name, at in (hdfs.listing(folder or "/") or {}).items():
-        path = f"{folder}/{name}"
-        if at.folder:
-            yield from _files(hdfs, path, wrong)
-        elif at.copies and wrong(at.copies):
-            yield path
 
 
 def _recorded() -> int:

@@ -17,11 +17,10 @@ from pathlib import Path
 
 from muster_node import daemons
 from muster_node.hdfs import copies
-from muster_node.hdfs.webhdfs import Hdfs, HdfsError
+from muster_node.hdfs.webhdfs import SUPERUSER, Hdfs, HdfsError
 
 EXCLUDE = Path("/etc/hadoop/dfs.exclude")
 RELOAD = ("/usr/bin/systemctl", "reload", "hdfs-namenode")
-SUPERUSER = "hdfs"
 SILENT_S = 120.0
 """A DataNode is taken for dead after 60 s (group_vars); fsck misses its blocks some seconds later."""
 
@@ -55,7 +54,7 @@ def begin(plan: Plan, url: str) -> None:
         known = _members(url)
     if known.serving.intersection(going):
         raise NotDecommissioned("the NameNode was started by an older version of Muster")
-    # Not before: a copy that is too many would be taken from one that stays, and be made again there.
+    # HDFS would wait for room for more. Not before: it would take one from those that stay, and copy it back.
     if most < copies.MOST:
         copies.lower(hdfs, most)
 

@@ -19,6 +19,7 @@ from muster_node.daemons import STATE_PAGE, HdfsState
 RETRY_PAUSES_S = (0.2, 0.8, 3.2, 0)
 """Seconds to wait after each failed attempt; the last one is not waited after."""
 CHUNK = 1 << 20
+SUPERUSER = "hdfs"
 ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -81,13 +82,17 @@ class Hdfs:
         """Return the names of the folders in a folder, none when it is not there. Raises HdfsError."""
         return sorted(name for name, at in (self.listing(folder) or {}).items() if at.folder)
 
+    def files(self, folder: str) -> Iterator[tuple[str, Status]]:
+        """Yield (path, status) of every file below a folder; '' = of all. Raises HdfsError."""
+        for name, at in (self.listing(folder or "/") or {}).items():
+            if at.folder:
+                yield from self.files(f"{folder}/{name}")
+            else:
+                yield f"{folder}/{name}", at
+
     def walk(self, folder: str) -> Iterator[tuple[str, int]]:
         """Yield (path, bytes) of every file below a folder. Raises HdfsError."""
-        for name, at in (self.listing(folder) or {}).items():
-            if at.folder:
-                yield from self.walk(f"{folder}/{name}")
-            else:
-                yield f"{folder}/{name}", at.length
+        return ((path, at.length) for path, at in self.files(folder))
 
     def make_folder(self, path: str, mode: str = "755") -> None:
         """Create a folder and its parents; again is harmless. Raises HdfsError."""

@@ -164,6 +164,7 @@ def test_files_get_no_more_copies_than_machines_stay(namenode: NameNode) -> None
 def test_many_files_are_lowered_in_slices(namenode: NameNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copies, "SLICE_S", -1.0)
     hdfs = Hdfs(namenode.url)
+    assert copies.follow(hdfs, 1) == 0
     copies.lower(hdfs, 1)
     assert copies.RECORD.read_text() == "1\n"
     assert copies.follow(hdfs, 3) == 0
