@@ -38,8 +38,8 @@ options:
       - C(block) (true) keeps the rest of the file and owns only the lines between two marks.
       - C(vars) are variables for this entry's template alone.
       - C(secret) (true) keeps the content out of diffs.
-      - C(compile) (true) makes the byte code of a C(tree)'s Python files: who runs them may not write it
-        there, and would compile them anew each time.
+      - C(compile) (true) makes the byte code of a C(tree)'s Python files, as who runs them may not write it
+        there and would compile them anew each time.
       - C(validate) (a list) is a program with arguments, which gets the new file as its last one; the file is
         put in place only when it ends with status 0.
   units:
