@@ -172,9 +172,9 @@ class SparkState:
         return cls(workers=tuple(workers), applications=tuple(applications), computing=computing)
 
 
-def datanodes(namenode_url: str) -> DataNodes:
+def datanodes(namenode_url: str, timeout_s: float = 10) -> DataNodes:
     """Ask the NameNode who has joined. Raises OSError, ValueError."""
-    return read(ask(namenode_url + INFO_PAGE), DataNodes.parse)
+    return read(ask(namenode_url + INFO_PAGE, timeout_s), DataNodes.parse)
 
 
 def members(namenode_url: str) -> Members:

@@ -80,6 +80,7 @@ def test_smaller_keeps_files_and_the_name_can_be_had_again(grown):
     digest = lab.ssh(lab.worker(3), write).ok().answer
     lab.playbook("start_cluster.yml", "-e", "NUM_NODES=3", "-e", "SCALE_IN=true").ok()
     assert sorted(lab.machines()) == sorted(lab.names)
+    assert lab.status()["services"]["datanodes"] == 3
     try:
         assert lab.ssh(lab.master, "hdfs dfs -cat /user/hadoop/kept | sha256sum").ok().answer == digest
     finally:

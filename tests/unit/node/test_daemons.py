@@ -38,9 +38,9 @@ def test_dead_workers_do_not_count() -> None:
 def test_what_does_not_answer_is_null(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = {
-        "beans": [{"NumLiveDataNodes": 2, "CapacityTotal": 10, "CapacityUsed": 4, "CapacityRemaining": 6}]
-    }
+    numbers = {"NumLiveDataNodes": 3, "CapacityTotal": 10, "CapacityUsed": 4, "CapacityRemaining": 6}
+    listed = {name: {"xferaddr": f"{name}:9866"} for name in ("w-1", "w-2")}  # the third was deleted
+    page = {"beans": [numbers | {"LiveNodes": json.dumps(listed)}]}
 
     def ask(url: str, timeout_s: float = 10) -> dict[str, object]:
         if url.endswith(daemons.MASTER_PAGE):
