@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muster_node import daemons
-from muster_node.hdfs import copies
+from muster_node.hdfs import copies, decommission
 from muster_node.hdfs.webhdfs import SUPERUSER, Hdfs, HdfsError
 
 # What a node's own daemons answer on: a list on the master may be older than a restart.
@@ -112,13 +112,15 @@ def wait(plan: Plan) -> float:
 def wait_for_the_gone(plan: Plan) -> None:
     """Wait until the NameNode leaves out machines that are gone: it has not heard them since it was told so.
 
-    They count as living and are not listed.
+    They count as living and are not listed. Those that were decommissioned it leaves out already.
     """
     if "hdfs-namenode" not in plan.units:
         return
     end = time.monotonic() + min(STALE_S, INCLUDE.stat().st_mtime + STALE_S - time.time())
     while time.monotonic() < end:
-        if daemons.hdfs(plan.namenode_url).datanodes <= daemons.datanodes(plan.namenode_url).number:
+        listed = daemons.datanodes(plan.namenode_url)
+        unlisted = daemons.hdfs(plan.namenode_url).datanodes - listed.number
+        if unlisted <= len(decommission.done() - listed.live):
             return
         time.sleep(LOOK_EVERY_S)
 

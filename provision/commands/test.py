@@ -26,7 +26,9 @@ MAKE_ENVIRONMENT = (
     "raise SystemExit(environment.main(['--base', '--dev']))"
 )
 OLDEST = (3, 11)
-SUITES = (("tests/unit", "tests/strangers", "-n", "auto", "--dist", "loadfile"), ("tests/system",))
+AT_ONCE = ("-n", str(2 * (os.cpu_count() or 1)), "--dist", "loadfile")
+"""Two for each processor: one computes while the other waits for a clock or an answer."""
+SUITES = (("tests/unit", "tests/strangers", *AT_ONCE), ("tests/system",))
 """What pytest is given, run after run: pure code is tested on all processors, machines have them alone."""
 
 
@@ -143,7 +145,7 @@ def passes_elsewhere() -> bool:
     except CommandFailed as error:
         say(str(error))
         return False
-    words = ["-m", "not long", "-n", "auto", "--dist", "loadfile", "-q", *ELSEWHERE]
+    words = ["-m", "not long", *AT_ONCE, "-q", *ELSEWHERE]
     say(f"{python} in a bare environment: pytest {' '.join(words)}")
     command = [str(python), "-m", "pytest", *words]
     return not subprocess.run(command, cwd=PROJECT, env=bare_environment(), check=False).returncode

@@ -11,18 +11,23 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from muster_node import daemons
+from muster_node import daemons, files
 from muster_node.hdfs import copies
 from muster_node.hdfs.webhdfs import SUPERUSER, Hdfs, HdfsError
 
 EXCLUDE = Path("/etc/hadoop/dfs.exclude")
 RELOAD = ("/usr/bin/systemctl", "reload", "hdfs-namenode")
+DONE = Path("/var/lib/muster/hdfs-decommissioned")
+"""The addresses that had nothing left, until they are told to stay after all."""
+DEAD_S = 60.0
+"""After so long a silence the NameNode takes a DataNode for dead (group_vars)."""
 SILENT_S = 120.0
-"""A DataNode is taken for dead after 60 s (group_vars); fsck misses its blocks some seconds later."""
+"""By then fsck misses what was on a dead one, too."""
 
 
 class NotDecommissioned(Exception):
@@ -62,7 +67,17 @@ def begin(plan: Plan, url: str) -> None:
 def end(plan: Plan, url: str) -> None:
     """Have all of them serve again. Raises HdfsError, OSError, CalledProcessError."""
     copies.follow(Hdfs(url, user=SUPERUSER), min(copies.MOST, len(plan.leaving) + len(plan.staying)))
+    DONE.unlink(missing_ok=True)
     _exclude([])
+
+
+def done() -> frozenset[str]:
+    """Return the addresses of those that went with nothing left, while the NameNode counts them as living."""
+    try:
+        recent = time.time() - DONE.stat().st_mtime < DEAD_S
+        return frozenset(DONE.read_text(encoding="utf-8").split() if recent else ())
+    except FileNotFoundError:
+        return frozenset()
 
 
 def look(plan: Plan, url: str) -> Mapping[str, int]:
@@ -110,6 +125,9 @@ def main() -> int:
             if plan.verb == "begin":
                 begin(plan, url)
             left = look(plan, url)
+            if not left:
+                DONE.parent.mkdir(parents=True, exist_ok=True)
+                files.write(DONE, "".join(f"{address}\n" for address in plan.leaving), mode=0o600)
     except (NotDecommissioned, HdfsError) as error:
         return _told({"error": str(error)})
     except (OSError, ValueError, subprocess.CalledProcessError) as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import sys
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -124,6 +126,7 @@ class Page(BaseHTTPRequestHandler):
 def namenode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NameNode]:
     server = NameNode(tmp_path, dict.fromkeys((A, B, C, D), daemons.IN_SERVICE))
     monkeypatch.setattr(decommission, "EXCLUDE", tmp_path / "exclude")
+    monkeypatch.setattr(decommission, "DONE", tmp_path / "done")
     monkeypatch.setattr(copies, "RECORD", tmp_path / "copies")
     monkeypatch.setattr(decommission, "RELOAD", ("/usr/bin/touch", str(tmp_path / "reloaded")))
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -273,8 +276,40 @@ def test_a_run_that_was_killed_before_the_namenode_was_told(namenode: NameNode) 
     assert namenode.states[D] == GOING
 
 
+def test_who_went_with_nothing_left_is_known_for_as_long_as_it_may_count_as_living(
+    namenode: NameNode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(verb: str) -> frozenset[str]:
+        said(verb, namenode, monkeypatch, capsys)
+        return decommission.done()
+
+    namenode.left = 1
+    assert told("begin") == frozenset()
+    namenode.left, namenode.states[D] = 0, daemons.DECOMMISSIONED
+    assert told("look") == {D}
+    long_ago = time.time() - decommission.DEAD_S
+    os.utime(decommission.DONE, (long_ago, long_ago))
+    assert decommission.done() == frozenset()
+    assert told("look") == {D}
+    assert told("end") == frozenset()
+
+
+def said(
+    verb: str, namenode: NameNode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """Run the program; return its answer."""
+    host, _, port = namenode.url.removeprefix("http://").partition(":")
+    monkeypatch.setattr(decommission.socket, "gethostname", lambda: host)
+    monkeypatch.setattr(daemons, "NAMENODE_PORT", int(port))
+    plan = {"verb": verb, "leaving": [D], "staying": [A, B, C]}
+    monkeypatch.setattr(sys, "argv", ["muster-decommission", json.dumps(plan)])
+    assert decommission.main() == 0
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return answer
+
+
 @pytest.mark.parametrize(
-    ("verb", "reload", "page", "said"),
+    ("verb", "reload", "page", "key"),
     [
         ("begin", "/usr/bin/true", None, "error"),
         ("begin", "/usr/bin/false", None, "error"),
@@ -287,18 +322,12 @@ def test_what_is_wrong_is_told_in_one_line(
     verb: str,
     reload: str,
     page: dict[str, Any] | None,
-    said: str,
+    key: str,
     namenode: NameNode,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    host, _, port = namenode.url.removeprefix("http://").partition(":")
-    monkeypatch.setattr(decommission.socket, "gethostname", lambda: host)
-    monkeypatch.setattr(daemons, "NAMENODE_PORT", int(port))
     monkeypatch.setattr(decommission, "RELOAD", (reload,))
     if page is not None:
         monkeypatch.setattr(namenode, "page", lambda: page)
-    plan = {"verb": verb, "leaving": [D], "staying": [A, B, C]}
-    monkeypatch.setattr(sys, "argv", ["muster-decommission", json.dumps(plan)])
-    assert decommission.main() == 0
-    assert list(json.loads(capsys.readouterr().out)) == [said]
+    assert list(said(verb, namenode, monkeypatch, capsys)) == [key]

@@ -37,12 +37,18 @@ def test_a_units_log_is_cut_to_what_tells() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ago_s", "counted", "looks"),
-    [(4, [4, 4, 3], 3), (4, [3], 1), (10, [], 0)],
-    ids=["gone", "all", "long ago"],
+    ("ago_s", "done", "counted", "looks"),
+    [
+        (4, "", [4, 4, 3], 3),
+        (4, "10.0.0.4\n", [4], 1),
+        (4, "10.0.0.4\n", [5, 4], 2),
+        (4, "", [3], 1),
+        (10, "", [], 0),
+    ],
+    ids=["gone", "decommissioned", "both", "all", "long ago"],
 )
 def test_a_machine_that_is_gone_is_given_no_blocks_when_all_have_joined(
-    ago_s: int, counted: list[int], looks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ago_s: int, done: str, counted: list[int], looks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The NameNode counts it as living for ten minutes, sends readers to it, and whoever writes waits for one."""
     include, seen, given = tmp_path / "dfs.include", 0, iter(counted)
@@ -56,6 +62,8 @@ def test_a_machine_that_is_gone_is_given_no_blocks_when_all_have_joined(
 
     monkeypatch.setattr(joined, "LOOK_EVERY_S", 0)
     monkeypatch.setattr(joined, "INCLUDE", include)
+    monkeypatch.setattr(joined.decommission, "DONE", tmp_path / "done")
+    (tmp_path / "done").write_text(done)
     monkeypatch.setattr(joined.daemons, "hdfs", hdfs)
     monkeypatch.setattr(
         joined.daemons, "datanodes", lambda _: DataNodes(frozenset(), safe_mode=False, number=3)
