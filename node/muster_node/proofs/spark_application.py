@@ -30,7 +30,7 @@ def main() -> None:
     others = {host: python for host, python, _ in found if python != sys.executable}
     hosts = sorted({host for host, _, _ in found})
     print(MARK + json.dumps({"hosts": hosts, "others": others, "sum": sum(part for *_, part in found)}))
-    context.stop()
+    # Spark stops it with this process; context.stop() waits up to a second for a thread of PySpark's.
 
 
 if __name__ == "__main__":
