@@ -56,7 +56,7 @@ def _bean(page: dict[str, Any]) -> dict[str, Any]:
 class DataNodes:
     """The DataNodes that live, by name and by address, and whether the NameNode is still in safe mode.
 
-    `number`: of those listed. One that may no longer join is not, though it counts as living for ten minutes.
+    `number`: of those listed. One that may no longer join is not, though it counts as living for a minute.
     """
 
     live: frozenset[str]

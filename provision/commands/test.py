@@ -26,8 +26,8 @@ MAKE_ENVIRONMENT = (
     "raise SystemExit(environment.main(['--base', '--dev']))"
 )
 OLDEST = (3, 11)
-AT_ONCE = ("-n", str(2 * (os.cpu_count() or 1)), "--dist", "loadfile")
-"""Two for each processor: one computes while the other waits for a clock or an answer."""
+AT_ONCE = ("-n", str((os.cpu_count() or 1) + 2), "--dist", "loadfile")
+"""Two more than there are processors: some wait for a clock or an answer."""
 SUITES = (("tests/unit", "tests/strangers", *AT_ONCE), ("tests/system",))
 """What pytest is given, run after run: pure code is tested on all processors, machines have them alone."""
 

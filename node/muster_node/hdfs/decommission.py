@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from muster_node.hdfs.webhdfs import SUPERUSER, Hdfs, HdfsError
 
 EXCLUDE = Path("/etc/hadoop/dfs.exclude")
 RELOAD = ("/usr/bin/systemctl", "reload", "hdfs-namenode")
-DONE = Path("/var/lib/muster/hdfs-decommissioned")
-"""The addresses that had nothing left, until they are told to stay after all."""
+DONE = Path("/run/muster-hdfs-decommissioned")
+"""The addresses of those that HDFS has decommissioned, for DEAD_S; `end` takes it back."""
 DEAD_S = 60.0
 """After so long a silence the NameNode takes a DataNode for dead (group_vars)."""
 SILENT_S = 120.0
@@ -72,7 +73,7 @@ def end(plan: Plan, url: str) -> None:
 
 
 def done() -> frozenset[str]:
-    """Return the addresses of those that went with nothing left, while the NameNode counts them as living."""
+    """Return the addresses of those decommissioned so short a time ago that they may count as living."""
     try:
         recent = time.time() - DONE.stat().st_mtime < DEAD_S
         return frozenset(DONE.read_text(encoding="utf-8").split() if recent else ())
@@ -94,6 +95,15 @@ def look(plan: Plan, url: str) -> Mapping[str, int]:
         where = ", ".join(address or "one without an address" for address in silent)
         raise NotDecommissioned(f"blocks are missing (hdfs fsck / tells which), perhaps they are on {where}")
     return left
+
+
+def _note_done(plan: Plan, url: str) -> None:
+    """Without it main.yml waits some seconds for machines that are given nothing any more."""
+    with suppress(OSError, ValueError):
+        DONE.unlink(missing_ok=True)
+        states = daemons.members(url).states
+        gone = [address for address in plan.leaving if states.get(address) == daemons.DECOMMISSIONED]
+        files.write(DONE, "".join(f"{address}\n" for address in gone), mode=0o600)
 
 
 def _members(url: str) -> daemons.Members:
@@ -126,8 +136,7 @@ def main() -> int:
                 begin(plan, url)
             left = look(plan, url)
             if not left:
-                DONE.parent.mkdir(parents=True, exist_ok=True)
-                files.write(DONE, "".join(f"{address}\n" for address in plan.leaving), mode=0o600)
+                _note_done(plan, url)
     except (NotDecommissioned, HdfsError) as error:
         return _told({"error": str(error)})
     except (OSError, ValueError, subprocess.CalledProcessError) as error:

@@ -276,7 +276,7 @@ def test_a_run_that_was_killed_before_the_namenode_was_told(namenode: NameNode) 
     assert namenode.states[D] == GOING
 
 
-def test_who_went_with_nothing_left_is_known_for_as_long_as_it_may_count_as_living(
+def test_who_was_decommissioned_is_known_for_a_minute(
     namenode: NameNode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def told(verb: str) -> frozenset[str]:
@@ -292,6 +292,10 @@ def test_who_went_with_nothing_left_is_known_for_as_long_as_it_may_count_as_livi
     assert decommission.done() == frozenset()
     assert told("look") == {D}
     assert told("end") == frozenset()
+    namenode.states[D] = DEAD
+    assert told("look") == frozenset(), "it may live again, and serve"
+    monkeypatch.setattr(decommission, "DONE", namenode.folder / "none" / "done")
+    assert said("look", namenode, monkeypatch, capsys) == {"left": {}}, "it is a hint, and nothing else"
 
 
 def said(

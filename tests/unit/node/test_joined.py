@@ -37,20 +37,27 @@ def test_a_units_log_is_cut_to_what_tells() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ago_s", "done", "counted", "looks"),
+    ("ago_s", "done", "listed", "counted", "looks"),
     [
-        (4, "", [4, 4, 3], 3),
-        (4, "10.0.0.4\n", [4], 1),
-        (4, "10.0.0.4\n", [5, 4], 2),
-        (4, "", [3], 1),
-        (10, "", [], 0),
+        (4, "", "", [4, 4, 3], 3),
+        (4, "10.0.0.4\n", "", [4], 1),
+        (4, "10.0.0.4\n", "", [5, 4], 2),
+        (4, "10.0.0.4\n", "10.0.0.4", [4, 3], 2),
+        (4, "", "", [3], 1),
+        (10, "", "", [], 0),
     ],
-    ids=["gone", "decommissioned", "both", "all", "long ago"],
+    ids=["gone", "decommissioned", "both", "another at its address", "all", "long ago"],
 )
 def test_a_machine_that_is_gone_is_given_no_blocks_when_all_have_joined(
-    ago_s: int, done: str, counted: list[int], looks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ago_s: int,
+    done: str,
+    listed: str,
+    counted: list[int],
+    looks: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The NameNode counts it as living for ten minutes, sends readers to it, and whoever writes waits for one."""
+    """The NameNode counts it as living for a minute, sends readers to it, and whoever writes waits for one."""
     include, seen, given = tmp_path / "dfs.include", 0, iter(counted)
     include.touch()
     os.utime(include, (time.time() - ago_s,) * 2)
@@ -65,13 +72,19 @@ def test_a_machine_that_is_gone_is_given_no_blocks_when_all_have_joined(
     monkeypatch.setattr(joined.decommission, "DONE", tmp_path / "done")
     (tmp_path / "done").write_text(done)
     monkeypatch.setattr(joined.daemons, "hdfs", hdfs)
-    monkeypatch.setattr(
-        joined.daemons, "datanodes", lambda _: DataNodes(frozenset(), safe_mode=False, number=3)
-    )
+    known = DataNodes(frozenset({listed}), safe_mode=False, number=3)
+    monkeypatch.setattr(joined.daemons, "datanodes", lambda _: known)
     joined.wait_for_the_gone(joined.Plan(["hdfs-namenode"], "m", "10.0.0.1", "http://m", ""))
     assert seen == looks
     joined.wait_for_the_gone(joined.Plan(["hdfs-datanode"], "w", "10.0.0.2", "http://m", ""))
     assert seen == looks, "the NameNode's machine alone asks"
+
+
+def test_dead_is_what_the_namenode_takes_for_it() -> None:
+    """As hdfs-default.xml explains dfs.namenode.heartbeat.recheck-interval; heartbeats come every three seconds."""
+    settings = yaml.safe_load((PROJECT / "group_vars/cluster.yml").read_text())["hdfs_settings"]
+    recheck_s = settings["dfs.namenode.heartbeat.recheck-interval"] / 1000
+    assert 2 * recheck_s + 10 * 3 == joined.decommission.DEAD_S
 
 
 def test_stale_is_what_the_namenode_takes_for_it() -> None:
