@@ -94,16 +94,15 @@ def look(plan: Plan, url: str) -> Mapping[str, int]:
     if silent and not left and not daemons.is_healthy(url):
         where = ", ".join(address or "one without an address" for address in silent)
         raise NotDecommissioned(f"blocks are missing (hdfs fsck / tells which), perhaps they are on {where}")
+    if not left:
+        _note_done([at for at in plan.leaving if known.states.get(at) == daemons.DECOMMISSIONED])
     return left
 
 
-def _note_done(plan: Plan, url: str) -> None:
+def _note_done(addresses: Sequence[str]) -> None:
     """Without it main.yml waits some seconds for machines that are given nothing any more."""
-    with suppress(OSError, ValueError):
-        DONE.unlink(missing_ok=True)
-        states = daemons.members(url).states
-        gone = [address for address in plan.leaving if states.get(address) == daemons.DECOMMISSIONED]
-        files.write(DONE, "".join(f"{address}\n" for address in gone), mode=0o600)
+    with suppress(OSError):
+        files.write(DONE, "".join(f"{address}\n" for address in addresses), mode=0o600)
 
 
 def _members(url: str) -> daemons.Members:
@@ -135,8 +134,6 @@ def main() -> int:
             if plan.verb == "begin":
                 begin(plan, url)
             left = look(plan, url)
-            if not left:
-                _note_done(plan, url)
     except (NotDecommissioned, HdfsError) as error:
         return _told({"error": str(error)})
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
