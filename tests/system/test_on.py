@@ -21,7 +21,7 @@ for step in range(1, 4):
     told = {"step": step, "of": 3, "unit": "epoch", "metrics": {"accuracy": step / 4}}
     pathlib.Path(os.environ["MUSTER_PROGRESS"]).write_text(json.dumps(told))
     print("epoch", step, flush=True)
-    time.sleep(3)
+    time.sleep(4)
 answer = {"host": socket.gethostname(), "cores": os.environ["MUSTER_CORES"], "sender": record["sender"],
           "packages": len(record["packages"]), "token": os.environ["TOKEN"]}
 (pathlib.Path(os.environ["MUSTER_RESULTS"]) / "found.json").write_text(json.dumps(answer))
@@ -50,7 +50,7 @@ def ended(lab, *names: str, seconds: float = 240) -> list[dict]:
 
 def test_two_runs_at_once_on_two_machines_while_the_whole_cluster_waits(ready):
     """Their records overlap; a run of the whole cluster begins after both, and what came later after that."""
-    first, second = (submit(ready, SLOW.format(seconds=8), "--on", "worker") for _ in range(2))
+    first, second = (submit(ready, SLOW.format(seconds=12), "--on", "worker") for _ in range(2))
     whole = submit(ready, "echo whole; hostname")
     later = submit(ready, SLOW.format(seconds=0), "--on", "master")
     one, other, all_of_it, last = ended(ready, first, second, whole, later)

@@ -6,8 +6,6 @@ import re
 
 import pytest
 
-SERVICES = "playbooks/services.yml"
-"""Of main.yml the part that waits until all have joined; nothing else is in doubt here the second time."""
 UNITS = "hdfs-namenode hdfs-datanode spark-master spark-worker spark-history"
 ASK = f"systemctl show --property=Id,MainPID,ActiveEnterTimestampMonotonic,NRestarts {UNITS}"
 
@@ -23,7 +21,7 @@ def grown(_shared):
         yield lab, before
     finally:
         lab.playbook("start_cluster.yml", "-e", "NUM_NODES=3", "-e", "SCALE_IN=true").ok()
-        lab.playbook(SERVICES).ok()
+        lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
 
 
 def daemons(lab, name: str) -> str:
@@ -87,5 +85,5 @@ def test_smaller_keeps_files_and_the_name_can_be_had_again(grown):
         assert lab.ssh(lab.master, "hdfs dfs -cat /user/hadoop/kept | sha256sum").ok().answer == digest
     finally:
         lab.playbook("start_cluster.yml", "-e", "NUM_NODES=4").ok()
-        lab.playbook(SERVICES).ok()
+        lab.playbook("main.yml", "-e", "IMAGE_SIZE=16").ok()
     assert lab.machines()[lab.worker(3)]["unit"] != before["unit"]
